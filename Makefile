@@ -1,0 +1,63 @@
+# Everything a fresh machine needs: Python >= 3.11 and make. No other service.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# What the demo runs: also called from tests and by hand.
+DEMO := demo
+
+.PHONY: help setup demo test check lint types contracts schema bench acceptance wheel clean
+
+help:
+	@echo "make demo        set up, then run the built-in experiment end to end"
+	@echo "make test        set up, then run the tests"
+	@echo "make check       lint, formatting, types, import contracts, schema"
+	@echo "make wheel       build the wheel and try it in an empty environment"
+	@echo "make bench       benchmarks against named peers (long)"
+	@echo "make acceptance  the same commands on real text in ../shared (long)"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Sprachbund needs Python >= 3.11; $(PYTHON) is older: make PYTHON=python3.11 …" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[runner,mlflow,postgres,dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/sprachbund demo $(DEMO)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not acceptance"
+
+check: lint types contracts schema
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+schema: $(STAMP)
+	$(BIN)/python -m pytest -q tests/integration/db/test_schema_check.py
+
+wheel: $(STAMP)
+	bash .ci/wheel
+
+bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[runner,mlflow,postgres,dev,bench]'
+	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/retrieval.py
+	$(BIN)/python benchmarks/queue.py
+
+acceptance: $(STAMP)
+	$(BIN)/python -m pytest -q -m acceptance -s tests/acceptance
+
+clean:
+	rm -rf $(VENV) $(DEMO) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,125 @@
+"""Retrieval of 1,012 translations at width 4,096, both directions, against a plain loop and the mteb evaluator.
+
+    python benchmarks/retrieval.py [--items N] [--width D] [--repeats R] [--json]
+
+Prints in one run the best time of each and its ratio to ours. `ours` counts from raw embeddings to both directions'
+ranks; `ours, scaled once` leaves out scaling to unit length, which an experiment does once per language and not once
+per pair. The loop holds the whole matrix and sorts every row; mteb (extra `bench`) has no ranks, only its bitext
+scores. All are timed on float32 and checked to agree on top-1 before timing.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from sprachbund_runners.evaluation.retrieval import retrieve, top_k_credit
+from sprachbund_runners.evaluation.similarity import unit_vectors
+
+
+def best_time(work: Callable[[], Any], repeats: int) -> float:
+    """The least of `repeats` wall times in seconds, after one run to warm up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = perf_counter()
+        work()
+        times.append(perf_counter() - start)
+    return min(times)
+
+
+def loop_ranks(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Ranks in one direction the plain way: the whole matrix, a sort of each row, a search for the gold."""
+    queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    candidates = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
+    similarity = queries @ candidates.T
+    order = np.argsort(-similarity, axis=1)
+    return np.array([int(np.flatnonzero(order[i] == i)[0]) + 1 for i in range(len(order))])
+
+
+class CosineModel:
+    """All that mteb's bitext evaluator asks of a model once embeddings are there: its own cosine similarity."""
+
+    def similarity(self, a: Any, b: Any) -> Any:
+        from mteb.similarity_functions import cos_sim
+
+        return cos_sim(a, b)
+
+
+def mteb_direction() -> Callable[[np.ndarray, np.ndarray], dict[str, float]] | None:
+    """mteb's search and bitext scores in one direction, by its own evaluator; None if it is not installed."""
+    if importlib.util.find_spec("mteb") is None:
+        return None
+    import torch
+    from mteb._evaluators.text.bitext_mining_evaluator import BitextMiningEvaluator
+    from mteb.abstasks.text.bitext_mining import AbsTaskBitextMining
+
+    warnings.filterwarnings("ignore", message="To copy construct from a tensor")
+    # Neither method reads the instance: encoding, which would, is not what is measured.
+    search, metrics = BitextMiningEvaluator._similarity_search, AbsTaskBitextMining._compute_metrics
+
+    def score(queries: np.ndarray, candidates: np.ndarray) -> dict[str, float]:
+        nearest = search(None, torch.from_numpy(queries), torch.from_numpy(candidates), CosineModel())
+        return metrics(None, nearest, [(i, i) for i in range(len(queries))])
+
+    return score
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=1012)
+    parser.add_argument("--width", type=int, default=4096)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    options = parser.parse_args(arguments)
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((options.items, options.width), dtype=np.float32)
+    y = x + 14 * rng.standard_normal(x.shape, dtype=np.float32)
+    unit_x, unit_y = unit_vectors(x), unit_vectors(y)
+
+    ours = retrieve(unit_x, unit_y)
+    top1 = float(top_k_credit(ours.forward, 1).mean())
+    assert top1 == np.mean(loop_ranks(x, y) == 1), "the loop disagrees"
+    seconds = {
+        "ours": best_time(lambda: retrieve(unit_vectors(x), unit_vectors(y)), options.repeats),
+        "ours, scaled once": best_time(lambda: retrieve(unit_x, unit_y), options.repeats),
+        "one matrix product (the floor)": best_time(lambda: unit_x.rows @ unit_y.rows.T, options.repeats),
+        "plain loop": best_time(lambda: (loop_ranks(x, y), loop_ranks(y, x)), options.repeats),
+    }
+    mteb = mteb_direction()
+    if mteb is not None:
+        assert abs(mteb(x, y)["accuracy"] - top1) < 1e-9, "mteb disagrees"
+        seconds["mteb bitext"] = best_time(lambda: (mteb(x, y), mteb(y, x)), options.repeats)
+
+    report = {
+        "items": options.items,
+        "width": options.width,
+        "top1": top1,
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "seconds": seconds,
+        "ratio_to_ours": {name: time / seconds["ours"] for name, time in seconds.items()},
+        "mteb": "measured" if mteb is not None else "not installed (extra `bench`)",
+    }
+    if options.json:
+        print(json.dumps(report, indent=2))
+        return
+    print(f"{options.items} items x {options.width}, float32, both directions, best of {options.repeats}")
+    print(f"top-1 {top1:.3f} by all; {os.cpu_count()} CPUs, NumPy {np.__version__}")
+    for name, time in seconds.items():
+        print(f"  {name:32s} {time * 1e3:9.1f} ms   {time / seconds['ours']:6.2f} x ours")
+    if mteb is None:
+        print("  mteb bitext: not installed (extra `bench`)")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

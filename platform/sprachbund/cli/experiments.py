@@ -1,0 +1,159 @@
+"""`sprachbund submit`, `status`, `show`, `cancel`, `retry`, `presets`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from sqlalchemy import select
+
+from sprachbund import workspace
+from sprachbund.cli.output import Json, counts, print_json, print_table
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import SpecError, nearest
+from sprachbund.presets import PRESETS
+from sprachbund.spec import load
+from sprachbund.submission import Submission
+
+Name = Annotated[str | None, typer.Argument(help="The experiment's name; default: all.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    for command in (submit, status, show, cancel, retry, presets):
+        app.command()(command)
+
+
+def submit(
+    spec: Annotated[Path, typer.Argument(help="The experiment file (YAML).")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check only; queue nothing.")] = False,
+    expand: Annotated[bool, typer.Option("--expand", help="Print the spec with presets and defaults.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check an experiment, plan it, and queue what nobody has done yet.
+
+    Examples: sprachbund submit experiment.yaml --dry-run; sprachbund submit experiment.yaml
+    """
+    if expand:
+        print(yaml.safe_dump(load(spec).expanded(), sort_keys=False, allow_unicode=True), end="")
+        return
+    found = workspace.open().submit(spec, dry_run=dry_run)
+    if as_json:
+        print_json(_as_json(found))
+        return
+    done = "would queue" if dry_run else "queued"
+    print(f"experiment {found.experiment}" + ("" if dry_run else f", revision {found.revision}"))
+    print(f"settings   {len(found.settings)}: {_shortened(found.settings)}")
+    print(f"layers     {', '.join(found.layers)}")
+    print(f"{done:<10} {found.n_new} new jobs: {counts(found.new)}")
+    print(f"existing   {sum(found.existing.values())} jobs: {counts(found.existing)}")
+    if found.reopened:
+        print(f"reopened   {found.reopened} jobs that had failed or were cancelled")
+    print(f"to run     {found.sentences} sentences through a model")
+    for roles, shared in found.audit["overlap"].items():
+        print(f"overlap    {roles}: {shared['texts']} texts, {shared['groups']} groups")
+    for corpus, dropped in found.audit["dropped"].items():
+        print(f"dropped    {corpus}: {dropped} items that lack a language")
+
+
+def _as_json(found: Submission) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in found.__slots__}
+
+
+def _shortened(labels: tuple[str, ...], most: int = 8) -> str:
+    shown = ", ".join(labels[:most])
+    return shown if len(labels) <= most else f"{shown}, … {len(labels) - most} more"
+
+
+def status(experiment: Name = None, as_json: Json = False) -> None:
+    """Jobs by kind and state, and the runners at work.
+
+    Example: sprachbund status
+    """
+    found = workspace.open()
+    if experiment is not None:
+        find_experiment(found, experiment)
+    table = found.queue.status(experiment)
+    with reading(found.engine) as connection:
+        runners = connection.execute(
+            select(t.Runner.name, t.Runner.host, t.Runner.pid).where(t.Runner.state == "alive").order_by(t.Runner.id)
+        ).all()
+    if as_json:
+        print_json({"jobs": table, "runners": [dict(row._mapping) for row in runners]})
+        return
+    states = sorted({state for kinds in table.values() for state in kinds})
+    print_table(["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()])
+    print(f"{len(runners)} runners alive" + "".join(f"; {row.name}" for row in runners))
+
+
+def find_experiment(found: workspace.Workspace, name: str) -> int:
+    """The experiment's id; SpecError with the nearest name if there is none."""
+    with reading(found.engine) as connection:
+        names = dict(connection.execute(select(t.Experiment.name, t.Experiment.id)).all())  # type: ignore[arg-type]
+    if name not in names:
+        known = f"; known: {', '.join(sorted(names))}" if names else "; none was submitted yet"
+        raise SpecError(f"experiment '{name}' does not exist{nearest(name, names) or known}")
+    return int(names[name])
+
+
+def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) -> None:
+    """An experiment: its spec, roles and settings."""
+    found = workspace.open()
+    experiment_id = find_experiment(found, experiment)
+    with reading(found.engine) as connection:
+        row = connection.execute(select(t.Experiment).where(t.Experiment.id == experiment_id)).one()
+        settings = connection.execute(
+            select(t.ExperimentSetting.ordinal, t.ExperimentSetting.label, t.Setting.key, t.Intervention.n_edited,
+                   t.Intervention.shift_norm)
+            .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
+            .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
+            .where(t.ExperimentSetting.experiment_id == experiment_id)
+            .order_by(t.ExperimentSetting.ordinal)
+        ).all()  # fmt: skip
+    if as_json:
+        print_json(
+            {
+                "name": row.name,
+                "revision": row.revision,
+                "spec": row.spec,
+                "audit": row.audit,
+                "settings": [dict(each._mapping) for each in settings],
+            }
+        )
+        return
+    print(f"{row.name}, revision {row.revision}{', cancelled' if row.cancelled else ''}")
+    print(yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True))
+    print_table(
+        ["setting", "key", "units edited", "E‖h' − h‖"],
+        [
+            [each.label, each.key[:10], each.n_edited, None if each.shift_norm is None else f"{each.shift_norm:.3g}"]
+            for each in settings
+        ],
+    )
+
+
+def cancel(experiment: Annotated[str, typer.Argument()]) -> None:
+    """Stop wanting an experiment's jobs; those that another experiment wants go on."""
+    found = workspace.open()
+    find_experiment(found, experiment)
+    print(f"cancelled {found.queue.cancel_experiment(experiment)} queued jobs of {experiment}; results stay")
+
+
+def retry(experiment: Name = None) -> None:
+    """Queue failed and cancelled jobs again."""
+    found = workspace.open()
+    if experiment is not None:
+        find_experiment(found, experiment)
+    print(f"queued {found.queue.retry(experiment)} jobs again")
+
+
+def presets(name: Annotated[str | None, typer.Argument(help="Which one to print.")] = None) -> None:
+    """List presets, or print what one expands to."""
+    if name is None:
+        for each in PRESETS:
+            print(each)
+        return
+    if name not in PRESETS:
+        raise SpecError(f"preset '{name}' does not exist; known: {', '.join(PRESETS)}{nearest(name, PRESETS)}")
+    print(yaml.safe_dump(PRESETS[name], sort_keys=False, allow_unicode=True), end="")

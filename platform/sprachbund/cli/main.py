@@ -1,0 +1,68 @@
+"""The command line's entry point: every expected error becomes one line and exit code 2."""
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from sprachbund.cli import compare, database, demo, experiments, jobs, mirror, queries, runs
+from sprachbund.errors import SprachbundError
+
+app = typer.Typer(
+    name="sprachbund",
+    help="Steer multilingual language models, measure cross-lingual alignment, compare it in SQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (demo, database, experiments, runs, jobs, compare, queries, mirror):
+    module.register(app)
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@app.callback()
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens in detail.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    if not verbose:
+        for noisy in ("alembic", "mlflow", "sqlalchemy"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def main() -> None:
+    """Run a command: exit code 0 if it worked, 1 if a comparison lacks cells, 2 for errors, 130 for Ctrl-C."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=True)
+    except SprachbundError as error:
+        _die(str(error), 2)
+    except (KeyboardInterrupt, Terminated) as stop:
+        interrupted = isinstance(stop, KeyboardInterrupt)
+        word = "interrupted" if interrupted else "terminated"
+        _die(f"{word}: nothing is lost, run the command again to go on", 130 if interrupted else 2)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _die(message: str, code: int) -> None:
+    print("sprachbund: " + " ".join(message.split()), file=sys.stderr)
+    sys.stdout.flush()
+    sys.exit(code)

@@ -1,0 +1,61 @@
+"""`sprachbund query` and `sprachbund views`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sprachbund import query as queries
+from sprachbund import workspace
+from sprachbund.cli.output import print_table
+from sprachbund.db.views import VIEWS
+from sprachbund.errors import QueryError, nearest
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    app.command()(query)
+    app.command()(views)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from standard input.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file.")] = None,
+    limit_s: Annotated[float, typer.Option(min=0.1, help="Seconds before the query is stopped.")] = 30,
+    rows: Annotated[int, typer.Option(min=1, help="Rows of the printed table at most.")] = 200,
+) -> None:
+    """Read-only SQL over tables and views; `median`, `quantile(x, q)` and `corr` exist on both engines.
+
+    Example: sprachbund query "select setting, layer, value from setting_comparison where metric = 'top1'"
+    """
+    if csv + as_json + (parquet is not None) > 1:
+        raise QueryError("give one of --csv, --json and --parquet")
+    frame = workspace.open().query(sys.stdin.read() if sql == "-" else sql, limit_s)
+    if csv:
+        print(queries.to_csv(frame), end="")
+    elif as_json:
+        print(queries.to_json(frame))
+    elif parquet is not None:
+        queries.write_parquet(frame, parquet)
+        print(f"{frame.height} rows in {parquet}")
+    else:
+        console = Console()
+        console = console if console.is_terminal else Console(width=240)
+        console.print(queries.to_table(frame, rows))
+
+
+def views(name: Annotated[str | None, typer.Argument(help="Which view's columns to print.")] = None) -> None:
+    """List the result views, or the columns of one.
+
+    Example: sprachbund views retrieval_results
+    """
+    if name is None:
+        print_table(["view", "what it holds"], [[key, view.description] for key, view in VIEWS.items()])
+        return
+    if name not in VIEWS:
+        raise QueryError(f"view '{name}' does not exist; known: {', '.join(VIEWS)}{nearest(name, VIEWS)}")
+    print_table(["column", "what it holds"], list(VIEWS[name].columns.items()))

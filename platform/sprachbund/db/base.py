@@ -1,0 +1,34 @@
+"""Declarative base, naming convention and column types shared by all tables."""
+
+from typing import Annotated
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, MetaData, String
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+# SQLite only auto-numbers INTEGER PRIMARY KEY, which is 64-bit there anyway.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+Id = Annotated[int, mapped_column(BigId, primary_key=True)]
+Key = Annotated[str, mapped_column(String(40), unique=True)]
+Milliseconds = Annotated[int, mapped_column(BigInteger)]
+
+
+class Base(DeclarativeBase):
+    """All tables of Sprachbund; times are epoch milliseconds from the database's clock."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+def reference(target: str, *, cascade: bool = False) -> ForeignKey:
+    """A foreign key; `cascade` deletes the row with its parent."""
+    return ForeignKey(target, ondelete="CASCADE" if cascade else None)

@@ -1,0 +1,311 @@
+"""From the database to what each MLflow run of an experiment should hold."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, case, func, select, text
+
+from sprachbund.db import tables as t
+from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
+from sprachbund.mirror.records import (
+    Heatmap,
+    Point,
+    RunRecord,
+    Value,
+    headline_kinds,
+    last_layer,
+    points_of,
+)
+
+HEATMAP_METRIC = "top1"
+
+Group = tuple[str, str]  # role, and the corpus' or its collection's name
+Values = dict[int, dict[Group, dict[str, dict[str, Value]]]]
+
+_COMPARED = text(
+    """
+    SELECT v.setting_key, v.role, v.corpus, v.layer, v.metric, v.value, v.delta, v.p, v.q, v.control_p,
+        j.finished_ms
+    FROM setting_comparison v JOIN jobs j ON j.id = v.job
+    WHERE v.experiment = :experiment AND v.scope = 'all'
+    """
+)
+
+
+def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int]) -> list[RunRecord]:
+    """What the runs of these settings should hold, in the experiment's order; settings out of its plan are left out.
+
+    A mean over pairs (or languages) is there once all of its planned jobs are done: a mean over those that happen
+    to be done would be another number. Call it inside one transaction.
+    """
+    experiment = connection.execute(select(t.Experiment).where(t.Experiment.id == experiment_id)).one()
+    wanted = set(setting_ids)
+    settings = _settings(connection, experiment_id)
+    groups = _groups(connection, experiment_id)
+    plan = _plan(connection, experiment_id)
+    choices = _choices(connection, experiment_id)
+    by_key = {row.key: row.setting_id for row in settings.values()}
+    values = _compared(connection, experiment.name, by_key, wanted)
+    _add_means(connection, experiment_id, values, sorted(wanted & settings.keys()), settings, groups, plan)
+    kinds = headline_kinds(plan.compared, len({group for several in groups.values() for group in several}))
+    chosen_ms = max((each.finished_ms or 0 for each in choices), default=0)
+    planned = {setting_id: row for setting_id, row in settings.items() if setting_id in wanted}
+    points: dict[int, tuple[Point, ...]] = {}
+    layers: dict[int, str | None] = {}
+    for setting_id, row in planned.items():
+        own = values.get(setting_id, {})
+        layer = _headline_layer(row, settings, choices)
+        points[setting_id] = points_of(
+            own, kinds, n_blocks=row.n_blocks, layer=layer, since_ms=max(experiment.submitted_ms, chosen_ms)
+        )
+        tested = [metrics for (role, _), metrics in own.items() if role == "test"]
+        layers[setting_id] = layer or next((last_layer(metrics, row.n_blocks) for metrics in tested), None)
+    heatmaps = _heatmaps(connection, experiment_id, settings, layers, groups, plan)
+    return [
+        record_of(
+            experiment, row, settings, plan, choices, points[setting_id], layers[setting_id], heatmaps.get(setting_id)
+        )
+        for setting_id, row in planned.items()
+    ]
+
+
+def status(connection: Connection, experiment_id: int) -> str:
+    """What the status of an experiment's runs should be, as `status_text` has it."""
+    experiment = connection.execute(select(t.Experiment).where(t.Experiment.id == experiment_id)).one()
+    return status_text(*status_of(experiment, *_states(connection, experiment_id)))
+
+
+def _states(connection: Connection, experiment_id: int) -> tuple[Counter[str], int | None]:
+    """Jobs of an experiment by state, and when the last one finished."""
+    found: Counter[str] = Counter()
+    last_ms: int | None = None
+    rows = connection.execute(
+        select(t.Job.state, func.count(), func.max(t.Job.finished_ms))
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .where(t.ExperimentJob.experiment_id == experiment_id)
+        .group_by(t.Job.state)
+    )
+    for state, count, finished_ms in rows:
+        found[state] = count
+        if finished_ms is not None:
+            last_ms = max(last_ms or 0, finished_ms)
+    return found, last_ms
+
+
+def _settings(connection: Connection, experiment_id: int) -> dict[int, Row[Any]]:
+    columns: Any = select(
+        t.ExperimentSetting.setting_id, t.ExperimentSetting.label, t.ExperimentSetting.control_of_id,
+        t.ExperimentSetting.baseline_id, t.ExperimentSetting.choice_group,
+        t.Setting.key, t.Setting.transform, t.Setting.dtype, t.Setting.attention, t.Setting.model_id,
+        t.Model.name.label("model"), t.Model.fingerprint, t.Model.revision.label("model_revision"),
+        t.Model.family.label("model_family"), t.Model.step.label("model_step"), t.Model.n_blocks,
+        t.Intervention.method, t.Intervention.target, t.Intervention.k, t.Intervention.k_fraction,
+        t.Intervention.strength, t.Intervention.control, t.Intervention.seed, t.Intervention.scorer,
+        t.Intervention.score_site, t.Intervention.edit_site, t.Intervention.edit_tokens, t.Intervention.value,
+        t.Intervention.value_from, t.Intervention.parameters,
+    )  # fmt: skip
+    rows = connection.execute(
+        columns.join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
+        .join(t.Model, t.Model.id == t.Setting.model_id)
+        .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
+        .where(t.ExperimentSetting.experiment_id == experiment_id)
+        .order_by(t.ExperimentSetting.ordinal)
+    )
+    return {row.setting_id: row for row in rows}
+
+
+def _groups(connection: Connection, experiment_id: int) -> dict[str, list[Group]]:
+    """(role, corpus or collection) by corpus key, of the roles that are evaluated."""
+    found: dict[str, list[Group]] = {}
+    rows = connection.execute(
+        select(t.Corpus.key, t.ExperimentCorpus.role, func.coalesce(t.Corpus.collection, t.Corpus.name).label("name"))
+        .join(t.Corpus, t.Corpus.id == t.ExperimentCorpus.corpus_id)
+        .where(t.ExperimentCorpus.experiment_id == experiment_id, t.ExperimentCorpus.role != "fit")
+    )
+    for row in rows:
+        found.setdefault(row.key, []).append((row.role, row.name))
+    return found
+
+
+def _plan(connection: Connection, experiment_id: int) -> Plan:
+    plan = Plan()
+    plan.states, plan.finished_ms = _states(connection, experiment_id)
+    rows = connection.execute(
+        select(t.Job.key, t.Job.kind, t.Job.state, t.Job.payload)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .where(
+            t.ExperimentJob.experiment_id == experiment_id,
+            t.Job.kind.in_(("pair_evaluation", "space_evaluation", "comparison")),
+        )
+        .order_by(t.Job.key)
+    )
+    for key, kind, state, payload in rows:
+        if kind == "comparison":
+            plan.compared.update(payload["metrics"])
+            continue
+        sides = (
+            {payload["setting"]}
+            if kind == "space_evaluation"
+            else {payload["query_setting"], payload["candidate_setting"]}
+        )
+        for setting in sides:
+            plan.snapshots.setdefault(setting, set()).update(payload["snapshots"].values())
+            if state == "done":
+                plan.done_jobs.setdefault(setting, []).append(key)
+            else:
+                scope = "pair" if kind == "pair_evaluation" else "space"
+                plan.pending.update((scope, setting, payload["corpus"], layer) for layer in payload["layers"])
+    return plan
+
+
+def _choices(connection: Connection, experiment_id: int) -> Sequence[Row[Any]]:
+    statement: Any = (
+        select(t.Choice.setting_id, t.Choice.layer, t.Job.finished_ms)
+        .join(t.Job, t.Job.id == t.Choice.job_id)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .where(t.ExperimentJob.experiment_id == experiment_id)
+    )
+    return connection.execute(statement).all()
+
+
+def _compared(connection: Connection, name: str, ids: Mapping[str, int], wanted: set[int]) -> Values:
+    found: Values = {}
+    for row in connection.execute(_COMPARED, {"experiment": name}):
+        setting_id = ids[row.setting_key]
+        if setting_id not in wanted:
+            continue
+        # A baseline is compared with itself, without a test: its difference says nothing.
+        tested = row.p is not None
+        metrics = found.setdefault(setting_id, {}).setdefault((row.role, row.corpus), {})
+        metrics.setdefault(row.metric, {})[row.layer] = Value(
+            row.value,
+            row.finished_ms,
+            row.delta if tested else None,
+            row.q if tested else None,
+            row.control_p,
+        )
+    return found
+
+
+def _add_means(
+    connection: Connection,
+    experiment_id: int,
+    values: Values,
+    setting_ids: Sequence[int],
+    settings: Mapping[int, Row[Any]],
+    groups: Mapping[str, Sequence[Group]],
+    plan: Plan,
+) -> None:
+    """Means of what no comparison has (other metrics, settings whose comparison is not done), added to `values`."""
+    scope = case((t.Evaluation.candidate_language.is_(None), "space"), else_="pair").label("scope")
+    name = func.coalesce(t.Corpus.collection, t.Corpus.name).label("corpus")
+    columns = (
+        t.Evaluation.query_setting_id, t.ExperimentCorpus.role, name, scope, t.Evaluation.query_layer, t.Metric.name,
+    )  # fmt: skip
+    rows = connection.execute(
+        select(*columns, func.avg(t.Metric.value).label("mean"), func.max(t.Job.finished_ms).label("at_ms"))
+        .select_from(t.ExperimentJob)
+        .join(t.Job, t.Job.id == t.ExperimentJob.job_id)
+        .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
+        .join(
+            t.ExperimentLayer,
+            and_(
+                t.ExperimentLayer.experiment_id == experiment_id,
+                t.ExperimentLayer.layer == t.Evaluation.query_layer,
+            ),
+        )
+        .join(
+            t.ExperimentCorpus,
+            and_(
+                t.ExperimentCorpus.experiment_id == experiment_id,
+                t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id,
+            ),
+        )
+        .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
+        .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
+        .where(
+            t.ExperimentJob.experiment_id == experiment_id,
+            t.Evaluation.query_setting_id.in_(setting_ids),
+            t.Evaluation.query_setting_id == t.Evaluation.candidate_setting_id,
+            t.Evaluation.query_layer == t.Evaluation.candidate_layer,
+        )
+        .group_by(*columns)
+    )
+    pending = {
+        (scope, setting, group, layer)
+        for scope, setting, corpus, layer in plan.pending
+        for group in groups.get(corpus, ())
+    }
+    for row in rows:
+        group = (row.role, row.corpus)
+        if (row.scope, settings[row.query_setting_id].key, group, row.query_layer) in pending:
+            continue
+        layers = values.setdefault(row.query_setting_id, {}).setdefault(group, {}).setdefault(row.name, {})
+        layers.setdefault(row.query_layer, Value(row.mean, row.at_ms))
+
+
+def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Sequence[Row[Any]]) -> str | None:
+    """The layer chosen for a setting, or for those it is compared with; None where there is not exactly one."""
+    near = (
+        {row.setting_id},
+        {row.control_of_id},
+        {each.setting_id for each in settings.values() if row.choice_group and each.choice_group == row.choice_group},
+        {each.setting_id for each in settings.values() if each.model_id == row.model_id},
+    )
+    for several in near:
+        layers = {choice.layer for choice in choices if choice.setting_id in several}
+        if layers:
+            return layers.pop() if len(layers) == 1 else None
+    return None
+
+
+def _heatmaps(
+    connection: Connection,
+    experiment_id: int,
+    settings: Mapping[int, Row[Any]],
+    layers: Mapping[int, str | None],
+    groups: Mapping[str, Sequence[Group]],
+    plan: Plan,
+) -> dict[int, Heatmap]:
+    """Retrieval per ordered language pair on `test`, at the headline layer, of settings whose pairs are all done."""
+    unfinished = {
+        (setting, layer)
+        for scope, setting, corpus, layer in plan.pending
+        if scope == "pair" and any(role == "test" for role, _ in groups.get(corpus, ()))
+    }
+    ready: dict[str, list[int]] = {}
+    for setting_id, layer in layers.items():
+        if layer is not None and (settings[setting_id].key, layer) not in unfinished:
+            ready.setdefault(layer, []).append(setting_id)
+    cells: dict[int, dict[tuple[str, str], float]] = {}
+    for layer, setting_ids in ready.items():
+        cell: Any = (
+            select(
+                t.Evaluation.query_setting_id, t.Evaluation.query_language, t.Evaluation.candidate_language,
+                t.Metric.value,
+            )
+            .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
+            .join(t.ExperimentCorpus, t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id)
+            .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
+            .where(
+                t.ExperimentJob.experiment_id == experiment_id,
+                t.ExperimentCorpus.experiment_id == experiment_id,
+                t.ExperimentCorpus.role == "test",
+                t.Evaluation.query_setting_id.in_(setting_ids),
+                t.Evaluation.query_setting_id == t.Evaluation.candidate_setting_id,
+                t.Evaluation.measure == "retrieval",
+                t.Evaluation.query_layer == layer,
+                t.Metric.name == HEATMAP_METRIC,
+            )
+        )  # fmt: skip
+        for setting_id, query, candidate, value in connection.execute(cell):
+            cells.setdefault(setting_id, {})[query, candidate] = value
+    found = {}
+    for setting_id, pairs in cells.items():
+        languages = tuple(sorted({language for pair in pairs for language in pair}))
+        values = tuple(tuple(pairs.get((query, candidate)) for candidate in languages) for query in languages)
+        layer = layers[setting_id]
+        assert layer is not None
+        found[setting_id] = Heatmap(settings[setting_id].label, layer, HEATMAP_METRIC, languages, values)
+    return found

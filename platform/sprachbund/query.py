@@ -1,0 +1,268 @@
+"""SQL of users: one SELECT, read-only, limited in time and size, to a Polars frame and on to a file."""
+
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+from rich.table import Table
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from sprachbund.db.aggregates import register_aggregates
+from sprachbund.db.engine import describe, sqlite_path
+from sprachbund.db.tables import Base
+from sprachbund.db.views import VIEWS
+from sprachbund.errors import DatabaseError, QueryError, nearest
+
+MAX_ROWS = 1_000_000
+# One text or blob may not grow beyond this (bytes): SQL can build gigabytes in one expression.
+_MAX_VALUE = 64_000_000
+# SQLite virtual-machine steps between two looks at the clock: some hundred microseconds.
+_STEPS = 20_000
+_ALLOWED = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+}
+# Literals, quoted names, comments and casts, in which a colon names no parameter; then parameters.
+_PIECES = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|::|:(?P<name>[A-Za-z_]\w*)|%", re.DOTALL)
+_LEADING = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*", re.DOTALL)
+_READING = ("select", "with", "values")
+
+Rows = Sequence[Sequence[Any]]
+
+
+def run(
+    engine: Engine,
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    limit_s: float = 30,
+    max_rows: int = MAX_ROWS,
+) -> pl.DataFrame:
+    """The rows of one SELECT as a frame.
+
+    Parameters are named `:name` in `sql`. `median(x)`, `quantile(x, q)` and `corr(x, y)` exist on both
+    engines. JSON columns come as text.
+
+    Raises:
+        QueryError: not one SELECT; an unknown table or column; longer than `limit_s` seconds; more than
+            `max_rows` rows; or anything else that the database says.
+    """
+    sql = _one_select(sql)
+    if engine.dialect.name == "sqlite":
+        names, rows = _run_sqlite(engine, sql, dict(params or {}), limit_s, max_rows)
+    else:
+        names, rows = _run_postgresql(engine, sql, params, limit_s, max_rows)
+    if len(rows) > max_rows:
+        raise QueryError(f"the query has more than {max_rows} rows; narrow it, or add LIMIT")
+    return to_frame(names, rows)
+
+
+def _one_select(sql: str) -> str:
+    sql = sql.strip().rstrip(";").rstrip()
+    if not sql:
+        raise QueryError("the query is empty; expected SELECT …")
+    leading = _LEADING.match(sql)
+    word = re.match(r"\w*", sql[leading.end() if leading else 0 :])
+    first = word.group().lower() if word else ""
+    if first not in _READING:
+        raise QueryError(f"queries only read: expected SELECT, WITH or VALUES, found {first.upper() or sql[:20]!r}")
+    return sql
+
+
+@contextmanager
+def _read_only_sqlite(engine: Engine, deadline: float) -> Iterator[sqlite3.Connection]:
+    path = sqlite_path(engine)
+    raw = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=5)
+    try:
+        raw.execute("PRAGMA query_only = ON")
+        register_aggregates(raw)
+        raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE)
+        raw.set_progress_handler(lambda: int(time.monotonic() > deadline), _STEPS)
+        raw.set_authorizer(_authorise)
+        yield raw
+    finally:
+        raw.close()
+
+
+def _authorise(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    if action not in _ALLOWED or (action == sqlite3.SQLITE_FUNCTION and second == "load_extension"):
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK
+
+
+def _run_sqlite(
+    engine: Engine, sql: str, params: dict[str, Any], limit_s: float, max_rows: int
+) -> tuple[list[str], Rows]:
+    deadline = time.monotonic() + limit_s
+    try:
+        with _read_only_sqlite(engine, deadline) as raw:
+            cursor = raw.execute(sql, params)
+            rows = cursor.fetchmany(max_rows + 1)
+            return [column[0] for column in cursor.description], rows
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        message = str(error)
+        if "unable to open database" in message:
+            raise DatabaseError(f"database {describe(engine.url)} is gone, or may not be opened") from None
+        if "interrupted" in message:
+            raise QueryError(_too_long(limit_s)) from None
+        if "one statement at a time" in message:
+            raise QueryError("found several statements; expected one SELECT") from None
+        if "not authorized" in message or "prohibited" in message:
+            raise QueryError(f"queries only read the tables and views: {message}") from None
+        raise QueryError(_explain(_first_line(message), sql)) from None
+
+
+def _run_postgresql(
+    engine: Engine, sql: str, params: Mapping[str, Any] | None, limit_s: float, max_rows: int
+) -> tuple[list[str], Rows]:
+    import psycopg
+
+    try:
+        pooled = engine.raw_connection()
+    except DBAPIError as error:
+        raise DatabaseError(f"database {describe(engine.url)}: {_first_line(str(error.orig))}") from None
+    raw = pooled.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    # What a query may leave behind in its session (advisory locks) ends with the connection.
+    pooled.detach()
+    try:
+        raw.rollback()
+        raw.execute("SET TRANSACTION READ ONLY")
+        raw.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(1, int(limit_s * 1000)))])
+        # The views join twenty tables in a good order; searching for a better one takes most of a second.
+        raw.execute("SET LOCAL join_collapse_limit = 4")
+        # A named cursor goes by DECLARE … CURSOR FOR: the server accepts exactly one reading statement.
+        with raw.cursor(name="sprachbund_query") as cursor:
+            if params:
+                cursor.execute(_percent(sql), dict(params))
+            else:
+                cursor.execute(sql)
+            rows = cursor.fetchmany(max_rows + 1)
+            return [column.name for column in cursor.description or ()], rows
+    except psycopg.errors.QueryCanceled:
+        raise QueryError(_too_long(limit_s)) from None
+    except psycopg.Error as error:
+        message = _first_line(error.diag.message_primary or str(error))
+        if "multiple commands" in message:
+            raise QueryError("found several statements; expected one SELECT") from None
+        if isinstance(error, (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.FeatureNotSupported)):
+            raise QueryError(f"queries only read the tables and views: {message}") from None
+        raise QueryError(_explain(message, sql)) from None
+    finally:
+        raw.close()
+        pooled.close()
+
+
+def _percent(sql: str) -> str:
+    """`:name` as psycopg wants it, `%(name)s`, with every other % doubled."""
+
+    def replaced(found: re.Match[str]) -> str:
+        if found["name"]:
+            return f"%({found['name']})s"
+        return found.group().replace("%", "%%")
+
+    return _PIECES.sub(replaced, sql)
+
+
+def _too_long(limit_s: float) -> str:
+    return f"the query took longer than {limit_s:g} s; narrow it (filter by experiment first) or raise the limit"
+
+
+def _first_line(message: str) -> str:
+    return message.strip().splitlines()[0] if message.strip() else "the database gives no reason"
+
+
+def _explain(message: str, sql: str) -> str:
+    """One line, with the nearest view or column where a name is unknown."""
+    table = re.search(r'no such table: (?:main\.)?(\S+)|relation "([^"]+)" does not exist', message)
+    if table:
+        name = table[1] or table[2]
+        if name in VIEWS:
+            return f"the view {name} is missing from this database: run `sprachbund db upgrade`"
+        return f"unknown view or table '{name}'{nearest(name, [*VIEWS, *Base.metadata.tables])}"
+    column = re.search(r'no such column: (?:\w+\.)?(\S+)|column (?:\w+\.)?"?([^"\s]+)"? does not exist', message)
+    if column:
+        name = column[1] or column[2]
+        return f"unknown column '{name}'{nearest(name, _columns(sql))}"
+    return f"the query fails: {message}"
+
+
+def _columns(sql: str) -> list[str]:
+    """Columns of the views and tables that a statement mentions, of all views if it mentions none."""
+    words = set(re.findall(r"\w+", sql))
+    found = [column for name, view in VIEWS.items() if name in words for column in view.columns]
+    found += [column.name for name, table in Base.metadata.tables.items() if name in words for column in table.columns]
+    return found or [column for view in VIEWS.values() for column in view.columns]
+
+
+def _plain(value: Any) -> Any:
+    """PostgreSQL's decimals and JSON as what SQLite gives: floats and text."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def to_frame(names: Sequence[str], rows: Rows) -> pl.DataFrame:
+    """A frame of database rows; raises QueryError for two columns of one name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise QueryError(f"two columns are called '{name}'; rename one with AS")
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return pl.DataFrame(
+        [_series(name, [_plain(value) for value in values]) for name, values in zip(names, columns, strict=True)]
+    )
+
+
+def _series(name: str, values: list[Any]) -> pl.Series:
+    """A typed column; numbers of both kinds become floats, other mixtures text (SQLite types values)."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds and kinds <= {int, float} and float in kinds:
+        return pl.Series(name, [None if value is None else float(value) for value in values], pl.Float64)
+    if len(kinds) > 1:
+        return pl.Series(name, [None if value is None else str(value) for value in values], pl.String)
+    return pl.Series(name, values, strict=True)
+
+
+def to_csv(frame: pl.DataFrame) -> str:
+    """Comma-separated text with a header line; NULL is empty."""
+    return frame.write_csv()
+
+
+def to_json(frame: pl.DataFrame) -> str:
+    """A JSON list of one object per row; NULL and NaN are null."""
+    return json.dumps(frame.fill_nan(None).to_dicts(), ensure_ascii=False, default=str)
+
+
+def write_parquet(frame: pl.DataFrame, path: str | Path) -> None:
+    """Write a Parquet file; raises QueryError if it cannot be written."""
+    try:
+        frame.write_parquet(path)
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def to_table(frame: pl.DataFrame, max_rows: int | None = None) -> Table:
+    """A rich table of the first `max_rows` rows; its caption says how many there are."""
+    shown = frame if max_rows is None else frame.head(max_rows)
+    table = Table(caption=f"{frame.height} rows" + (f", {shown.height} shown" if shown.height < frame.height else ""))
+    for name, kind in frame.schema.items():
+        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
+    for row in shown.iter_rows():
+        table.add_row(*("" if value is None else _shown(value) for value in row))
+    return table
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,104 @@
+"""What a submission does to the queue, inside its own transaction: insert, reopen, cancel."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, exists, not_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import aliased
+
+from sprachbund.db.engine import now_ms
+from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobEdge
+
+CHUNK = 500
+_LOCK = 0x5B_10B  # advisory lock of PostgreSQL
+
+
+def insert_jobs(
+    connection: Connection, rows: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]
+) -> dict[str, int]:
+    """Queue jobs and what they need; returns the id of every key in `rows`.
+
+    rows: columns key, kind, version, subject, bundle, model, payload, label, priority and, where a job
+    asks for them, device and memory_mb. edges: (key of a job, key of one it needs); a needed job may be an
+    older one. A key that exists already keeps its row, and is reopened if it failed or was cancelled.
+
+    Raises:
+        ValueError: an edge names a key that is neither in `rows` nor in the database.
+    """
+    if connection.dialect.name == "postgresql":
+        # Two submissions that insert the same keys in different order would wait for each other.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    now = connection.scalar(select(now_ms(connection)))
+    fresh = {
+        "device": None, "memory_mb": None, "state": "queued", "available_ms": now, "created_ms": now,
+        "attempt": 0, "failures": 0, "losses": 0,
+    }  # fmt: skip
+    for chunk in _chunks(rows):
+        values = [{**fresh, **row} for row in chunk]
+        connection.execute(build(Job).on_conflict_do_nothing(index_elements=["key"]), values)
+    keys = [row["key"] for row in rows]
+    reopen_wanted(connection, keys)
+    ids = _ids(connection, sorted({*keys, *(needed for _, needed in edges), *(job for job, _ in edges)}))
+    missing = [key for edge in edges for key in edge if key not in ids]
+    if missing:
+        raise ValueError(f"an edge names job {missing[0]}, which does not exist")
+    for pairs in _chunks(edges):
+        values = [{"job_id": ids[job], "needs_id": ids[needed]} for job, needed in pairs]
+        connection.execute(build(JobEdge).on_conflict_do_nothing(), values)
+    return {key: ids[key] for key in keys}
+
+
+def reopen_wanted(connection: Connection, keys: Sequence[str]) -> int:
+    """Queue those of `keys` again that failed or were cancelled, as if never tried; returns how many."""
+    return sum(
+        connection.execute(
+            reopened(connection).where(Job.key.in_(chunk), Job.state.in_(("failed", "cancelled")))
+        ).rowcount
+        for chunk in _chunks(keys)
+    )
+
+
+def cancel_unwanted(connection: Connection) -> int:
+    """Cancel queued jobs that no experiment wants any more; returns how many. Running ones finish."""
+    total = 0
+    # Cancelling a job frees those that only it needed: as many rounds as the graph is deep.
+    while found := connection.execute(
+        update(Job).where(Job.state == "queued", not_(wanted())).values(state="cancelled")
+    ).rowcount:
+        total += found
+    return total
+
+
+def wanted() -> ColumnElement[bool]:
+    """Of a row of jobs: an experiment that is not cancelled planned it, or a job that is due needs it."""
+    dependent = aliased(Job)
+    planned = exists().where(
+        ExperimentJob.job_id == Job.id, Experiment.id == ExperimentJob.experiment_id, not_(Experiment.cancelled)
+    )
+    needed = exists().where(
+        JobEdge.needs_id == Job.id, dependent.id == JobEdge.job_id, dependent.state.in_(("queued", "running"))
+    )
+    return planned.correlate(Job) | needed.correlate(Job)
+
+
+def reopened(connection: Connection) -> Any:
+    """UPDATE jobs to queued with clean counters; the caller says which."""
+    return update(Job).values(
+        state="queued", available_ms=now_ms(connection), failures=0, losses=0, error=None, finished_ms=None,
+        runner_id=None, lease_expires_ms=None,
+    )  # fmt: skip
+
+
+def _ids(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in _chunks(keys):
+        rows = connection.execute(select(Job.key, Job.id).where(Job.key.in_(chunk)))
+        found.update((key, job_id) for key, job_id in rows)
+    return found
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]

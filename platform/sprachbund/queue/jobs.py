@@ -1,0 +1,375 @@
+"""Claiming, renewing, finishing, failing and giving back jobs; cancelling, retrying and counting them."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, case, func, insert, literal, not_, select, tuple_, update
+
+from sprachbund.db.engine import now_ms, reading, writing
+from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobAttempt, MlflowRun, Runner
+from sprachbund.errors import DatabaseError, LeaseLost
+from sprachbund.queue import statements
+from sprachbund.queue.enqueue import cancel_unwanted, reopened, wanted
+
+# Retries wait twice as long each time, up to this.
+BACKOFF_MAX_MS = 300_000
+# A runner that was not seen for so many of its leases has stopped.
+STALE_LEASES = 3
+UNLIMITED_MB = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that a runner holds. Claims are equal if job, attempt and runner are."""
+
+    job_id: int
+    attempt: int
+    runner_id: int
+    lease_ms: int = field(compare=False)
+    key: str = field(compare=False)
+    kind: str = field(compare=False)
+    version: int = field(compare=False)
+    model: str | None = field(compare=False)
+    payload: dict[str, Any] = field(compare=False, repr=False)
+    label: str = field(compare=False)
+    bundle: str = field(compare=False)
+    subject: str = field(compare=False)
+
+
+class Queue:
+    """The jobs of one database, seen by runners and by the people who wait for them.
+
+    max_losses: how often a job's runner may vanish before the job is given up (it may be what kills them).
+    max_failures: how often a job that raised is run in all. backoff_ms: how long the first retry waits.
+    Every method is one transaction and raises DatabaseError if the database is gone or locked.
+    """
+
+    def __init__(self, engine: Engine, *, max_losses: int = 3, max_failures: int = 3, backoff_ms: int = 5_000) -> None:
+        self._engine = engine
+        self._max_losses = max_losses
+        self._max_failures = max_failures
+        self._backoff_ms = backoff_ms
+        self._touched: dict[int, float] = {}
+
+    def register_runner(self, name: str, host: str, pid: int, capabilities: Mapping[str, Any]) -> int:
+        """Make a runner known; returns its id. capabilities: `kinds` (name to version), `device` and others."""
+        with writing(self._engine) as connection:
+            now = now_ms(connection)
+            row = {"name": name, "host": host, "pid": pid, "capabilities": dict(capabilities)}
+            added = insert(Runner).values(**row, state="alive", started_ms=now, seen_ms=now).returning(Runner.id)
+            return int(connection.execute(added).scalar_one())
+
+    def stop_runner(self, runner_id: int) -> None:
+        """Say that a runner has ended. Jobs it still holds are taken over when their leases run out."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(Runner).where(Runner.id == runner_id).values(state="stopped", seen_ms=now_ms(connection))
+            )
+
+    def claim(
+        self,
+        runner_id: int,
+        kinds: Mapping[str, int],
+        *,
+        limit: int = 1,
+        prefer_model: str | None = None,
+        device: str | None = None,
+        memory_mb: int | None = None,
+        lease_ms: int = 120_000,
+    ) -> list[Claim]:
+        """Take the next job and up to `limit` - 1 of its ready siblings (same bundle); [] if there is none.
+
+        Next is the smallest priority, then a job of `prefer_model` (callers bound how often in a row they
+        ask for it), then the oldest. kinds: name to version of what the runner implements. A job that asks
+        for a device or for memory goes to runners that have it; no `memory_mb` is no limit.
+        """
+        if not kinds or limit < 1:
+            return []
+        values = statements.kind_parameters(kinds) | {
+            "runner_id": runner_id,
+            "lease_ms": lease_ms,
+            "max_losses": self._max_losses,
+            "device": device,
+            "memory_mb": UNLIMITED_MB if memory_mb is None else memory_mb,
+            "lost": "its runner vanished: the lease ran out without a heartbeat",
+        }
+        if limit > 1:
+            values["limit"] = limit
+        with writing(self._engine) as connection:
+            self._touch(connection, runner_id, lease_ms)
+            if prefer_model is not None:
+                found = self._take(connection, values | {"model": prefer_model}, len(kinds))
+                if found:
+                    return found
+            return self._take(connection, values, len(kinds))
+
+    def heartbeat(self, claims: Sequence[Claim]) -> set[int]:
+        """Renew the leases of one runner's claims; returns the ids of the jobs it still holds."""
+        if not claims:
+            return set()
+        first = claims[0]
+        attempts = {claim.job_id: claim.attempt for claim in claims}
+        with writing(self._engine) as connection:
+            now = now_ms(connection)
+            self._touch(connection, first.runner_id, first.lease_ms)
+            held = connection.execute(
+                update(Job)
+                .where(Job.id.in_(attempts), Job.runner_id == first.runner_id, Job.state == "running")
+                .values(lease_expires_ms=now + first.lease_ms)
+                .returning(Job.id, Job.attempt)
+            ).all()
+        return {job_id for job_id, attempt in held if attempts[job_id] == attempt}
+
+    @contextmanager
+    def finishing(
+        self, claim: Claim, *, environment: Mapping[str, Any] | None = None, batch_plan: str | None = None
+    ) -> Iterator[Connection]:
+        """The one transaction that stores a job's results and marks it done.
+
+        Yields the connection to insert the rows with; an exception inside undoes everything and leaves the
+        job running. environment: library versions, device, machine; batch_plan: a digest of the batches.
+
+        Raises:
+            LeaseLost: somebody else took the job over; nothing is written.
+        """
+        with writing(self._engine) as connection:
+            # First, so that this row is locked against a takeover for the rest of the transaction.
+            self._settle(
+                connection, claim, "done", state="done", finished_ms=now_ms(connection), error=None,
+                environment=None if environment is None else dict(environment), batch_plan=batch_plan,
+            )  # fmt: skip
+            yield connection
+            _mark_mirror(connection, claim.job_id)
+
+    def fail(self, claim: Claim, error: str, *, retry: bool) -> bool:
+        """Record a failure; returns whether the job will be tried again.
+
+        With `retry` it is queued again after a pause, unless it failed `max_failures` times or nobody wants
+        it any more.
+
+        Raises:
+            LeaseLost: somebody else took the job over; nothing is written.
+        """
+        with writing(self._engine) as connection:
+            now = now_ms(connection)
+            failures = int(connection.execute(select(Job.failures).where(Job.id == claim.job_id)).scalar_one()) + 1
+            again = retry and failures < self._max_failures
+            pause = min(self._backoff_ms * 2 ** (failures - 1), BACKOFF_MAX_MS)
+            state = self._settle(
+                connection, claim, "failed", failures=failures, error=error,
+                attempt_error=error, available_ms=now + pause,
+                state=_queued_if_wanted() if again else "failed", finished_ms=None if again else now,
+            )  # fmt: skip
+            return state == "queued"
+
+    def release(self, claim: Claim) -> bool:
+        """Give a job back unfinished, counting no failure; False if the lease was lost before."""
+        try:
+            with writing(self._engine) as connection:
+                self._settle(connection, claim, "released", state=_queued_if_wanted(), available_ms=now_ms(connection))
+        except LeaseLost:
+            return False
+        return True
+
+    def cancel_experiment(self, name: str) -> int:
+        """Detach an experiment; returns how many queued jobs nobody else wants and so are cancelled.
+
+        Running jobs finish; results stay.
+
+        Raises:
+            DatabaseError: there is no such experiment.
+        """
+        with writing(self._engine) as connection:
+            self._set_cancelled(connection, name, True)
+            return cancel_unwanted(connection)
+
+    def retry(self, name: str | None = None) -> int:
+        """Queue failed and cancelled jobs again; returns how many.
+
+        Of one experiment, which is wanted again if it was cancelled; or of all that are not cancelled.
+
+        Raises:
+            DatabaseError: there is no such experiment.
+        """
+        with writing(self._engine) as connection:
+            if name is not None:
+                self._set_cancelled(connection, name, False)
+            planned = select(ExperimentJob.job_id).join(Experiment, Experiment.id == ExperimentJob.experiment_id)
+            chosen = planned.where(not_(Experiment.cancelled) if name is None else Experiment.name == name)
+            again = reopened(connection).where(Job.id.in_(chosen), Job.state.in_(("failed", "cancelled")))
+            return int(connection.execute(again).rowcount)
+
+    def reopen(self, job_ids: Sequence[int]) -> int:
+        """Queue finished jobs again, because a file they made was evicted; returns how many."""
+        with writing(self._engine) as connection:
+            again = reopened(connection).where(Job.id.in_(job_ids), Job.state == "done")
+            return int(connection.execute(again).rowcount)
+
+    def status(self, experiment: str | None = None) -> dict[str, dict[str, int]]:
+        """How many jobs of each kind are in each state, of one experiment or of all.
+
+        Beside the states of jobs there is `blocked`: queued, but a need, near or far, failed or was
+        cancelled. `queued` counts the others.
+        """
+        table: dict[str, dict[str, int]] = {}
+        values = {"everything": experiment is None, "experiment": experiment}
+        with reading(self._engine) as connection:
+            for kind, state, n in connection.execute(statements.STATUS, values):
+                table.setdefault(kind, {})[state] = n
+        return {kind: dict(sorted(table[kind].items())) for kind in sorted(table)}
+
+    def counts(self, experiment: str | None = None) -> dict[str, int]:
+        """As `status`, over all kinds."""
+        total: Counter[str] = Counter()
+        for states in self.status(experiment).values():
+            total.update(states)
+        return dict(total)
+
+    def has_work_for(self, runner_id: int) -> bool:
+        """Whether jobs for this runner may still come: worth waiting for, although `claim` found none.
+
+        By the capabilities it registered. True while others run what suits it (they may vanish), and while
+        queued jobs wait for a pause to end or for needs that can still be met.
+        """
+        with reading(self._engine) as connection:
+            row = connection.execute(select(Runner.capabilities).where(Runner.id == runner_id)).scalar_one()
+            kinds: dict[str, int] = dict(row.get("kinds", {}))
+            if not kinds:
+                return False
+            others = select(func.count()).where(Runner.state == "alive", Runner.id != runner_id)
+            memory = row.get("memory_mb")
+            values = statements.kind_parameters(kinds) | {
+                "device": str(row["device"]).split(":")[0] if row.get("device") else None,
+                "memory_mb": UNLIMITED_MB if memory is None else memory,
+                "alone": connection.execute(others).scalar_one() == 0,
+            }
+            return bool(connection.execute(statements.has_work(len(kinds)), values).scalar_one())
+
+    def _take(self, connection: Connection, values: dict[str, Any], n_kinds: int) -> list[Claim]:
+        statement = statements.claim(
+            connection.dialect.name, n_kinds, preferring="model" in values, bundled="limit" in values
+        )
+        while rows := connection.execute(statement, values).all():
+            ids = [row.id for row in rows]
+            if any(row.losses for row in rows):
+                self._record_losses(connection, ids, [row.id for row in rows if row.state != "running"])
+            claims = [
+                Claim(
+                    job_id=row.id, attempt=row.attempt, runner_id=values["runner_id"], lease_ms=values["lease_ms"],
+                    key=row.key, kind=row.kind, version=row.version, model=row.model, payload=row.payload,
+                    label=row.label, bundle=row.bundle, subject=row.subject,
+                )
+                for row in sorted(rows, key=lambda row: row.id)
+                if row.state == "running"
+            ]  # fmt: skip
+            if claims:
+                attempts = [
+                    {"job_id": claim.job_id, "attempt": claim.attempt, "runner_id": claim.runner_id} for claim in claims
+                ]
+                started = insert(JobAttempt).values(started_ms=now_ms(connection), outcome="running")
+                connection.execute(started, attempts)
+                return claims
+            # All that was found had been lost once too often: look further.
+        return []
+
+    def _record_losses(self, connection: Connection, ids: Sequence[int], given_up: Sequence[int]) -> None:
+        now = now_ms(connection)
+        connection.execute(
+            update(JobAttempt)
+            .where(JobAttempt.job_id.in_(ids), JobAttempt.outcome == "running")
+            .values(outcome="lost", finished_ms=now)
+        )
+        if given_up:
+            connection.execute(
+                update(Job).where(Job.id.in_(given_up)).values(runner_id=None, lease_expires_ms=None, finished_ms=now)
+            )
+
+    def _settle(
+        self,
+        connection: Connection,
+        claim: Claim,
+        outcome: str,
+        *,
+        attempt_error: str | None = None,
+        environment: dict[str, Any] | None = None,
+        batch_plan: str | None = None,
+        **values: Any,
+    ) -> str:
+        """End an attempt, if it is still this runner's; returns the job's new state."""
+        state = connection.execute(
+            update(Job)
+            .where(
+                Job.id == claim.job_id,
+                Job.attempt == claim.attempt,
+                Job.runner_id == claim.runner_id,
+                Job.state == "running",
+            )
+            .values(lease_expires_ms=None, **values)
+            .returning(Job.state)
+        ).scalar_one_or_none()
+        if state is None:
+            raise LeaseLost(f"job {claim.job_id} ({claim.label}): the lease of attempt {claim.attempt} was lost")
+        connection.execute(
+            update(JobAttempt)
+            .where(JobAttempt.job_id == claim.job_id, JobAttempt.attempt == claim.attempt)
+            .values(
+                outcome=outcome,
+                finished_ms=now_ms(connection),
+                error=attempt_error,
+                environment=environment,
+                batch_plan=batch_plan,
+            )
+        )
+        return str(state)
+
+    def _touch(self, connection: Connection, runner_id: int, lease_ms: int) -> None:
+        """Now and then note that a runner lives, and that others have not been seen for long."""
+        if time.monotonic() - self._touched.get(runner_id, float("-inf")) < lease_ms / 4000:
+            return
+        now = now_ms(connection)
+        connection.execute(update(Runner).where(Runner.id == runner_id).values(seen_ms=now, state="alive"))
+        connection.execute(
+            update(Runner)
+            .where(Runner.state == "alive", Runner.seen_ms < now - STALE_LEASES * lease_ms)
+            .values(state="stopped")
+        )
+        self._touched[runner_id] = time.monotonic()
+
+    @staticmethod
+    def _set_cancelled(connection: Connection, name: str, cancelled: bool) -> None:
+        changed = connection.execute(
+            update(Experiment).where(Experiment.name == name).values(cancelled=cancelled)
+        ).rowcount
+        if not changed:
+            raise DatabaseError(f"experiment '{name}' does not exist")
+
+
+def _queued_if_wanted() -> Any:
+    return case((wanted(), literal("queued")), else_=literal("cancelled"))
+
+
+def _mark_mirror(connection: Connection, job_id: int) -> None:
+    """The MLflow runs of every experiment that planned this job are behind now.
+
+    The lock that finishing jobs share keeps `dirty` from being cleared between this look at it and the
+    commit: whoever clears it locks the experiment's row FOR UPDATE first, then reads what to mirror.
+    """
+    planned = select(ExperimentJob.experiment_id).where(ExperimentJob.job_id == job_id)
+    if connection.dialect.name == "postgresql":
+        shared = select(Experiment.id).where(Experiment.id.in_(planned)).order_by(Experiment.id)
+        connection.execute(shared.with_for_update(read=True))
+    behind = (
+        select(MlflowRun.experiment_id, MlflowRun.setting_id)
+        .where(MlflowRun.experiment_id.in_(planned), not_(MlflowRun.dirty))
+        # Two jobs that finish at once take these rows in the same order, and so never wait in a circle.
+        .order_by(MlflowRun.experiment_id, MlflowRun.setting_id)
+        .with_for_update()
+    )
+    rows = [tuple(row) for row in connection.execute(behind)]
+    if rows:
+        marked = tuple_(MlflowRun.experiment_id, MlflowRun.setting_id).in_(rows)
+        connection.execute(update(MlflowRun).where(marked).values(dirty=True))

@@ -1,0 +1,1 @@
+"""Comparisons for people: tables on the console, in Markdown and LaTeX, and plots."""

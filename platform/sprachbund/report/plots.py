@@ -1,0 +1,123 @@
+"""Plots with matplotlib, which is imported only when one is drawn."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from sprachbund.errors import QueryError, SprachbundError, nearest
+from sprachbund.metrics import METRICS
+from sprachbund.results import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A8A00")
+
+
+def retrieval_heatmap(
+    results: pl.DataFrame,
+    *,
+    setting: str,
+    layer: str,
+    metric: str = "top1",
+    role: str = "test",
+    corpus: str | None = None,
+) -> "Figure":
+    """Query languages (rows) × candidate languages (columns) of one setting at one layer.
+
+    `results` is a frame of `sprachbund.results.retrieval`. Pairs without a value stay white. Raises
+    QueryError if nothing matches, or if several corpora do and none is named.
+    """
+    rows = results.filter(
+        pl.col("query_setting") == setting,
+        pl.col("candidate_setting") == setting,
+        pl.col("layer") == layer,
+        pl.col("metric") == metric,
+        pl.col("role") == role,
+    )
+    names = rows.select(pl.coalesce("collection", "corpus"))
+    corpora = names.to_series().unique().sort().to_list()
+    if corpus is not None:
+        rows = rows.filter(names.to_series() == corpus)
+    elif len(corpora) > 1:
+        raise QueryError(f"results are on several corpora ({', '.join(corpora)}): name one")
+    if not rows.height:
+        hint = nearest(setting, results["setting"].unique().to_list())
+        raise QueryError(f"no {metric} of setting '{setting}' at layer {layer} in role {role}{hint}")
+    languages = sorted({*rows["query_language"], *rows["candidate_language"]})
+    place = {language: number for number, language in enumerate(languages)}
+    grid = np.full((len(languages), len(languages)), np.nan)
+    for row in rows.iter_rows(named=True):
+        grid[place[row["query_language"]], place[row["candidate_language"]]] = row["value"]
+    size = max(3.5, 0.5 * len(languages) + 1.5)
+    figure = _figure(size + 1.0, size)
+    axes = figure.add_subplot()
+    known = METRICS[metric]
+    image = axes.imshow(grid, cmap="viridis", vmin=known.low, vmax=known.high)
+    axes.set_xticks(range(len(languages)), languages, rotation=90)
+    axes.set_yticks(range(len(languages)), languages)
+    axes.set_xlabel("candidate language")
+    axes.set_ylabel("query language")
+    axes.set_title(f"{metric}: {setting}, layer {layer}")
+    if len(languages) <= 12:
+        middle = ((known.low or 0.0) + (known.high if known.high is not None else 1.0)) / 2
+        for (line, column), value in np.ndenumerate(grid):
+            if not np.isnan(value):
+                colour = "black" if value > middle else "white"
+                axes.text(column, line, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    figure.colorbar(image, ax=axes, label=f"{metric} ({known.unit})")
+    return figure
+
+
+def layer_curves(comparison: Comparison, *, corpus: str | None = None) -> "Figure":
+    """The comparison's metric over layers, a line per setting; controls as a band from lowest to highest seed.
+
+    Raises QueryError if there is nothing to draw, or if several corpora are compared and none is named.
+    """
+    rows = comparison.rows.filter(pl.col("metric") == comparison.metric)
+    corpora = rows["corpus"].unique(maintain_order=True).to_list()
+    if corpus is None and len(corpora) > 1:
+        raise QueryError(f"the comparison is on several corpora ({', '.join(corpora)}): name one")
+    rows = rows.filter(pl.col("corpus") == (corpus or (corpora[0] if corpora else "")))
+    if not rows.height:
+        raise QueryError(f"no {comparison.metric} to draw{nearest(corpus or '', corpora)}")
+    if set(comparison.by) - {"setting", "layer", "target"}:
+        raise QueryError("curves are drawn over all pairs: compare by setting")
+    places = {layer: number for number, layer in enumerate(comparison.layers)}
+    figure = _figure(7.5, 4.5)
+    axes = figure.add_subplot()
+    for number, ((kind, label), group) in enumerate(rows.group_by("kind", "setting", maintain_order=True)):
+        x = [places[layer] for layer in group["layer"]]
+        colour = _COLOURS[number % len(_COLOURS)]
+        if kind == "control":
+            axes.fill_between(
+                x, group["value_low"].to_list(), group["value_high"].to_list(), alpha=0.2, color=colour, lw=0
+            )
+            axes.plot(x, group["value"].to_list(), ls="--", lw=1, color=colour, label=str(label))
+        else:
+            axes.plot(x, group["value"].to_list(), marker="o", ms=3, color=colour, label=str(label))
+    axes.set_xticks(range(len(comparison.layers)), comparison.layers)
+    axes.set_xlabel("layer")
+    axes.set_ylabel(f"{comparison.metric} ({METRICS[comparison.metric].unit})")
+    axes.set_title(f"{comparison.experiment}: mean over language pairs, role {comparison.role}")
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def save(figure: "Figure", path: str | Path, dpi: int = 150) -> None:
+    """Write a figure; the name's ending tells the format (png, svg, pdf)."""
+    try:
+        figure.savefig(path, dpi=dpi, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        raise SprachbundError(f"{path}: the figure cannot be written: {error}") from None
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise SprachbundError("plots need matplotlib: pip install 'sprachbund[mlflow]'") from None
+    return Figure(figsize=(width, height), layout="constrained")

@@ -1,0 +1,285 @@
+"""Comparison tables: laid out once as text, rendered for the console, Markdown and LaTeX; CSV and JSON.
+
+They show numbers and say what these are; they claim nothing.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from sprachbund.errors import QueryError
+from sprachbund.metrics import METRICS
+from sprachbund.results import BY, Comparison
+
+EMPTY = "–"
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "Δ": r"$\Delta$", "–": "--", "…": r"\dots{}",
+    "×": r"$\times$", "<": r"$<$", ">": r"$>$", "→": r"$\to$", "−": "$-$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A laid-out table: `labels` leading columns are text, the others numbers; `controls` marks their rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    labels: int
+    rows: tuple[tuple[str, ...], ...]
+    controls: tuple[bool, ...]
+    notes: tuple[str, ...]
+
+
+def layout(comparison: Comparison) -> list[TextTable]:
+    """Per corpus: the metric at every layer, then every metric at the layers to look at closely."""
+    tables = []
+    for corpus in comparison.rows["corpus"].unique(maintain_order=True):
+        rows = comparison.rows.filter(pl.col("corpus") == corpus)
+        tables.append(_level_table(comparison, corpus, rows))
+        for layer in comparison.detail_layers:
+            tables.append(_detail_table(comparison, corpus, layer, rows.filter(pl.col("layer") == layer)))
+    return tables
+
+
+def console(comparison: Comparison) -> Group:
+    """Rich tables for a terminal."""
+    parts: list[Table | Text] = []
+    for table in layout(comparison):
+        shown = Table(title=table.title, title_justify="left", title_style="bold", pad_edge=False)
+        for number, column in enumerate(table.columns):
+            label = number < table.labels
+            shown.add_column(column, justify="left" if label else "right", overflow="fold", no_wrap=not label)
+        for row, control in zip(table.rows, table.controls, strict=True):
+            shown.add_row(*(Text(cell) for cell in row), style="dim" if control else None)
+        parts += [shown, *(Text(note, style="dim") for note in table.notes), Text("")]
+    return Group(*parts, *(Text(line) for line in _missing_lines(comparison)))
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """GitHub-style tables."""
+    parts = []
+    for table in layout(comparison):
+        align = ["---"] * table.labels + ["---:"] * (len(table.columns) - table.labels)
+        lines = [_markdown_row(row) for row in (table.columns, tuple(align), *table.rows)]
+        parts += [f"**{table.title}**", "\n".join(lines), *table.notes]
+    return "\n\n".join([*parts, *_missing_lines(comparison)]) + "\n"
+
+
+def to_latex(comparison: Comparison) -> str:
+    """`table` environments for the package booktabs."""
+    parts = []
+    for table in layout(comparison):
+        notes = " ".join(f"{note}." for note in table.notes)
+        parts += [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex(table.title)}. {_latex(notes)}}}",
+            rf"\begin{{tabular}}{{{'l' * table.labels}{'r' * (len(table.columns) - table.labels)}}}",
+            r"\toprule",
+            " & ".join(map(_latex, table.columns)) + r" \\",
+            r"\midrule",
+            *(" & ".join(map(_latex, row)) + r" \\" for row in table.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    return "\n".join([*parts, *(f"% {line}" for line in _missing_lines(comparison))])
+
+
+def to_csv(comparison: Comparison) -> str:
+    """The comparison's rows, one number a line, with all columns."""
+    return comparison.rows.write_csv()
+
+
+def to_json(comparison: Comparison) -> str:
+    """One JSON object: what was compared, rows, controls and what is missing."""
+    names = "experiment role scope metric metrics layers detail_layers layer_reason by vs chosen missing"
+    content: dict[str, Any] = {name: getattr(comparison, name) for name in names.split()}
+    for name in ("rows", "controls"):
+        frame: pl.DataFrame = getattr(comparison, name)
+        content[name] = frame.fill_nan(None).to_dicts()
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
+
+
+def _level_table(comparison: Comparison, corpus: str, rows: pl.DataFrame) -> TextTable:
+    rows = rows.filter(pl.col("metric") == comparison.metric)
+    cells: list[tuple[str, ...]] = []
+    controls: list[bool] = []
+    for labels, group in _groups(comparison, rows):
+        by_layer = {row["layer"]: row for row in group.iter_rows(named=True)}
+        found = [by_layer.get(layer) for layer in comparison.layers]
+        control = group["kind"][0] == "control"
+        values = [_level(row) for row in found]
+        cells.append((*labels, *values))
+        controls.append(control)
+        if control:
+            ranges = [EMPTY if row is None else _range(row["value_low"], row["value_high"]) for row in found]
+            cells.append(("  lowest–highest", *([""] * (len(labels) - 1)), *ranges))
+            controls.append(True)
+    labels_of = _label_columns(comparison)
+    notes = [_pairs_note(rows)]
+    if comparison.chosen:
+        notes.append("* setting and layer chosen on the select role")
+    return TextTable(
+        f"{comparison.experiment}: {comparison.metric} by layer on {corpus} ({_what(comparison)})",
+        (*labels_of, *comparison.layers),
+        len(labels_of),
+        tuple(cells),
+        tuple(controls),
+        tuple(notes),
+    )
+
+
+def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.DataFrame) -> TextTable:
+    first, *others = comparison.metrics
+    variants = comparison.controls.filter(pl.col("corpus") == corpus, pl.col("layer") == layer)
+    names = variants["control"].unique(maintain_order=True).to_list()
+    centring = rows["delta_centring"].null_count() < rows.height
+    against = comparison.vs or "baseline"
+    labels_of = _label_columns(comparison)
+    columns = [*labels_of, first, "interval", f"Δ {against}", "interval", "q"]
+    columns += [f"Δ {name} (p)" for name in names] + (["Δ centring"] if centring else [])
+    columns += [f"{metric} (Δ)" for metric in others]
+    cells: list[tuple[str, ...]] = []
+    controls: list[bool] = []
+    for labels, group in _groups(comparison, rows):
+        by_metric = {row["metric"]: row for row in group.iter_rows(named=True)}
+        row = by_metric.get(first)
+        control = group["kind"][0] == "control"
+        if row is None:
+            numbers = [EMPTY] * (5 + len(names) + centring)
+        else:
+            beside = variants.filter(_same(row, labels_of), pl.col("metric") == first)
+            interval = (row["value_low"], row["value_high"]) if control else (row["ci_low"], row["ci_high"])
+            numbers = [
+                _number(row["value"]),
+                _range(*interval),
+                _signed(row["delta"]),
+                _range(row["delta_ci_low"], row["delta_ci_high"], signed=True),
+                _probability(row["q"]),
+                *(_against(beside.filter(pl.col("control") == name)) for name in names),
+                *([_signed(row["delta_centring"])] if centring else []),
+            ]
+        cells.append((*labels, *numbers, *(_described(by_metric.get(metric)) for metric in others)))
+        controls.append(control)
+    tested = " and ".join(names) if names else None
+    notes = [_pairs_note(rows.filter(pl.col("metric") == first)), f"layer {layer}: {comparison.layer_reason}"]
+    if tested:
+        notes.append(f"control rows: mean and lowest–highest over {tested}; p = (1 + as good) / (1 + controls)")
+    return TextTable(
+        f"{comparison.experiment}: layer {layer} on {corpus} ({_what(comparison)})",
+        tuple(columns),
+        len(labels_of),
+        tuple(cells),
+        tuple(controls),
+        tuple(notes),
+    )
+
+
+def _label_columns(comparison: Comparison) -> tuple[str, ...]:
+    target = ("target",) if "target" in comparison.by else ()
+    return ("setting", *target, *dict.fromkeys(column for each in comparison.by for column in BY[each]))
+
+
+def _groups(comparison: Comparison, rows: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
+    """Rows of one line of a table with its label cells; control rows are indented."""
+    keys = ["kind", *_label_columns(comparison)]
+    for key, group in rows.group_by(keys, maintain_order=True):
+        kind, setting, *others = key
+        name = str(setting)
+        if kind == "control":
+            name = f"  {group['control'][0]} ×{group['n_seeds'][0]}"
+        yield (name, *(EMPTY if each is None else str(each) for each in others)), group
+
+
+def _same(row: dict[str, Any], columns: tuple[str, ...]) -> pl.Expr:
+    """The controls of the setting, language or pair that a row is about."""
+    names = [name for name in columns if name != "target"]
+    return pl.all_horizontal(pl.col(name) == pl.lit(row[name], pl.String) for name in names)
+
+
+def _what(comparison: Comparison) -> str:
+    unit = METRICS[comparison.metric].unit
+    pairs = "all pairs" if comparison.scope == "all" else comparison.scope.replace("_", " ")
+    return f"role {comparison.role}, {pairs}, {unit}"
+
+
+def _pairs_note(rows: pl.DataFrame) -> str:
+    counts = sorted(set(rows["n_pairs"].drop_nulls()))
+    if not counts:
+        return "no pairs yet"
+    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"mean over {number} language pairs"
+
+
+def _level(row: dict[str, Any] | None) -> str:
+    return EMPTY if row is None else _number(row["value"]) + ("*" if row["chosen"] else "")
+
+
+def _number(value: float | None) -> str:
+    return EMPTY if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return EMPTY if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def _range(low: float | None, high: float | None, signed: bool = False) -> str:
+    if low is None or high is None:
+        return EMPTY
+    return f"{_signed(low)} … {_signed(high)}" if signed else f"{low:.3f}–{high:.3f}"
+
+
+def _probability(value: float | None) -> str:
+    if value is None:
+        return EMPTY
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _against(found: pl.DataFrame) -> str:
+    if not found.height:
+        return EMPTY
+    row = found.row(0, named=True)
+    return f"{_signed(row['delta'])} ({_probability(row['p'])})"
+
+
+def _described(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return EMPTY
+    tested = "" if row["q"] is None else f", q {_probability(row['q'])}"
+    return _number(row["value"]) + ("" if row["delta"] is None else f" ({_signed(row['delta'])}{tested})")
+
+
+def _missing_lines(comparison: Comparison) -> list[str]:
+    if not comparison.missing:
+        return []
+    shown = comparison.missing[:20]
+    more = len(comparison.missing) - len(shown)
+    return [f"missing: {line}" for line in shown] + ([f"missing: {more} more"] if more else [])
+
+
+def _markdown_row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("  ", "&nbsp;&nbsp;") for cell in cells) + " |"
+
+
+def _latex(cell: str) -> str:
+    indent = r"\quad " if cell.startswith("  ") else ""
+    return indent + "".join(_LATEX.get(character, character) for character in cell.strip())
+
+
+RENDERERS = {"csv": to_csv, "json": to_json, "latex": to_latex, "markdown": to_markdown}
+
+
+def render(comparison: Comparison, form: str) -> str:
+    """A comparison as `csv`, `json`, `latex` or `markdown`."""
+    if form not in RENDERERS:
+        raise QueryError(f"unknown form '{form}'; expected one of {', '.join(RENDERERS)}")
+    return RENDERERS[form](comparison)

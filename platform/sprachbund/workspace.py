@@ -1,0 +1,124 @@
+"""The Python API: one object over configuration, database, files and runners.
+
+    import sprachbund
+    ws = sprachbund.open()
+    experiment = ws.submit("experiment.yaml")
+    ws.run()
+    frame = ws.results(experiment)
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from sqlalchemy import Engine
+
+from sprachbund import config
+from sprachbund import query as queries
+from sprachbund import results as frames
+from sprachbund.artifacts import ArtifactStore
+from sprachbund.config import Config
+from sprachbund.db import engine as databases
+from sprachbund.db import migrate
+from sprachbund.errors import DatabaseError, WorkspaceError
+from sprachbund.queue import Queue
+from sprachbund.spec import Spec, load, parse
+from sprachbund.submission import Submission
+from sprachbund.submission import submit as submit_spec
+
+
+@dataclass(slots=True)
+class Workspace:
+    """A workspace that is open. `root` holds sprachbund.toml."""
+
+    config: Config
+    engine: Engine
+    store: ArtifactStore
+
+    @property
+    def root(self) -> Path:
+        return self.config.root
+
+    @property
+    def queue(self) -> Queue:
+        return Queue(self.engine)
+
+    def submit(
+        self, spec: str | os.PathLike[str] | Mapping[str, Any] | Spec, *, dry_run: bool = False
+    ) -> Submission:
+        """Plan and queue an experiment: a file's path, a mapping with a file's fields, or a Spec.
+
+        Relative corpus and model paths start at the file's folder, or at the current one for a mapping.
+        """
+        if isinstance(spec, str | os.PathLike):
+            path = Path(spec)
+            return submit_spec(self.engine, self.store, load(path), path.resolve().parent, dry_run=dry_run)
+        checked = spec if isinstance(spec, Spec) else parse(dict(spec))
+        return submit_spec(self.engine, self.store, checked, Path.cwd(), dry_run=dry_run)
+
+    def run(self, *, progress: Any = None, **options: Any) -> Any:
+        """Work in this process until the queue is empty; needs the `runner` extra.
+
+        Options: device, max_tokens, watch, max_jobs (see `sprachbund run --help`). Returns what was done.
+        """
+        try:
+            from sprachbund_runners.worker import Options, Worker
+        except ModuleNotFoundError as error:
+            raise WorkspaceError(
+                f"running jobs needs {error.name}: install `sprachbund[runner]` (queueing and querying do not)"
+            ) from None
+        if progress is None:
+            from sprachbund.progress import Silent
+
+            progress = Silent()
+        return Worker(self.engine, self.store, progress, Options(**options)).run()
+
+    def results(self, experiment: str | Submission, kind: Literal["retrieval", "alignment"] = "retrieval") -> pl.DataFrame:
+        """Every retrieval (or distance) number of an experiment, as a Polars frame with the view's columns."""
+        name = experiment if isinstance(experiment, str) else experiment.experiment
+        return (frames.retrieval if kind == "retrieval" else frames.alignment)(self.engine, name)
+
+    def compare(self, experiment: str | Submission, **options: Any) -> frames.Comparison:
+        """Settings against their baselines and controls (see `sprachbund compare --help`)."""
+        name = experiment if isinstance(experiment, str) else experiment.experiment
+        return frames.compare(self.engine, name, **options)
+
+    def query(self, sql: str, limit_s: float = 30) -> pl.DataFrame:
+        """A read-only query over tables and views."""
+        return queries.run(self.engine, sql, limit_s=limit_s)
+
+
+def init(folder: str | os.PathLike[str] = ".") -> Workspace:
+    """Make a workspace in `folder`: configuration, database at head, artifact folder. Twice is harmless."""
+    root = Path(folder).resolve()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        path = root / config.FILE
+        if not path.exists():
+            path.write_text(config.TEMPLATE, encoding="utf-8")
+    except OSError as error:
+        raise WorkspaceError(f"{root}: cannot make a workspace here: {error.strerror}") from None
+    found = config.read(root)
+    migrate.upgrade(databases.connect(found.database_url, create=True))
+    if "://" not in found.artifacts_url:
+        Path(found.artifacts_url).mkdir(parents=True, exist_ok=True)
+    return open(root)
+
+
+
+def open(folder: str | os.PathLike[str] | None = None, *, check: bool = True) -> Workspace:
+    """The workspace of `folder` (default: the current one, or the nearest above it).
+
+    Raises WorkspaceError where there is none, DatabaseError where the database is gone or at another revision.
+    """
+    root = config.find(Path(folder) if folder is not None else Path.cwd())
+    found = config.read(root)
+    if found.database_url.removesuffix("/") == found.mlflow_tracking_uri.removesuffix("/"):
+        raise DatabaseError(f"{root / config.FILE}: MLflow needs a database of its own, not [database] url")
+    engine = databases.connect(found.database_url)
+    if check:
+        migrate.require_current(engine)
+    return Workspace(found, engine, ArtifactStore(found.artifacts_url))

@@ -1,0 +1,1 @@
+"""Sprachbund's runners: they load models, apply interventions and evaluate embeddings."""

@@ -1,0 +1,172 @@
+"""Cosine similarity between two sets of embeddings, a block at a time.
+
+Two facts shape this module. A matrix product may give two bitwise equal rows similarities that differ in the
+last bit, because their places in the matrix meet different kernels; so equal rows are found first and multiplied
+once, and a tie of equal embeddings is exact whatever the block size. And the N x N matrix is never held: whoever
+needs more than a block asks for the next one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sprachbund.errors import ModelError
+
+BLOCK_SIZE = 1024
+"""Rows and columns of one block: 4 MiB in float32, near the peak of a matrix product, small beside a snapshot."""
+
+_CHUNK_BYTES = 1 << 20  # of float64 scratch while rows are scaled: stays in a core's cache
+
+
+@dataclass(frozen=True, slots=True)
+class UnitVectors:
+    """Embeddings scaled to length one, and which of them are the same.
+
+    rows: [n, d] float32 (float64 if the embeddings were), C order.
+    distinct: int64 [u], the row where each distinct vector is first seen, ascending.
+    inverse: int64 [n], for each row the place in `distinct` of its vector.
+    """
+
+    rows: NDArray[Any]
+    distinct: NDArray[np.int64]
+    inverse: NDArray[np.int64]
+
+    @property
+    def n(self) -> int:
+        return int(self.rows.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.rows.shape[1])
+
+    @property
+    def all_distinct(self) -> bool:
+        return len(self.distinct) == self.n
+
+    def distinct_rows(self, start: int, stop: int) -> NDArray[Any]:
+        """[stop - start, d]: the distinct vectors from `start` up to `stop`."""
+        if self.all_distinct:
+            return self.rows[start:stop]
+        return self.rows[self.distinct[start:stop]]
+
+
+def checked_embeddings(embeddings: NDArray[Any], name: str) -> NDArray[Any]:
+    """`embeddings` as a C-ordered [n, d] array, float16 widened to float32.
+
+    Raises ModelError if it is not a matrix of floating numbers with at least one row and one column.
+    """
+    array = np.asarray(embeddings)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ModelError(f"{name}: expected embeddings of shape [items, width], found shape {list(array.shape)}")
+    if array.dtype not in (np.float16, np.float32, np.float64):
+        raise ModelError(f"{name}: expected float16, float32 or float64 embeddings, found {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.float64 if array.dtype == np.float64 else np.float32)
+
+
+def unit_vectors(embeddings: NDArray[Any], name: str = "embeddings") -> UnitVectors:
+    """Scale every row of `embeddings` [n, d] to length one and find the equal rows.
+
+    Lengths are taken in float64. float16 and float32 come back as float32, float64 stays.
+    `name` says in an error whose embeddings these are (setting, language, layer).
+
+    Raises ModelError naming the row if one holds NaN or infinity, or is zero (it has no direction).
+    """
+    array = checked_embeddings(embeddings, name)
+    rows = np.empty_like(array)
+    step = max(1, _CHUNK_BYTES // (8 * array.shape[1]))
+    for start in range(0, len(array), step):
+        chunk = array[start : start + step].astype(np.float64)
+        # Scaling by the largest coordinate keeps squares of very large or very small float64 in range.
+        peaks = np.abs(chunk).max(axis=1)
+        _refuse(~np.isfinite(peaks), start, name, "holds NaN or infinity")
+        _refuse(peaks == 0.0, start, name, "is zero: a zero vector has no direction, so no cosine")
+        if array.dtype == np.float64:
+            chunk /= peaks[:, None]
+        # A plain reduction, row by row: equal rows get equal lengths, which a threaded product need not give.
+        lengths = np.sqrt(np.add.reduce(np.square(chunk), axis=1))
+        rows[start : start + step] = chunk / lengths[:, None]
+    rows += 0.0  # -0.0 becomes 0.0, so that equal vectors are equal bit for bit
+    distinct, inverse = _equal_rows(rows)
+    return UnitVectors(rows, distinct, inverse)
+
+
+def check_same_width(x: UnitVectors, y: UnitVectors) -> None:
+    """Raise ModelError unless both sides have the same width and floating type."""
+    if x.width != y.width:
+        raise ModelError(f"embeddings of width {x.width} and {y.width} cannot be compared")
+    if x.rows.dtype != y.rows.dtype:
+        raise ModelError(f"embeddings of type {x.rows.dtype} and {y.rows.dtype} cannot be compared")
+
+
+def similarity_block(x: UnitVectors, y: UnitVectors, rows: slice, columns: slice) -> NDArray[Any]:
+    """Cosine similarity of distinct vectors `rows` of x with distinct vectors `columns` of y, one product."""
+    return x.distinct_rows(rows.start, rows.stop) @ y.distinct_rows(columns.start, columns.stop).T
+
+
+def blocks(n: int, size: int) -> list[slice]:
+    """`range(n)` cut into slices of `size`, the last one shorter. Raises ValueError if size < 1."""
+    if size < 1:
+        raise ValueError(f"block size: expected at least 1, found {size}")
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def cosine_similarity(
+    x: UnitVectors, y: UnitVectors, block_size: int = BLOCK_SIZE
+) -> Iterator[tuple[slice, slice, NDArray[Any]]]:
+    """Yield (rows, columns, similarity [rows, columns]) until all n_x x n_y items are covered.
+
+    Memory: two blocks of block_size², whatever the number of items. Similarities of equal embeddings are equal bit
+    for bit; those of different ones may differ in the last bit between block sizes (BLAS chooses kernels by shape).
+
+    Raises ModelError if widths or types differ, ValueError if block_size < 1.
+    """
+    check_same_width(x, y)
+    for rows in blocks(x.n, block_size):
+        for columns in blocks(y.n, block_size):
+            if x.all_distinct and y.all_distinct:
+                yield rows, columns, similarity_block(x, y, rows, columns)
+                continue
+            yield rows, columns, _expanded(x, y, rows, columns, block_size)
+
+
+def _expanded(x: UnitVectors, y: UnitVectors, rows: slice, columns: slice, size: int) -> NDArray[Any]:
+    """A block over items, each similarity read from the block of distinct vectors it belongs to."""
+    out = np.empty((rows.stop - rows.start, columns.stop - columns.start), x.rows.dtype)
+    left, right = x.inverse[rows], y.inverse[columns]
+    for row_block in np.unique(left // size):
+        here = np.flatnonzero(left // size == row_block)
+        row_slice = slice(row_block * size, min((row_block + 1) * size, len(x.distinct)))
+        for column_block in np.unique(right // size):
+            there = np.flatnonzero(right // size == column_block)
+            column_slice = slice(column_block * size, min((column_block + 1) * size, len(y.distinct)))
+            block = similarity_block(x, y, row_slice, column_slice)
+            out[np.ix_(here, there)] = block[np.ix_(left[here] - row_slice.start, right[there] - column_slice.start)]
+    return out
+
+
+def _refuse(bad: NDArray[np.bool_], start: int, name: str, problem: str) -> None:
+    if bad.any():
+        rows = np.flatnonzero(bad)
+        raise ModelError(f"{name}: row {start + rows[0]} {problem}")
+
+
+def _equal_rows(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(distinct, inverse) of bitwise equal rows; a wrapping sum of the bits spares comparing most rows."""
+    n = len(rows)
+    bits = rows.view(np.uint32 if rows.dtype == np.float32 else np.uint64)
+    prints = np.add.reduce(bits, axis=1, dtype=bits.dtype)
+    order = np.argsort(prints, kind="stable")
+    same_as_last = prints[order][1:] == prints[order][:-1]
+    suspect = np.zeros(n, dtype=bool)
+    suspect[order[1:][same_as_last]] = True
+    suspect[order[:-1][same_as_last]] = True
+    first = np.arange(n)
+    seen: dict[bytes, int] = {}
+    for row in np.flatnonzero(suspect):
+        first[row] = seen.setdefault(rows[row].tobytes(), int(row))
+    distinct = np.flatnonzero(first == np.arange(n))
+    place = np.empty(n, dtype=np.int64)
+    place[distinct] = np.arange(len(distinct))
+    return distinct, place[first]

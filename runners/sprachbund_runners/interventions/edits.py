@@ -1,0 +1,184 @@
+"""Edits of activations as data: h' = a·h + b inside [lo, hi], for chosen units of one site in one block."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sprachbund.architectures import SITES, UnitBlock, split_flat
+from sprachbund.errors import ModelError, nearest
+
+EDIT_TOKENS = ("all", "content", "last")
+_FIELDS = ("unit", "a", "b", "lo", "hi")
+
+
+class Mergeable(NamedTuple):
+    """Whether an edit can be written into the weights, and why (not)."""
+
+    yes: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitAffine:
+    """h' = a·h + b where lo ≤ h ≤ hi, else h, for `unit` of `site` in `block`, at `tokens`.
+
+    unit int64 [k], without repetitions; a, b, lo, hi float32 [k] (a scalar is repeated). Units are stored in
+    ascending order, so that the same edit has the same digest however it was written down. Raises ModelError for
+    repeated or negative units, lengths that differ, NaN anywhere, infinite a or b, or lo > hi.
+    """
+
+    site: str
+    block: int
+    unit: NDArray[np.int64]
+    a: NDArray[np.float32]
+    b: NDArray[np.float32]
+    lo: NDArray[np.float32] = -np.inf  # type: ignore[assignment]
+    hi: NDArray[np.float32] = np.inf  # type: ignore[assignment]
+    tokens: str = "all"
+
+    def __post_init__(self) -> None:
+        where = f"edit of {self.site} in block {self.block}"
+        if self.site not in SITES:
+            raise ModelError(f"{where}: unknown site{nearest(self.site, SITES)}; sites are {', '.join(SITES)}")
+        if self.block < 1:
+            raise ModelError(f"{where}: blocks count from 1")
+        if self.tokens not in EDIT_TOKENS:
+            raise ModelError(
+                f"{where}: tokens is '{self.tokens}', expected {', '.join(EDIT_TOKENS)}"
+                f"{nearest(self.tokens, EDIT_TOKENS)}"
+            )
+        unit = np.asarray(self.unit)
+        if unit.ndim != 1 or not (unit.size == 0 or np.issubdtype(unit.dtype, np.integer)):
+            raise ModelError(f"{where}: units are {unit.dtype} of shape {unit.shape}, expected whole numbers [k]")
+        unit = unit.astype(np.int64)
+        order = np.argsort(unit, kind="stable")
+        ordered = unit[order]
+        if unit.size and ordered[0] < 0:
+            raise ModelError(f"{where}: unit {ordered[0]} is negative")
+        repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+        if repeated.size:
+            raise ModelError(f"{where}: unit {repeated[0]} is edited twice")
+        columns: dict[str, NDArray[Any]] = {"unit": ordered}
+        for name in _FIELDS[1:]:
+            values = np.asarray(getattr(self, name), dtype=np.float32)
+            if values.ndim > 1 or (values.ndim == 1 and values.shape != unit.shape):
+                raise ModelError(f"{where}: {name} has shape {values.shape}, expected [{unit.size}]")
+            columns[name] = np.broadcast_to(values, unit.shape)[order]
+        _check_numbers(where, columns)
+        for name, values in columns.items():
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    @property
+    def bounded(self) -> bool:
+        return bool(np.isfinite(self.lo).any() or np.isfinite(self.hi).any())
+
+    @property
+    def sets(self) -> bool:
+        """True where h is replaced by a constant, whatever it was."""
+        return not self.bounded and not self.a.any()
+
+    @property
+    def mergeable(self) -> Mergeable:
+        """Whether the weights of one linear module can be changed to the same effect, and why."""
+        if self.tokens != "all":
+            return Mergeable(False, f"it touches {self.tokens} tokens only, weights act at every token")
+        if self.bounded:
+            return Mergeable(False, "it acts inside bounds only, a linear module acts everywhere")
+        if self.site == "block":
+            return Mergeable(False, "the residual stream is a sum of modules, not the output of one")
+        if self.site == "mlp.hidden":
+            return Mergeable(True, "a scales the columns of the down projection, b joins its bias")
+        return Mergeable(True, "a scales the rows and the bias of the linear module, b is added to its bias")
+
+    def without_identity(self) -> "UnitAffine":
+        """The edit without units where a = 1 and b = 0: 1·h + 0 would turn −0.0 into 0.0."""
+        keep = (self.a != 1) | (self.b != 0)
+        if keep.all():
+            return self
+        columns = {name: getattr(self, name)[keep] for name in _FIELDS}
+        return UnitAffine(self.site, self.block, tokens=self.tokens, **columns)
+
+    def digest(self) -> str:
+        """64 hexadecimal digits that name this edit; the order in which units were given does not matter."""
+        header = json.dumps([self.site, self.block, self.tokens, len(self)])
+        digest = hashlib.sha256(header.encode())
+        for name in _FIELDS:
+            digest.update(
+                np.ascontiguousarray(getattr(self, name)).astype("<i8" if name == "unit" else "<f4").tobytes()
+            )
+        return digest.hexdigest()
+
+
+def intervention_digest(edits: Sequence[UnitAffine]) -> str:
+    """64 hexadecimal digits that name a set of edits, in whatever order they come."""
+    return hashlib.sha256("".join(sorted(edit.digest() for edit in edits)).encode()).hexdigest()
+
+
+def set_to(site: str, block: int, unit: ArrayLike, value: ArrayLike, tokens: str = "all") -> UnitAffine:
+    """h' = value."""
+    return _affine(site, block, unit, 0.0, value, tokens)
+
+
+def scale(site: str, block: int, unit: ArrayLike, factor: ArrayLike, tokens: str = "all") -> UnitAffine:
+    """h' = factor · h."""
+    return _affine(site, block, unit, factor, 0.0, tokens)
+
+
+def shift(site: str, block: int, unit: ArrayLike, amount: ArrayLike, tokens: str = "all") -> UnitAffine:
+    """h' = h + amount."""
+    return _affine(site, block, unit, 1.0, amount, tokens)
+
+
+def interpolate(
+    site: str, block: int, unit: ArrayLike, value: ArrayLike, strength: float, tokens: str = "all"
+) -> UnitAffine:
+    """h' = (1 − strength)·h + strength·value; strength 0 leaves h, 1 sets it."""
+    return _affine(site, block, unit, 1.0 - strength, strength * np.asarray(value, dtype=np.float64), tokens)
+
+
+def to_edits(
+    units: Sequence[UnitBlock], flat: ArrayLike, values: ArrayLike, tokens: str = "all", strength: float = 1.0
+) -> list[UnitAffine]:
+    """Flat unit positions [k] and their values [k] → one edit for each (block, site) that has any.
+
+    `units` is the flat axis that `flat` refers to. With `strength` 1 the units are set to the values, below it they
+    are interpolated towards them. Raises ModelError for positions outside the axis or repeated ones.
+    """
+    positions, targets = np.asarray(flat, dtype=np.int64), np.asarray(values, dtype=np.float64)
+    if positions.ndim != 1 or positions.shape != targets.shape:
+        raise ModelError(f"edits: {positions.shape} units but values of shape {targets.shape}")
+    if positions.size == 0:
+        return []
+    part, unit = split_flat(units, positions)
+    edits = []
+    for index in np.unique(part):
+        here = part == index
+        where = units[index]
+        edits.append(interpolate(where.site, where.block, unit[here], targets[here], strength, tokens))
+    return edits
+
+
+def _affine(site: str, block: int, unit: ArrayLike, a: ArrayLike, b: ArrayLike, tokens: str) -> UnitAffine:
+    units = np.asarray(unit)
+    return UnitAffine(site, block, units, np.asarray(a, np.float32), np.asarray(b, np.float32), tokens=tokens)
+
+
+def _check_numbers(where: str, columns: dict[str, NDArray[Any]]) -> None:
+    for name in ("a", "b"):
+        wrong = ~np.isfinite(columns[name])
+        if wrong.any():
+            unit = columns["unit"][wrong][0]
+            raise ModelError(f"{where}: {name} of unit {unit} is {columns[name][wrong][0]}, expected a finite number")
+    wrong = ~(columns["lo"] <= columns["hi"])
+    if wrong.any():
+        lo, hi = columns["lo"][wrong][0], columns["hi"][wrong][0]
+        raise ModelError(f"{where}: unit {columns['unit'][wrong][0]} has bounds [{lo}, {hi}], expected lo ≤ hi")

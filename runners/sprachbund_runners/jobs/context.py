@@ -1,0 +1,164 @@
+"""What a job kind gets to work with: the database, the files, loaded models, and a way to report progress."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine, select
+
+from sprachbund.artifacts import ArtifactStore, Stored
+from sprachbund.corpora.text import TextSet, from_parquet, gold_groups
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import ArtifactError, ModelError
+from sprachbund.queue import Claim
+from sprachbund.tensors import load_tensors, save_tensors
+from sprachbund_runners.models.loading import LoadedModel, load
+
+KEPT_TEXTS = 512
+
+
+class Evicted(ArtifactError):
+    """A file this job needs was evicted: the jobs that made it have to run again."""
+
+    def __init__(self, message: str, job_ids: Sequence[int]) -> None:
+        super().__init__(message)
+        self.job_ids = tuple(job_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished job: `write` stores its rows inside the transaction that finishes it."""
+
+    claim: Claim
+    write: Callable[[Connection], None]
+    batch_plan: str | None = None
+
+
+Run = Callable[[Sequence[Claim], "Context"], Iterator[Outcome]]
+
+
+class Progress(Protocol):
+    """Where long work reports to: `start(label, total)` gives a function that adds finished steps."""
+
+    def start(self, label: str, total: int) -> Callable[[int], None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An ingested text of one corpus language."""
+
+    id: int
+    key: str
+    corpus_id: int
+    language: str
+    sentences: TextSet
+
+    @property
+    def gold(self) -> NDArray[np.int64]:
+        """int64 [n]: equal where normalised texts are equal."""
+        return gold_groups(self.sentences.texts)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """The groups (documents), or None where a sentence has none."""
+        groups = self.sentences.groups
+        return None if any(group is None for group in groups) else [str(group) for group in groups]
+
+
+@dataclass(slots=True)
+class Context:
+    """One runner's view of the workspace. Models and texts stay in memory between bundles."""
+
+    engine: Engine
+    store: ArtifactStore
+    progress: Progress
+    device: str = "cpu"
+    max_tokens: int = 4096
+    stop: threading.Event = field(default_factory=threading.Event)
+    _model: tuple[tuple[str, str, str], LoadedModel] | None = None
+    _texts: "OrderedDict[str, Text]" = field(default_factory=OrderedDict)
+
+    def reading(self) -> Any:
+        """A read-only transaction."""
+        return reading(self.engine)
+
+    def check_stop(self) -> None:
+        """Raise KeyboardInterrupt once somebody asked this runner to stop."""
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+
+    @property
+    def loaded_model(self) -> str | None:
+        """Fingerprint of the model in memory."""
+        return None if self._model is None else self._model[0][0]
+
+    def model(self, fingerprint: str, dtype: str, attention: str) -> LoadedModel:
+        """The model of this fingerprint, loaded once; raises ModelError if its folder is gone or changed."""
+        wanted = (fingerprint, dtype, attention)
+        if self._model is not None and self._model[0] == wanted:
+            return self._model[1]
+        with self.reading() as connection:
+            row = connection.execute(select(t.Model).where(t.Model.fingerprint == fingerprint)).one()
+        self._model = None
+        if not Path(row.path).exists():
+            raise ModelError(
+                f"model '{row.name}' is not at {row.path} any more: submit the experiment again from where it is"
+            )
+        loaded = load(
+            row.path,
+            dtype=dtype,
+            device=self.device,
+            attention=attention,
+            trust_remote_code=bool(row.config["trust_remote_code"]),
+            declared=row.config["declared"],
+        )
+        if loaded.fingerprint != fingerprint:
+            raise ModelError(
+                f"model '{row.name}' at {row.path} has changed since submission (fingerprint"
+                f" {loaded.fingerprint[:20]}…, expected {fingerprint[:20]}…): submit the experiment again"
+            )
+        self._model = (wanted, loaded)
+        return loaded
+
+    def text(self, key: str) -> Text:
+        """The ingested text with this key."""
+        if key in self._texts:
+            self._texts.move_to_end(key)
+            return self._texts[key]
+        with self.reading() as connection:
+            row = connection.execute(
+                select(t.CorpusText, t.Artifact.uri, t.Artifact.digest, t.Corpus.split)
+                .join(t.Artifact, t.Artifact.id == t.CorpusText.artifact_id)
+                .join(t.Corpus, t.Corpus.id == t.CorpusText.corpus_id)
+                .where(t.CorpusText.key == key)
+            ).one()
+        content = self.store.fetch(row.uri, row.digest).read_bytes()
+        sentences = from_parquet(content, row.language, row.split, expected=row.fingerprint)
+        self._texts[key] = Text(row.id, key, row.corpus_id, row.language, sentences)
+        while len(self._texts) > KEPT_TEXTS:
+            self._texts.popitem(last=False)
+        return self._texts[key]
+
+    def artifact(self, connection: Connection, artifact_id: int, made_by: int | None = None) -> Path:
+        """A local path of a stored file; Evicted (naming the job that makes it) if it was evicted."""
+        row = connection.execute(select(t.Artifact).where(t.Artifact.id == artifact_id)).one()
+        if row.state == "evicted":
+            if made_by is None:
+                raise ArtifactError(f"artifact {row.uri} was evicted and no job makes it again")
+            raise Evicted(f"artifact {row.uri} was evicted", [made_by])
+        return self.store.fetch(row.uri, row.digest)
+
+    def tensors(self, connection: Connection, artifact_id: int, made_by: int | None = None,
+                names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:  # fmt: skip
+        """Tensors of a stored file, all or the named ones."""
+        return load_tensors(self.artifact(connection, artifact_id, made_by), names)
+
+    def save(self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> Stored:
+        """Store tensors as one content-addressed safetensors file."""
+        return save_tensors(self.store, tensors, metadata)

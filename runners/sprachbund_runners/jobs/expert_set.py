@@ -1,0 +1,180 @@
+"""Expert sets: every unit scored for every wanted target from one sort per unit, block by block."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, insert, select
+
+from sprachbund.architectures import SITES
+from sprachbund.db import tables as t
+from sprachbund.errors import ModelError
+from sprachbund.queue import Claim
+from sprachbund.tensors import load_tensors, read_metadata
+from sprachbund_runners.jobs.context import Context, Outcome
+from sprachbund_runners.jobs.unit_statistics import place_name, places
+from sprachbund_runners.scorers import NonFinite, Target, score_units
+from sprachbund_runners.scorers.selection import rank_units
+
+KEPT_UNITS = 5000
+COLUMNS = ("score", "effect", "p", "minimum_auroc", "pooled_mean", "token_mean")
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Stored unit statistics of one language: where its responses and moments are."""
+
+    key: str
+    responses: Path
+    moments: Path
+    token_counts: NDArray[np.int64]
+
+
+def find_statistics(context: Context, keys: Sequence[str]) -> dict[str, Statistics]:
+    """Stored unit statistics by key."""
+    found: dict[str, Statistics] = {}
+    with context.reading() as connection:
+        for key in keys:
+            row = connection.execute(select(t.UnitStatistics).where(t.UnitStatistics.key == key)).one()
+            moments = context.artifact(connection, row.moments_id, row.job_id)
+            found[key] = Statistics(
+                key,
+                context.artifact(connection, row.responses_id, row.job_id),
+                moments,
+                load_tensors(moments, ["token_counts"])["token_counts"],
+            )
+    return found
+
+
+def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+    """Claims over the same statistics share one reading of them and one sort per unit."""
+    groups: dict[str, list[Claim]] = {}
+    for claim in claims:
+        groups.setdefault(json.dumps(claim.payload["statistics"], sort_keys=True), []).append(claim)
+    for group in groups.values():
+        yield from _score(group, context)
+
+
+def _score(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+    keys: dict[str, str] = claims[0].payload["statistics"]
+    languages = sorted(keys)
+    codes = {language: code for code, language in enumerate(languages)}
+    statistics = find_statistics(context, [keys[language] for language in languages])
+    ordered = [statistics[keys[language]] for language in languages]
+    language_of = np.repeat(np.arange(len(languages)), [len(each.token_counts) for each in ordered])
+    targets = [
+        Target(codes[claim.payload["target"]], tuple(codes[each] for each in claim.payload["negatives"]),
+               claim.payload["target"])
+        for claim in claims
+    ]  # fmt: skip
+    scorers = sorted({claim.payload["scorer"] for claim in claims})
+    axis = places(ordered[0].responses)
+    step = context.progress.start("scoring units", sum(width for _, _, width in axis))
+    columns: list[dict[str, list[NDArray[np.float64]]]] = [{name: [] for name in COLUMNS} for _ in claims]
+    for block, site, width in axis:
+        context.check_stop()
+        name = place_name(block, site)
+        by_language = [load_tensors(each.responses, [name])[name] for each in ordered]
+        pooled_means = [values.mean(axis=0, dtype=np.float64) for values in by_language]
+        try:
+            scores = score_units(
+                np.ascontiguousarray(np.concatenate(by_language).T), language_of, targets, scorers, threads=2
+            )
+        except NonFinite as error:
+            raise ModelError(f"block {block}, site {site}: {error}") from None
+        for place, claim in enumerate(claims):
+            code = targets[place].positive
+            own = columns[place]
+            own["score"].append(scores.values[claim.payload["scorer"]][place])
+            own["effect"].append(scores.effect[place])
+            own["p"].append(scores.p_value[place])
+            own["minimum_auroc"].append(scores.minimum_auroc[place])
+            own["pooled_mean"].append(pooled_means[code])
+            own["token_mean"].append(load_tensors(ordered[code].moments, [f"{name}/mean"])[f"{name}/mean"])
+        step(width)
+    lengths = np.concatenate([each.token_counts for each in ordered]).astype(np.float32)[None, :]
+    length_scores = score_units(lengths, language_of, targets, ("auroc",)).values["auroc"][:, 0]
+    for place, claim in enumerate(claims):
+        arrays = {name: np.concatenate(parts) for name, parts in columns[place].items()}
+        counts = (len(ordered[targets[place].positive].token_counts),
+                  sum(len(ordered[code].token_counts) for code in targets[place].negatives))  # fmt: skip
+        yield _finish(claim, context, axis, arrays, counts, float(length_scores[place]))
+
+
+def _finish(
+    claim: Claim,
+    context: Context,
+    axis: Sequence[tuple[int, str, int]],
+    arrays: dict[str, NDArray[np.float64]],
+    counts: tuple[int, int],
+    token_count_auroc: float,
+) -> Outcome:
+    payload = claim.payload
+    widths = [width for _, _, width in axis]
+    block = np.repeat([block for block, _, _ in axis], widths)
+    site = np.repeat([SITES.index(site) for _, site, _ in axis], widths)
+    unit = np.concatenate([np.arange(width) for width in widths])
+    order = rank_units(arrays["score"], arrays["effect"], block, site, unit)
+    stored = context.save({"order": order, **arrays}, {"key": claim.subject, "axis": list(axis)})
+    top = order[:KEPT_UNITS]
+
+    def write(connection: Connection) -> None:
+        set_id = connection.execute(
+            insert(t.ExpertSet)
+            .values(
+                key=claim.subject,
+                job_id=claim.job_id,
+                model_id=select(t.Model.id).where(t.Model.fingerprint == payload["model"]).scalar_subquery(),
+                target=payload["target"],
+                scorer=payload["scorer"],
+                scorer_version=payload["scorer_version"],
+                negatives=payload["negatives"],
+                sites=payload["sites"],
+                pooling=payload["pooling"],
+                tokens=payload["tokens"],
+                n_units=len(order),
+                n_positives=counts[0],
+                n_negatives=counts[1],
+                token_count_auroc=token_count_auroc,
+                artifact_id=context.store.record(connection, stored),
+            )
+            .returning(t.ExpertSet.id)
+        ).scalar_one()
+        rows: list[dict[str, Any]] = [
+            {
+                "expert_set_id": set_id,
+                "rank": rank,
+                "block": int(block[place]),
+                "site": SITES[site[place]],
+                "unit": int(unit[place]),
+                **{name: float(arrays[name][place]) for name in COLUMNS},
+            }
+            for rank, place in enumerate(top, start=1)
+        ]
+        connection.execute(insert(t.ExpertUnit), rows)
+
+    return Outcome(claim, write)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A stored expert set: its flat axis as (block, site, width), the ranking and the scores (flat)."""
+
+    id: int
+    axis: tuple[tuple[int, str, int], ...]
+    order: NDArray[np.int64]
+    score: NDArray[np.float64]
+
+
+def find_ranking(context: Context, key: str) -> Ranking:
+    """The stored ranking with this key."""
+    with context.reading() as connection:
+        row = connection.execute(select(t.ExpertSet).where(t.ExpertSet.key == key)).one()
+        path = context.artifact(connection, row.artifact_id, row.job_id)
+    axis = tuple((int(block), str(site), int(width)) for block, site, width in read_metadata(path)["axis"])
+    tensors = load_tensors(path, ["order", "score"])
+    return Ranking(row.id, axis, tensors["order"], tensors["score"])

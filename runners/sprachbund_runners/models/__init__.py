@@ -1,0 +1,1 @@
+"""Loading models, batching texts, and reading embeddings and unit responses."""

@@ -1,0 +1,1 @@
+"""How the demo model was made: a small BLOOM, trained from scratch on phrasebook documents."""

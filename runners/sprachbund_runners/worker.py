@@ -1,0 +1,239 @@
+"""The claim loop: take a bundle, serve it in one pass, finish each job in its own fenced transaction."""
+
+import logging
+import os
+import platform
+import random
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from sqlalchemy import Engine
+
+from sprachbund.artifacts import ArtifactStore
+from sprachbund.errors import LeaseLost, SprachbundError
+from sprachbund.kinds import KINDS
+from sprachbund.queue import Claim, Queue
+from sprachbund_runners.jobs import JOBS, Context, Evicted, Progress
+
+log = logging.getLogger("sprachbund.runner")
+
+LEASE_MS = 120_000
+BUNDLE = 256
+SAME_MODEL_IN_A_ROW = 16
+POLL_S = (0.5, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a runner works. `max_jobs` ends it after that many; `watch` keeps it waiting for new work."""
+
+    device: str = "cpu"
+    max_tokens: int = 4096
+    watch: bool = False
+    max_jobs: int | None = None
+    lease_ms: int = LEASE_MS
+    bundle: int = BUNDLE
+    name: str | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a runner did."""
+
+    done: int = 0
+    failed: int = 0
+    lost: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def environment(device: str) -> dict[str, Any]:
+    """What a result may depend on beside its key: library versions, device, machine. Kept with every attempt."""
+    packages = ("sprachbund", "torch", "transformers", "tokenizers", "numpy")
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": device if device == "cpu" else torch.cuda.get_device_name(device),
+        "threads": torch.get_num_threads(),
+        **{name: version(name) for name in packages},
+    }
+
+
+class _Heart(threading.Thread):
+    """Renews the leases of the jobs at hand from its own thread, at a quarter of the lease."""
+
+    def __init__(self, queue: Queue, lease_ms: int) -> None:
+        super().__init__(name="sprachbund-heartbeat", daemon=True)
+        self._queue = queue
+        self._interval = lease_ms / 4000
+        self._lock = threading.Lock()
+        self._held: dict[int, Claim] = {}
+        self._over = threading.Event()
+
+    def hold(self, claims: Sequence[Claim]) -> None:
+        with self._lock:
+            self._held.update({claim.job_id: claim for claim in claims})
+
+    def drop(self, claim: Claim) -> None:
+        with self._lock:
+            self._held.pop(claim.job_id, None)
+
+    def still_held(self, claim: Claim) -> bool:
+        with self._lock:
+            return claim.job_id in self._held
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join(timeout=5)
+
+    def run(self) -> None:
+        while not self._over.wait(self._interval):
+            with self._lock:
+                claims = list(self._held.values())
+            if not claims:
+                continue
+            try:
+                alive = self._queue.heartbeat(claims)
+            except SprachbundError as error:
+                # Unreachable for a while: the next beat may get through, and fencing guards the results.
+                log.warning("heartbeat failed: %s", error)
+                continue
+            for claim in claims:
+                if claim.job_id not in alive:
+                    log.warning("lost the lease of job %s (%s)", claim.job_id, claim.label)
+                    self.drop(claim)
+
+
+class Worker:
+    """One runner process on one device."""
+
+    def __init__(self, engine: Engine, store: ArtifactStore, progress: Progress, options: Options) -> None:
+        self.queue = Queue(engine)
+        self.options = options
+        self.context = Context(engine, store, progress, options.device, options.max_tokens)
+        self.tally = Tally()
+        self._environment = environment(options.device)
+        self._in_a_row = 0
+
+    def run(self, on_finished: Callable[[Claim], None] | None = None) -> Tally:
+        """Serve bundles until the queue has none for this runner (or for ever, with `watch`).
+
+        KeyboardInterrupt gives the jobs at hand back, uncounted, before it goes on.
+        """
+        runner_id = self.queue.register_runner(
+            self.options.name or f"{socket.gethostname()}-{os.getpid()}",
+            socket.gethostname(),
+            os.getpid(),
+            {"device": self.options.device, "kinds": {name: KINDS[name].version for name in JOBS}},
+        )
+        heart = _Heart(self.queue, self.options.lease_ms)
+        heart.start()
+        idle = POLL_S[0]
+        try:
+            while not self.context.stop.is_set() and not self._enough():
+                claims = self._claim(runner_id)
+                if claims:
+                    idle = POLL_S[0]
+                    heart.hold(claims)
+                    self._serve(claims, heart, on_finished)
+                elif self.options.watch or self.queue.has_work_for(runner_id):
+                    # Somebody else is working on what comes before, or new work may come: look again, jittered.
+                    time.sleep(idle * random.uniform(0.5, 1.0))
+                    idle = min(idle * 1.5, POLL_S[1])
+                else:
+                    break
+        finally:
+            heart.stop()
+            self.queue.stop_runner(runner_id)
+        return self.tally
+
+    def _enough(self) -> bool:
+        limit = self.options.max_jobs
+        return limit is not None and self.tally.done + self.tally.failed >= limit
+
+    def _claim(self, runner_id: int) -> list[Claim]:
+        loaded = self.context.loaded_model
+        limit = self.options.bundle
+        if self.options.max_jobs is not None:
+            limit = min(limit, self.options.max_jobs - self.tally.done - self.tally.failed)
+        claims = self.queue.claim(
+            runner_id,
+            {name: KINDS[name].version for name in JOBS},
+            limit=limit,
+            prefer_model=loaded if self._in_a_row < SAME_MODEL_IN_A_ROW else None,
+            device=self.options.device.split(":")[0],
+            lease_ms=self.options.lease_ms,
+        )
+        if claims and claims[0].model is not None:
+            self._in_a_row = self._in_a_row + 1 if claims[0].model == loaded else 0
+        return claims
+
+    def _serve(self, claims: Sequence[Claim], heart: _Heart, on_finished: Callable[[Claim], None] | None) -> None:
+        """Run a bundle. If one job spoils it, the rest run one by one, so that only the guilty one fails."""
+        open_claims = {claim.job_id: claim for claim in claims}
+
+        def settle(claim: Claim) -> None:
+            open_claims.pop(claim.job_id, None)
+            heart.drop(claim)
+            if on_finished is not None:
+                on_finished(claim)
+
+        try:
+            batch = list(claims)
+            while open_claims:
+                try:
+                    self._run(batch, settle)
+                    leftover = [claim for claim in batch if claim.job_id in open_claims]
+                    if leftover:
+                        raise RuntimeError(f"job kind {leftover[0].kind} gave no outcome for job {leftover[0].job_id}")
+                except Evicted as error:
+                    self.queue.reopen(error.job_ids)
+                    for claim in list(open_claims.values()):
+                        self.queue.release(claim)
+                        settle(claim)
+                except LeaseLost as error:
+                    log.warning("%s", error)
+                    self.tally.lost += len(open_claims)
+                    for claim in list(open_claims.values()):
+                        self.queue.release(claim)
+                        settle(claim)
+                except Exception as error:  # noqa: BLE001 - any failure of a job is recorded with the job
+                    remaining = [claim for claim in batch if claim.job_id in open_claims]
+                    if len(remaining) == 1:
+                        self._fail(remaining[0], error)
+                        settle(remaining[0])
+                batch = list(open_claims.values())[:1]
+        except BaseException:
+            for claim in list(open_claims.values()):
+                self.queue.release(claim)
+            raise
+
+    def _run(self, claims: Sequence[Claim], settle: Callable[[Claim], None]) -> None:
+        for outcome in JOBS[claims[0].kind](claims, self.context):
+            self.context.check_stop()
+            with self.queue.finishing(
+                outcome.claim, environment=self._environment, batch_plan=outcome.batch_plan
+            ) as connection:
+                outcome.write(connection)
+            self.tally.done += 1
+            settle(outcome.claim)
+
+    def _fail(self, claim: Claim, error: Exception) -> None:
+        expected = isinstance(error, SprachbundError)
+        message = str(error) if expected else f"{type(error).__name__}: {error}"
+        if not expected:
+            log.debug("job %s failed\n%s", claim.job_id, traceback.format_exc())
+        # What a user has to mend fails at once; a crash may have been the machine's and is tried again.
+        again = self.queue.fail(claim, message, retry=not expected)
+        if not again:
+            self.tally.failed += 1
+            self.tally.errors.append(f"job {claim.job_id} ({claim.label}): {message}")
+        print_line = f"job {claim.job_id} ({claim.label}) {'will be tried again' if again else 'failed'}: {message}"
+        print(print_line.replace("\n", " "), file=sys.stderr)

@@ -1,0 +1,287 @@
+"""The queue against a model of it in a few dictionaries, driven by hypothesis, on both engines."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine, delete, insert, select, update
+
+from sprachbund.db.engine import writing
+from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobAttempt, JobEdge, Runner
+from sprachbund.errors import LeaseLost
+from sprachbund.queue import Queue, insert_jobs
+
+MAX_LOSSES, MAX_FAILURES = 2, 2
+N_JOBS = 6
+indices = st.integers(0, N_JOBS - 1)
+
+
+@dataclass(slots=True)
+class Expected:
+    """One job as the model sees it."""
+
+    number: int
+    priority: int
+    bundle: int
+    kind: str
+    needs: frozenset[int]
+    state: str = "queued"
+    paused: bool = False
+    expired: bool = False
+    attempt: int = 0
+    runner: int | None = None
+    failures: int = 0
+    losses: int = 0
+    outcomes: list[str] = field(default_factory=list)
+
+
+class Machine(RuleBasedStateMachine):
+    """Rules do the same to the queue and to the model; the invariant compares every row."""
+
+    engine: Engine
+
+    def __init__(self) -> None:
+        super().__init__()
+        with writing(self.engine) as connection:
+            for table in (JobAttempt, JobEdge, ExperimentJob, Experiment, Job, Runner):
+                connection.execute(delete(table))
+        self.queue = Queue(self.engine, max_losses=MAX_LOSSES, max_failures=MAX_FAILURES)
+        self.jobs: dict[int, Expected] = {}
+        self.claims: list[tuple[int, Any]] = []
+        self.cancelled = {"one": False, "two": False}
+        self.planned: dict[str, set[int]] = {"one": set(), "two": set()}
+
+    @initialize(
+        priorities=st.lists(st.integers(0, 1), min_size=N_JOBS, max_size=N_JOBS),
+        bundles=st.lists(st.integers(0, 1), min_size=N_JOBS, max_size=N_JOBS),
+        kinds=st.lists(st.sampled_from("ab"), min_size=N_JOBS, max_size=N_JOBS),
+        edges=st.sets(st.tuples(indices, indices).filter(lambda edge: edge[0] > edge[1]), max_size=6),
+        two=st.sets(indices),
+    )
+    def submit(self, priorities: list[int], bundles: list[int], kinds: list[str], edges: Any, two: set[int]) -> None:
+        self.runners = [self.queue.register_runner(f"r{i}", "h", i, {"kinds": {"a": 1, "b": 1}}) for i in range(2)]
+        rows = [
+            {
+                "key": str(i), "kind": kinds[i], "version": 1, "subject": "s", "bundle": f"{kinds[i]}{bundles[i]}",
+                "model": None, "payload": {}, "label": "", "priority": priorities[i],
+            }
+            for i in range(N_JOBS)
+        ]  # fmt: skip
+        for i in range(N_JOBS):
+            needs = frozenset(needed for job, needed in edges if job == i)
+            self.jobs[i] = Expected(i, priorities[i], bundles[i], kinds[i], needs)
+        self.planned = {"one": set(range(N_JOBS)), "two": two}
+        with writing(self.engine) as connection:
+            self.ids = insert_jobs(connection, rows, [(str(job), str(needed)) for job, needed in edges])
+            for name, planned in self.planned.items():
+                row = {"revision": 1, "spec": {}, "spec_digest": "", "submitted_ms": 0, "cancelled": False, "audit": {}}
+                added = insert(Experiment).values(name=name, **row).returning(Experiment.id)
+                experiment = connection.scalar(added)
+                for i in planned:
+                    link = {"experiment_id": experiment, "job_id": self.ids[str(i)]}
+                    connection.execute(insert(ExperimentJob).values(**link))
+
+    def ready(self, job: Expected) -> bool:
+        due = (job.state == "queued" and not job.paused) or (job.state == "running" and job.expired)
+        return due and all(self.jobs[needed].state == "done" for needed in job.needs)
+
+    def wanted(self, job: Expected) -> bool:
+        return any(job.number in planned and not self.cancelled[name] for name, planned in self.planned.items()) or any(
+            job.number in other.needs and other.state in ("queued", "running") for other in self.jobs.values()
+        )
+
+    @rule(runner=st.integers(0, 1), limit=st.integers(1, 3), kinds=st.sampled_from(["a", "b", "ab"]))
+    def claim(self, runner: int, limit: int, kinds: str) -> None:
+        found = self.queue.claim(self.runners[runner], dict.fromkeys(kinds, 1), limit=limit)
+        expected: list[Expected] = []
+        while not expected:
+            candidates = sorted(
+                (job for job in self.jobs.values() if self.ready(job) and job.kind in kinds),
+                key=lambda job: (job.priority, job.number),
+            )
+            if not candidates:
+                break
+            head = candidates[0]
+            siblings = [job for job in candidates if (job.kind, job.bundle) == (head.kind, head.bundle) and job != head]
+            # One statement decides for all of them on what it sees at its start.
+            fates = []
+            for job in [head, *sorted(siblings, key=lambda job: job.number)][:limit]:
+                lost = job.state == "running"
+                if lost and not self.wanted(job):
+                    fates.append((job, lost, "cancelled"))
+                elif lost and job.losses + 1 >= MAX_LOSSES:
+                    fates.append((job, lost, "failed"))
+                else:
+                    fates.append((job, lost, "running"))
+            for job, lost, state in fates:
+                job.state, job.expired = state, False
+                job.losses += lost
+                if lost:
+                    job.outcomes[-1] = "lost"
+                if state == "running":
+                    job.attempt += 1
+                    job.runner = runner
+                    job.outcomes.append("running")
+                    expected.append(job)
+        assert [int(claim.key) for claim in found] == sorted(job.number for job in expected)
+        assert [claim.attempt for claim in found] == [self.jobs[int(claim.key)].attempt for claim in found]
+        self.claims += [(runner, claim) for claim in found]
+
+    def holds(self, runner: int, claim: Any) -> bool:
+        job = self.jobs[int(claim.key)]
+        return job.state == "running" and job.attempt == claim.attempt and job.runner == runner
+
+    def pick(self, data: st.DataObject) -> tuple[Expected, Any, bool]:
+        runner, claim = data.draw(st.sampled_from(self.claims))
+        return self.jobs[int(claim.key)], claim, self.holds(runner, claim)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        job, claim, held = self.pick(data)
+        if held:
+            with self.queue.finishing(claim):
+                pass
+            job.state, job.expired, job.outcomes[-1] = "done", False, "done"
+        else:
+            with pytest.raises(LeaseLost), self.queue.finishing(claim):
+                pass
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), retry=st.booleans())
+    def fail(self, data: st.DataObject, retry: bool) -> None:
+        job, claim, held = self.pick(data)
+        if not held:
+            with pytest.raises(LeaseLost):
+                self.queue.fail(claim, "broken", retry=retry)
+            return
+        again = self.queue.fail(claim, "broken", retry=retry)
+        job.failures += 1
+        job.outcomes[-1], job.expired = "failed", False
+        if retry and job.failures < MAX_FAILURES:
+            job.state, job.paused = ("queued", True) if self.wanted(job) else ("cancelled", True)
+        else:
+            job.state = "failed"
+        assert again is (job.state == "queued")
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        job, claim, held = self.pick(data)
+        assert self.queue.release(claim) is held
+        if held:
+            job.outcomes[-1], job.expired, job.paused = "released", False, False
+            job.state = "queued" if self.wanted(job) else "cancelled"
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def heartbeat(self, data: st.DataObject) -> None:
+        job, claim, held = self.pick(data)
+        assert self.queue.heartbeat([claim]) == ({claim.job_id} if held else set())
+        # An older claim of the runner that holds the job now renews its lease too; fencing is unharmed.
+        if job.state == "running" and self.runners[job.runner or 0] == claim.runner_id:
+            job.expired = False
+
+    @rule(i=indices)
+    def expire(self, i: int) -> None:
+        with writing(self.engine) as connection:
+            chosen = update(Job).where(Job.id == self.ids[str(i)], Job.state == "running")
+            connection.execute(chosen.values(lease_expires_ms=0))
+        self.jobs[i].expired = self.jobs[i].state == "running"
+
+    @rule()
+    def end_pauses(self) -> None:
+        with writing(self.engine) as connection:
+            connection.execute(update(Job).values(available_ms=0))
+        for job in self.jobs.values():
+            job.paused = False
+
+    @rule(name=st.sampled_from(["one", "two"]))
+    def cancel(self, name: str) -> None:
+        count = self.queue.cancel_experiment(name)
+        self.cancelled[name] = True
+        total = 0
+        while unwanted := [job for job in self.jobs.values() if job.state == "queued" and not self.wanted(job)]:
+            total += len(unwanted)
+            for job in unwanted:
+                job.state = "cancelled"
+        assert count == total
+
+    @rule(name=st.sampled_from(["one", "two"]))
+    def retry(self, name: str) -> None:
+        count = self.queue.retry(name)
+        self.cancelled[name] = False
+        again = [self.jobs[i] for i in self.planned[name] if self.jobs[i].state in ("failed", "cancelled")]
+        assert count == len(again)
+        for job in again:
+            self.reopened(job)
+
+    @rule(i=indices)
+    def reopen(self, i: int) -> None:
+        done = self.jobs[i].state == "done"
+        assert self.queue.reopen([self.ids[str(i)]]) == done
+        if done:
+            self.reopened(self.jobs[i])
+
+    @staticmethod
+    def reopened(job: Expected) -> None:
+        job.state, job.paused, job.failures, job.losses = "queued", False, 0, 0
+
+    @invariant()
+    def rows_are_as_expected(self) -> None:
+        if not self.jobs:
+            return
+        with writing(self.engine) as connection:
+            rows = {int(row.key): row for row in connection.execute(select(Job.__table__))}
+            outcomes: dict[int, list[str]] = {i: [] for i in self.jobs}
+            keys = {job_id: int(key) for key, job_id in self.ids.items()}
+            for row in connection.execute(select(JobAttempt.__table__).order_by(JobAttempt.attempt)):
+                outcomes[keys[row.job_id]].append(row.outcome)
+        for i, job in self.jobs.items():
+            found = (rows[i].state, rows[i].attempt, rows[i].failures, rows[i].losses)
+            assert found == (job.state, job.attempt, job.failures, job.losses), f"job {i}"
+            assert outcomes[i] == job.outcomes, f"job {i}"
+            if job.state == "running":
+                assert rows[i].runner_id == self.runners[job.runner or 0]
+            else:
+                assert rows[i].lease_expires_ms is None
+
+    @invariant()
+    def status_adds_up(self) -> None:
+        held_up = set()
+        for _ in self.jobs:
+            held_up |= {
+                i for i, job in self.jobs.items()
+                if any(needed in held_up or self.jobs[needed].state in ("failed", "cancelled") for needed in job.needs)
+            }  # fmt: skip
+        expected: dict[str, int] = {}
+        for i, job in self.jobs.items():
+            state = "blocked" if job.state == "queued" and i in held_up else job.state
+            expected[state] = expected.get(state, 0) + 1
+        assert self.queue.counts() == expected
+
+
+@pytest.fixture
+def machine(engine: Engine) -> Iterator[Callable[[], Machine]]:
+    Machine.engine = engine
+    yield Machine
+    del Machine.engine
+
+
+def test_queue_behaves_as_its_model(machine: Callable[[], Machine], engine_name: str) -> None:
+    examples = 40 if engine_name == "sqlite" else 15
+    relaxed = settings(
+        max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(machine, settings=relaxed)

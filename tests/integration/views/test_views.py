@@ -1,0 +1,226 @@
+"""The views against the numbers that were put in, on both engines."""
+
+from statistics import fmean
+
+import polars as pl
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy import inspect as inspect_database
+
+from sprachbund import query, results
+from sprachbund.db import tables as t
+from sprachbund.db.views import VIEWS, create_views, drop_views
+
+SIDE = {True: {True: "both", False: "query"}, False: {True: "candidate", False: "neither"}}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_columns_are_those_documented_in_order(database, name):
+    frame = query.run(database.engine, f"SELECT * FROM {name} LIMIT 1")  # noqa: S608 - our own names
+    assert frame.columns == list(VIEWS[name].columns)
+    assert all(VIEWS[name].columns.values())
+
+
+def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
+    truth = database.made.truth
+    frame = results.retrieval(database.engine, "made")
+    expected = {key: value for key, value in truth.items() if key[2] in ("top1", "mrr")}
+    assert frame.height == len(expected)
+    for row in frame.iter_rows(named=True):
+        setting = database.made.setting(row["setting"])
+        pair = (row["query_language"], row["candidate_language"])
+        key = (row["role"], row["setting"], row["metric"], row["layer"], *pair)
+        assert row["value"] == expected[key]
+        assert row["query_setting"] == row["candidate_setting"] == row["setting"]
+        assert row["split"] == f"{row['role']} split"
+        assert row["target"] == setting.target
+        assert row["k"] == setting.k
+        assert (row["control"], row["seed"], row["control_of"]) == (setting.control, setting.seed, setting.control_of)
+        assert row["numerics"] == "float32/eager"
+        assert (row["corpus"], row["pooling"], row["tokens"]) == ("book", "mean", "content")
+        assert row["p"] is None
+        assert row["chosen"] == int(row["setting"] == "experts fra k=20" and row["layer"] == "final")
+        if setting.label == "none":
+            assert row["baseline"] is None
+            assert row["delta"] is None
+            assert row["target_side"] is None
+        else:
+            assert row["baseline_setting"] == "none"
+            assert row["baseline"] == truth[(row["role"], "none", *key[2:])]
+            assert row["delta"] == pytest.approx(row["value"] - row["baseline"])
+        if setting.target:
+            assert row["target_side"] == SIDE[pair[0] == setting.target][pair[1] == setting.target]
+
+
+def test_rows_come_in_the_order_of_settings_and_layers(database):
+    frame = results.retrieval(database.engine, "made")
+    order = list(zip(frame["setting_ordinal"], frame["role"], frame["layer_ordinal"], strict=True))
+    assert order == sorted(order)
+    assert frame["layer"].unique(maintain_order=True).to_list() == ["0", "1", "10", "final"]
+
+
+def test_alignment_results_of_pairs_languages_and_the_space(database):
+    truth = database.made.truth
+    frame = results.alignment(database.engine, "made")
+    expected = {key: value for key, value in truth.items() if key[2] not in ("top1", "mrr")}
+    assert frame.height == len(expected)
+    shapes = set()
+    for row in frame.iter_rows(named=True):
+        sides = (row["query_language"], row["candidate_language"])
+        key = (row["role"], row["setting"], row["metric"], row["layer"], *sides)
+        assert row["value"] == expected[key]
+        if row["setting"] != "none":
+            assert row["baseline"] == expected[(row["role"], "none", *key[2:])]
+        if sides == (None, None):
+            assert row["target_side"] is None
+        shapes.add((row["measure"], sides[0] is None, sides[1] is None))
+    assert shapes == {("distances", False, False), ("spread", False, True), ("space", True, True)}
+
+
+def test_setting_and_control_comparison(database):
+    made = database.made
+    frame = query.run(
+        database.engine,
+        "SELECT * FROM setting_comparison WHERE experiment = 'made' AND role = 'test' AND metric = 'top1'",
+    )
+    assert frame.height == 4 * (4 * 5 + 1)
+    for row in frame.iter_rows(named=True):
+        value = made.macro("test", row["setting"], "top1", row["layer"], row["scope"])
+        assert row["value"] == pytest.approx(value)
+        assert row["delta"] == pytest.approx(value - row["baseline"])
+        assert (row["baseline_setting"], row["pooling"], row["tokens"]) == ("none", "mean", "content")
+        controlled = row["setting"] == "experts fra k=20"
+        assert (row["control_p"] is not None) == controlled
+        assert row["n_control_variants"] == int(controlled)
+    controls = query.run(
+        database.engine,
+        "SELECT * FROM control_comparison WHERE experiment = 'made' AND role = 'test' AND metric = 'top1' "
+        "AND scope = 'all' AND layer = '1'",
+    ).row(0, named=True)
+    seeds = [made.macro("test", f"random:profile seed={seed} of experts fra k=20", "top1", "1") for seed in range(3)]
+    assert controls["baseline"] == pytest.approx(fmean(seeds))
+    assert controls["control_low"] == pytest.approx(min(seeds))
+    assert controls["control_high"] == pytest.approx(max(seeds))
+    assert controls["control"] == "random:profile"
+    assert controls["delta"] == pytest.approx(controls["value"] - fmean(seeds))
+
+
+def test_audit_counts_cells_failures_and_what_they_block(make):
+    failed = [("test", "centring", ("deu_Latn", "eng_Latn"))]
+    database = make(failed=failed)
+    with database.engine.begin() as connection:
+        job = database.made.ids["pair test centring deu_Latn eng_Latn"]
+        comparison = database.made.ids["comparison test"]
+        other = database.made.ids["comparison select"]
+        edges = [{"job_id": comparison, "needs_id": job}, {"job_id": other, "needs_id": comparison}]
+        connection.execute(text("UPDATE jobs SET state = 'queued' WHERE id IN (:a, :b)"), {"a": comparison, "b": other})
+        connection.execute(insert(t.JobEdge), edges)
+    audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
+    # 7 settings × 2 roles × (6 pairs + the space) × 4 layers; the fifth layer of the pair jobs is not ours.
+    assert audit["expected_cells"] == 7 * 2 * 7 * 4
+    assert audit["missing_cells"] == 4
+    assert audit["done_cells"] == audit["expected_cells"] - 4
+    assert (audit["expected_jobs"], audit["failed_jobs"], audit["blocked_jobs"]) == (7 * 2 * 7 + 2, 1, 2)
+    assert audit["done_jobs"] == audit["expected_jobs"] - 3
+    assert audit["queued_jobs"] == 0
+    assert audit["failures"] == 1
+    assert (audit["n_settings"], audit["n_controls"], audit["n_layers"]) == (7, 3, 4)
+    assert (audit["overlap_texts"], audit["overlap_groups"]) == (7, 1)
+    assert (audit["n_numerics"], audit["numerics"]) == (1, "float32/eager")
+    assert (audit["n_choices"], audit["undecided_groups"], audit["choices"]) == (0, 1, None)
+    assert (audit["experiment_revision"], audit["cancelled"]) == (2, 0)
+    assert audit["n_environments"] == 1
+    status = query.run(database.engine, "SELECT * FROM job_status WHERE status <> 'done' ORDER BY kind, status")
+    assert status["status"].to_list() == ["blocked", "blocked", "failed"]
+    assert status["error"].to_list() == [None, None, "it broke"]
+
+
+def test_audit_names_the_choices(database):
+    audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
+    assert audit["choices"] == "experts fra k=20 at final"
+    assert (audit["n_choices"], audit["tied_choices"], audit["undecided_groups"]) == (1, 0, 0)
+
+
+def test_two_experiments_do_not_mix(make):
+    make(name="made")
+    other = make(name="other", seed=1, roles=("test",))
+    frame = results.retrieval(other.engine, "other")
+    assert set(frame["experiment"]) == {"other"}
+    assert frame.height == len([key for key in other.made.truth if key[2] in ("top1", "mrr")])
+    assert frame["baseline"].null_count() == frame.filter(frame["setting"] == "none").height
+
+
+def test_a_side_that_has_the_baseline_is_told_from_the_steered_one(make):
+    """Queries before with candidates after the intervention: the row is about the candidates' setting."""
+    database = make(languages=("deu_Latn", "fra_Latn"), roles=("test",))
+    ids = database.made.ids
+    with database.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE evaluations SET query_setting_id = :none WHERE query_setting_id = :steered"),
+            {"none": ids["none"], "steered": ids["experts fra k=20"]},
+        )
+    frame = results.retrieval(database.engine, "made").filter(pl.col("query_setting") != pl.col("candidate_setting"))
+    assert frame.height == 2 * 2 * 4
+    assert set(frame["setting"]) == {"experts fra k=20"}
+    assert set(frame["method"]) == {"experts"}
+    assert set(frame["query_setting"]) == {"none"}
+    for row in frame.iter_rows(named=True):
+        sides = (row["query_language"], row["candidate_language"])
+        assert row["baseline"] == database.made.truth["test", "none", row["metric"], row["layer"], *sides]
+
+
+def test_expert_overlap(make):
+    database = make(roles=("test",))
+    with database.engine.begin() as connection:
+        model = connection.execute(text("SELECT id FROM models")).scalar_one()
+        job = database.made.ids["comparison test"]
+        artifact = connection.execute(
+            insert(t.Artifact).values(digest="d", store="main", uri="a", n_bytes=1, state="present", created_ms=1)
+        ).inserted_primary_key[0]
+        common = {
+            "job_id": job, "model_id": model, "scorer": "auroc", "scorer_version": 1, "negatives": [],
+            "sites": ["mlp.up", "mlp.down"], "pooling": "max", "tokens": "content", "n_units": 1000,
+            "n_positives": 5, "n_negatives": 5, "token_count_auroc": 0.5, "artifact_id": artifact,
+        }  # fmt: skip
+        sets = [
+            connection.execute(
+                insert(t.ExpertSet).values(key=str(number) * 40, target=target, **common)
+            ).inserted_primary_key[0]
+            for number, target in enumerate(("deu_Latn", "fra_Latn"))
+        ]
+        connection.execute(
+            insert(t.ExpertOverlap).values(
+                expert_set_id=sets[0], other_set_id=sets[1], k=100, job_id=job, shared=25, jaccard=1 / 7,
+                tied_at_cut=3,
+            )
+        )  # fmt: skip
+    row = query.run(database.engine, "SELECT * FROM expert_overlap").row(0, named=True)
+    assert (row["target"], row["other_target"], row["k"], row["shared"]) == ("deu_Latn", "fra_Latn", 100, 25)
+    assert row["score_site"] == '["mlp.up", "mlp.down"]'
+    assert row["k_fraction"] == pytest.approx(0.1)
+    assert row["expected_shared"] == pytest.approx(10.0)
+
+
+def test_views_can_be_dropped_and_created_again(engine):
+    with engine.begin() as connection:
+        drop_views(connection)
+    assert not set(inspect_database(engine).get_view_names()) & set(VIEWS)
+    with engine.begin() as connection:
+        drop_views(connection)
+        create_views(connection)
+    assert set(inspect_database(engine).get_view_names()) >= set(VIEWS)
+
+
+def test_an_experiment_filter_reads_no_table_as_a_whole(sqlite_engine):
+    """EXPLAIN guard: the big tables are reached by index from the experiment's jobs."""
+    big = ("evaluations", "metrics", "experiment_jobs", "comparisons")
+    aliases = {"e", "r", "xj", "c", "b", "br", "j"}
+    for name in ("retrieval_results", "alignment_results", "setting_comparison", "job_status"):
+        with sqlite_engine.connect() as connection:
+            plan = connection.execute(
+                text(f"EXPLAIN QUERY PLAN SELECT * FROM {name} WHERE experiment = 'x'")  # noqa: S608
+            ).all()
+        scans = [row[3] for row in plan if row[3].startswith("SCAN")]
+        assert plan
+        for scan in scans:
+            assert scan.split()[1] not in aliases | set(big), (name, scan)

@@ -1,0 +1,68 @@
+"""Post-hoc transforms: fitted on one text, applied to another."""
+
+import numpy as np
+import pytest
+from sprachbund.errors import ModelError
+from sprachbund_runners.evaluation.transforms import fit_centring, fit_whitening
+
+
+@pytest.fixture
+def text():
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((6, 6))
+    return {
+        name: rng.standard_normal((80, 6)) @ mixing + 5 * rng.standard_normal(6) for name in ("deu_Latn", "eng_Latn")
+    }
+
+
+def test_centring_takes_the_fitted_mean_off_other_text(text):
+    transform = fit_centring(text)
+    other = np.random.default_rng(1).standard_normal((4, 6)).astype(np.float32)
+    found = transform.apply(other, "deu_Latn")
+    assert found.dtype == np.float32
+    for i in range(4):
+        for j in range(6):
+            assert found[i, j] == pytest.approx(other[i, j] - sum(text["deu_Latn"][:, j]) / 80, abs=1e-5)
+    assert transform.apply(text["eng_Latn"], "eng_Latn").mean(axis=0) == pytest.approx(np.zeros(6), abs=1e-12)
+
+
+def test_centring_removes_a_language_offset_that_hides_translations():
+    rng = np.random.default_rng(2)
+    meaning = rng.standard_normal((50, 8))
+    transform = fit_centring({"eng_Latn": meaning, "jpn_Jpan": meaning + 9})
+    assert transform.apply(meaning + 9, "jpn_Jpan") == pytest.approx(transform.apply(meaning, "eng_Latn"), abs=1e-12)
+
+
+def test_whitening_gives_unit_covariance_within_languages(text):
+    transform = fit_whitening(text)
+    scatter = np.zeros((6, 6))
+    for language, embeddings in text.items():
+        white = transform.apply(embeddings, language)
+        assert white.mean(axis=0) == pytest.approx(np.zeros(6), abs=1e-10)
+        scatter += white.T @ white
+    assert scatter / 160 == pytest.approx(np.eye(6), abs=1e-9)
+
+
+def test_whitening_keeps_the_largest_directions_and_no_more_than_there_are(text):
+    full, two = fit_whitening(text), fit_whitening(text, rank=2)
+    assert (two.matrix == full.matrix[:, :2]).all()
+    flat = {name: np.concatenate([array, array[:, :2]], axis=1) for name, array in text.items()}
+    assert fit_whitening(flat).matrix.shape == (8, 6)
+
+
+def test_refusals(text):
+    transform = fit_centring(text)
+    with pytest.raises(ModelError, match="no mean was fitted for deu_Latm, only for deu_Latn, eng_Latn; did you mean"):
+        transform.apply(np.ones((1, 6)), "deu_Latm")
+    with pytest.raises(ModelError, match="width 5, but fitted on width 6"):
+        fit_whitening(text).apply(np.ones((1, 5)), "deu_Latn")
+    with pytest.raises(ModelError, match=r"different widths \[2, 6\]"):
+        fit_centring(text | {"fra_Latn": np.ones((3, 2))})
+    with pytest.raises(ModelError, match="fra_Latn: the embeddings to fit on hold NaN"):
+        fit_centring({"fra_Latn": np.array([[np.nan]])})
+    with pytest.raises(ModelError, match="at least one language"):
+        fit_centring({})
+    with pytest.raises(ModelError, match="do not vary"):
+        fit_whitening({"fra_Latn": np.ones((3, 2))})
+    with pytest.raises(ValueError, match="rank"):
+        fit_whitening(text, rank=0)

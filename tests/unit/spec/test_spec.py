@@ -1,0 +1,158 @@
+"""The experiment file: defaults, shorthands, sweeps, and one clear line for whatever is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from sprachbund.errors import SpecError
+from sprachbund.presets import PRESETS, merge
+from sprachbund.spec import Spec, load, parse, parse_value
+from sprachbund.spec_yaml import read_yaml
+
+MINIMAL: dict[str, Any] = {"name": "x", "corpora": {"test": "phrasebook/test"}}
+STEERED: dict[str, Any] = {
+    "name": "x",
+    "corpora": {"fit": "phrasebook/fit", "test": "phrasebook/test"},
+    "targets": ["en"],
+    "interventions": ["none", "experts"],
+}
+
+
+def test_defaults_are_enough() -> None:
+    spec = parse(MINIMAL)
+    assert spec.models[0].path == "phrasebook-bloom"
+    assert [each.method for each in spec.interventions] == ["none"]
+    assert spec.embeddings.layers == "all"
+
+
+def test_single_values_stand_for_lists_and_words_for_mappings() -> None:
+    spec = parse(
+        {
+            **STEERED,
+            "targets": "German",
+            "models": "some/folder",
+            "interventions": ["none", "centring", {"method": "experts", "k": 5, "controls": ["random:profile x3", "shift"]}],
+        }
+    )
+    assert spec.targets == ["deu_Latn"]
+    assert spec.models[0].path == "some/folder"
+    assert spec.interventions[1].transform == "centring"
+    assert spec.interventions[2].k == [5]
+    assert spec.interventions[2].controls[0].seeds == [0, 1, 2]
+    assert [each.label for each in spec.interventions[2].controls] == ["random:profile", "random:shift"]
+
+
+def test_yaml_knows_only_true_and_false() -> None:
+    content = read_yaml("a: no\nb: on\nc: true\nd: yes\ne: false\nf: True\n", "x")
+    assert content == {"a": "no", "b": "on", "c": True, "d": "yes", "e": False, "f": "True"}
+    # Norwegian is a language here.
+    assert parse({**MINIMAL, "languages": [content["a"]]}).languages == ["nob_Latn"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"nam": "y"}, r"unknown field 'nam'; did you mean 'name'\?"),
+        ({"experts": {"poolng": "max"}}, r"unknown field 'experts.poolng'; did you mean 'pooling'\?"),
+        ({"interventions": [{"method": "experts", "controls": [{"varant": "x"}]}]}, "varant"),
+        ({"interventions": [{"method": "expert"}]}, r"did you mean 'experts'\?"),
+        ({"interventions": [{"method": "experts", "k": 0}]}, "k is 0"),
+        ({"interventions": [{"method": "experts", "k": 1.5}]}, "fraction in"),
+        ({"interventions": [{"method": "experts", "k": True}]}, "k is a count"),
+        ({"interventions": [{"method": "experts", "value": "maen"}]}, r"did you mean 'mean'\?"),
+        ({"interventions": [{"method": "experts", "value": "median", "value_from": "tokens"}]}, "not kept"),
+        ({"interventions": [{"method": "none", "controls": ["profile"]}]}, "edits nothing"),
+        ({"interventions": [{"method": "experts", "controls": ["profil"]}]}, r"did you mean 'profile'\?"),
+        ({"interventions": [{"method": "experts", "controls": ["profile x0"]}]}, "seeds is 0"),
+        ({"embeddings": {"layers": ["last"]}}, "layer is 'last'"),
+        ({"embeddings": {"layers": []}}, "layers is empty"),
+        ({"targets": []}, "targets is empty"),
+        ({"targets": ["Germn"]}, "German"),
+        ({"corpora": {"test": "phrasebook/test"}}, "corpora.fit is missing"),
+        ({"choose": {"metric": "top1"}}, "corpora.select is missing"),
+        ({"name": "a/b"}, "name"),
+        ({"statistics": {"resamples": 1}}, "resamples"),
+        ({"seed": -1}, "seed"),
+        ({"preset": "steering"}, r"did you mean 'steering-acl2025'\?"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said) as caught:
+        parse(STEERED | fields, "file.yaml")
+    assert str(caught.value).startswith("file.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [", "line 1"),
+        ("- a\n- b\n", "expected fields"),
+        ("name: a\nname: b\n", "'name' is given twice"),
+        ("name: !!python/object/apply:os.system ['true']\n", "not readable as YAML"),
+        ("", "expected fields"),
+    ],
+)
+def test_unreadable_yaml_is_one_line(text: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said) as caught:
+        read_yaml(text, "file.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "experiment.yaml").write_text("name: x\n")
+    with pytest.raises(SpecError, match=r"did you mean 'experiment.yaml'\?"):
+        load(tmp_path / "experment.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"name: \xff\n")
+    with pytest.raises(SpecError, match="not UTF-8"):
+        load(tmp_path / "bytes.yaml")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_expand_to_valid_specs_and_users_fields_win(name: str) -> None:
+    content = {
+        "name": "x",
+        "preset": name,
+        "corpora": {"fit": "phrasebook/fit", "select": "phrasebook/select", "test": "phrasebook/test"},
+        "targets": ["en"],
+        "experts": {"tokens": "last"},
+    }
+    spec = parse(content)
+    assert spec.experts.tokens == "last"
+    assert spec.experts.pooling == "max"
+    # What `submit --expand` prints is a spec again, and the same one.
+    again = parse(yaml.safe_load(yaml.safe_dump(spec.expanded())))
+    assert again == spec
+
+
+def test_merge_lays_mappings_over_each_other_and_replaces_lists() -> None:
+    assert merge({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2]}}) == {"a": {"b": 1, "c": [2]}, "d": 2}
+
+
+def test_values_parse() -> None:
+    assert parse_value("mean") == ("mean", 0.0)
+    assert parse_value("median") == ("quantile", 0.5)
+    assert parse_value("quantile:0.9") == ("quantile", 0.9)
+    for wrong in ("quantile:1.1", "quantile:-0.1", "quantile:", "Mean"):
+        with pytest.raises(ValueError, match="expected one of"):
+            parse_value(wrong)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*Spec.model_fields, "k", "x"]), inner, max_size=4), max_leaves=12))
+def test_any_content_is_a_spec_or_a_spec_error(content: Any) -> None:
+    fields = content if isinstance(content, dict) else {"name": content}
+    try:
+        parse({**STEERED, **fields})
+    except SpecError as error:
+        assert "\n" not in str(error)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_mapping_or_a_spec_error(text: str) -> None:
+    try:
+        assert isinstance(read_yaml(text, "x"), dict)
+    except SpecError as error:
+        assert "\n" not in str(error)
