@@ -420,6 +420,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("choices", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_choices_job_id"), ["job_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_choices_setting_id"), ["setting_id"], unique=False)
 
     op.create_table(
         "comparisons",
@@ -499,7 +500,11 @@ def upgrade() -> None:
     with op.batch_alter_table("evaluations", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_evaluations_corpus_id"), ["corpus_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_evaluations_job_id"), ["job_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_evaluations_query_setting_id"), ["query_setting_id"], unique=False)
+        batch_op.create_index(
+            "ix_evaluations_sides",
+            ["query_setting_id", "corpus_id", "query_layer", "query_language", "candidate_language"],
+            unique=False,
+        )
 
     op.create_table(
         "experiment_settings",
@@ -556,6 +561,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("expert_overlaps", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_expert_overlaps_job_id"), ["job_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_expert_overlaps_other_set_id"), ["other_set_id"], unique=False)
 
     op.create_table(
         "expert_units",
@@ -695,6 +701,7 @@ def downgrade() -> None:
     op.drop_table("mlflow_runs")
     op.drop_table("expert_units")
     with op.batch_alter_table("expert_overlaps", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_expert_overlaps_other_set_id"))
         batch_op.drop_index(batch_op.f("ix_expert_overlaps_job_id"))
 
     op.drop_table("expert_overlaps")
@@ -703,7 +710,7 @@ def downgrade() -> None:
 
     op.drop_table("experiment_settings")
     with op.batch_alter_table("evaluations", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_evaluations_query_setting_id"))
+        batch_op.drop_index("ix_evaluations_sides")
         batch_op.drop_index(batch_op.f("ix_evaluations_job_id"))
         batch_op.drop_index(batch_op.f("ix_evaluations_corpus_id"))
 
@@ -714,6 +721,7 @@ def downgrade() -> None:
 
     op.drop_table("comparisons")
     with op.batch_alter_table("choices", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_choices_setting_id"))
         batch_op.drop_index(batch_op.f("ix_choices_job_id"))
 
     op.drop_table("choices")

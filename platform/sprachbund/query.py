@@ -220,19 +220,20 @@ def to_frame(names: Sequence[str], rows: Rows) -> pl.DataFrame:
         if names.count(name) > 1:
             raise QueryError(f"two columns are called '{name}'; rename one with AS")
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return pl.DataFrame(
-        [_series(name, [_plain(value) for value in values]) for name, values in zip(names, columns, strict=True)]
-    )
+    return pl.DataFrame([_series(name, values) for name, values in zip(names, columns, strict=True)])
 
 
-def _series(name: str, values: list[Any]) -> pl.Series:
+def _series(name: str, values: Sequence[Any]) -> pl.Series:
     """A typed column; numbers of both kinds become floats, other mixtures text (SQLite types values)."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds and kinds <= {int, float} and float in kinds:
-        return pl.Series(name, [None if value is None else float(value) for value in values], pl.Float64)
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds & {Decimal, dict, list}:
+        values = [_plain(value) for value in values]
+        kinds = set(map(type, values)) - {type(None)}
+    if float in kinds and kinds <= {int, float}:
+        return pl.Series(name, values, pl.Float64, strict=False)
     if len(kinds) > 1:
         return pl.Series(name, [None if value is None else str(value) for value in values], pl.String)
-    return pl.Series(name, values, strict=True)
+    return pl.Series(name, values, {str: pl.String, int: pl.Int64}.get(next(iter(kinds), None)), strict=True)  # type: ignore[arg-type]
 
 
 def to_csv(frame: pl.DataFrame) -> str:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import polars as pl
 from sqlalchemy import Engine
@@ -37,6 +37,16 @@ class Workspace:
     config: Config
     engine: Engine
     store: ArtifactStore
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.engine.dispose()
 
     @property
     def root(self) -> Path:
@@ -86,9 +96,9 @@ class Workspace:
         name = experiment if isinstance(experiment, str) else experiment.experiment
         return frames.compare(self.engine, name, **options)
 
-    def query(self, sql: str, limit_s: float = 30) -> pl.DataFrame:
-        """A read-only query over tables and views."""
-        return queries.run(self.engine, sql, limit_s=limit_s)
+    def query(self, sql: str, limit_s: float = 30, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """A read-only query over tables and views; `:name` in it stands for a value of `params`."""
+        return queries.run(self.engine, sql, params, limit_s=limit_s)
 
 
 def init(folder: str | os.PathLike[str] = ".") -> Workspace:
@@ -102,7 +112,9 @@ def init(folder: str | os.PathLike[str] = ".") -> Workspace:
     except OSError as error:
         raise WorkspaceError(f"{root}: cannot make a workspace here: {error.strerror}") from None
     found = config.read(root)
-    migrate.upgrade(databases.connect(found.database_url, create=True))
+    engine = databases.connect(found.database_url, create=True)
+    migrate.upgrade(engine)
+    engine.dispose()
     if "://" not in found.artifacts_url:
         Path(found.artifacts_url).mkdir(parents=True, exist_ok=True)
     return open(root)

@@ -29,14 +29,20 @@ LEASE_MS = 120_000
 BUNDLE = 256
 SAME_MODEL_IN_A_ROW = 16
 POLL_S = (0.5, 5.0)
+# Activations of a small model's widest site then fit a core's cache; more tokens only wait for memory.
+CPU_TOKENS = 1024
+GPU_TOKENS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a runner works. `max_jobs` ends it after that many; `watch` keeps it waiting for new work."""
+    """How a runner works. `max_jobs` ends it after that many; `watch` keeps it waiting for new work.
+
+    `max_tokens`: padded tokens per batch; by default what keeps a CPU's cache or a GPU's cores busy.
+    """
 
     device: str = "cpu"
-    max_tokens: int = 4096
+    max_tokens: int | None = None
     watch: bool = False
     max_jobs: int | None = None
     lease_ms: int = LEASE_MS
@@ -117,7 +123,8 @@ class Worker:
     def __init__(self, engine: Engine, store: ArtifactStore, progress: Progress, options: Options) -> None:
         self.queue = Queue(engine)
         self.options = options
-        self.context = Context(engine, store, progress, options.device, options.max_tokens)
+        max_tokens = options.max_tokens or (CPU_TOKENS if options.device == "cpu" else GPU_TOKENS)
+        self.context = Context(engine, store, progress, options.device, max_tokens)
         self.tally = Tally()
         self._environment = environment(options.device)
         self._in_a_row = 0

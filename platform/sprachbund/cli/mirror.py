@@ -1,5 +1,7 @@
 """`sprachbund sync`, `ui`: the MLflow mirror."""
 
+import signal
+import time
 from dataclasses import asdict
 from typing import Annotated
 
@@ -49,11 +51,15 @@ def ui(
     with Bars() as bars:
         print(_told(sync_mirror(found.engine, found.config, None, bars)))
     print("starting MLflow …", flush=True)
+    # Ctrl-C is the way to end this, also where a shell made us ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with serving(found.config, host, port) as server:
             print(f"MLflow shows this workspace on http://{host}:{port} (Ctrl-C ends it)", flush=True)
-            code = server.wait()
-            raise WorkspaceError(f"MLflow's server ended by itself with code {code}")
+            # Waking up now and then, for a signal may have gone to one of MLflow's threads.
+            while server.poll() is None:
+                time.sleep(0.2)
+            raise WorkspaceError(f"MLflow's server ended by itself with code {server.returncode}")
     except KeyboardInterrupt:
         print("stopped")
 

@@ -25,6 +25,7 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for :NAME in the query; may be repeated.")] = None,
     limit_s: Annotated[float, typer.Option(min=0.1, help="Seconds before the query is stopped.")] = 30,
     rows: Annotated[int, typer.Option(min=1, help="Rows of the printed table at most.")] = 200,
 ) -> None:
@@ -34,7 +35,7 @@ def query(
     """
     if csv + as_json + (parquet is not None) > 1:
         raise QueryError("give one of --csv, --json and --parquet")
-    frame = workspace.open().query(sys.stdin.read() if sql == "-" else sql, limit_s)
+    frame = workspace.open().query(sys.stdin.read() if sql == "-" else sql, limit_s, params=_parameters(param or []))
     if csv:
         print(queries.to_csv(frame), end="")
     elif as_json:
@@ -59,3 +60,23 @@ def views(name: Annotated[str | None, typer.Argument(help="Which view's columns 
     if name not in VIEWS:
         raise QueryError(f"view '{name}' does not exist; known: {', '.join(VIEWS)}{nearest(name, VIEWS)}")
     print_table(["column", "what it holds"], list(VIEWS[name].columns.items()))
+
+
+def _parameters(given: list[str]) -> dict[str, str | int | float]:
+    """Values by name; whole and decimal numbers become numbers."""
+    found: dict[str, str | int | float] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not (name.isidentifier() and equals):
+            raise QueryError(f"--param: found '{each}', expected NAME=VALUE")
+        found[name] = _number(value)
+    return found
+
+
+def _number(value: str) -> str | int | float:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value

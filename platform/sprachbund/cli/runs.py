@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 def run(
     watch: Annotated[bool, typer.Option("--watch", help="Wait for new jobs instead of ending.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …; auto takes a GPU if there is one.")] = "auto",
-    max_tokens: Annotated[int, typer.Option(min=1, help="Padded tokens per batch.")] = 4096,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Padded tokens per batch; default: 1024 on CPU, 32768 on GPU.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="End after so many jobs.")] = None,
 ) -> None:
@@ -32,7 +34,7 @@ def work(
     found: workspace.Workspace,
     watch: bool = False,
     device: str = "auto",
-    max_tokens: int = 4096,
+    max_tokens: int | None = None,
     threads: int | None = None,
     max_jobs: int | None = None,
 ) -> None:

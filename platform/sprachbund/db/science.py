@@ -79,7 +79,7 @@ class ExpertOverlap(Base):
     __tablename__ = "expert_overlaps"
 
     expert_set_id: Mapped[int] = mapped_column(reference("expert_sets.id", cascade=True), primary_key=True)
-    other_set_id: Mapped[int] = mapped_column(reference("expert_sets.id", cascade=True), primary_key=True)
+    other_set_id: Mapped[int] = mapped_column(reference("expert_sets.id", cascade=True), primary_key=True, index=True)
     k: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[int] = mapped_column(reference("jobs.id"), index=True)
     shared: Mapped[int]
@@ -195,7 +195,19 @@ class Evaluation(Base):
     """One measure on a pair of sides, or on one setting over a scope of languages."""
 
     __tablename__ = "evaluations"
-    __table_args__ = (Index(None, "job_id"), Index(None, "query_setting_id"), Index(None, "corpus_id"))
+    __table_args__ = (
+        Index(None, "job_id"),
+        Index(None, "corpus_id"),
+        # Views look the baseline's evaluation up by its sides.
+        Index(
+            "ix_evaluations_sides",
+            "query_setting_id",
+            "corpus_id",
+            "query_layer",
+            "query_language",
+            "candidate_language",
+        ),
+    )
 
     id: Mapped[Id]
     key: Mapped[Key]
@@ -296,7 +308,7 @@ class Choice(Base):
     """What was chosen on the `select` role, per group of settings; reported on `test`."""
 
     __tablename__ = "choices"
-    __table_args__ = (Index(None, "job_id"),)
+    __table_args__ = (Index(None, "job_id"), Index(None, "setting_id"))
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))

@@ -5,13 +5,13 @@ from pathlib import Path
 import polars as pl
 
 from sprachbund.mirror.records import Heatmap
-from sprachbund.report.plots import retrieval_heatmap, save
+from sprachbund.report.plots import retrieval_heatmap
 
 ROLE = "test"
 
 
 def draw(heatmap: Heatmap, path: Path) -> None:
-    """Write `heatmap` to `path`; raises SprachbundError where matplotlib is missing or the file cannot be written."""
+    """Write `heatmap` to `path`; raises SprachbundError where matplotlib is missing."""
     cells = [
         (query, candidate, value)
         for query, values in zip(heatmap.languages, heatmap.values, strict=True)
@@ -30,4 +30,5 @@ def draw(heatmap: Heatmap, path: Path) -> None:
         collection=pl.lit(None, pl.String),
     )
     figure = retrieval_heatmap(frame, setting=heatmap.setting, layer=heatmap.layer, metric=heatmap.metric, role=ROLE)
-    save(figure, path, dpi=100)
+    # `save` would lay the figure out a second time, to crop it: here are a hundred of them.
+    figure.savefig(path, dpi=80)

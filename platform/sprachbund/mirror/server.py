@@ -37,6 +37,11 @@ def free_port(host: str, port: int) -> None:
         ) from None
 
 
+def command(host: str, port: int) -> list[str]:
+    """The arguments that start MLflow's server with one worker."""
+    return [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+
+
 @contextmanager
 def serving(config: Config, host: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A running MLflow server on this workspace's tracking database, stopped at the end with all it started.
@@ -62,10 +67,9 @@ def serving(config: Config, host: str, port: int) -> Iterator[subprocess.Popen[b
         "MLFLOW_BACKEND_STORE_URI": config.mlflow_tracking_uri,
         "MLFLOW_ARTIFACTS_DESTINATION": artifacts,
     }
-    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     with tempfile.TemporaryFile() as said:
         server = subprocess.Popen(
-            command,
+            command(host, port),
             env=environment,
             cwd=config.root,
             stdin=subprocess.DEVNULL,

@@ -97,6 +97,7 @@ class _Mirrored:
             self.found = {run.run_id: run for run in self.backend.runs(self.mlflow_id, self.name)}
             claimed |= self.leases.claim_also(self.experiment_id, self._outdated() - claimed.keys())
             self._bring_up(claimed, now, progress)
+            self._retire_others()
         except LeaseLost as lost:
             # Whoever took the rows over brings them up to date.
             logging.getLogger(__name__).info("experiment %s: %s", self.name, lost)
@@ -135,16 +136,16 @@ class _Mirrored:
                 if run_id is None:
                     run_id = self.backend.create(self.mlflow_id, record.label, record.tags, record.start_ms)
                     self.tally.created += 1
+                    self._log(run_id, record, update, {})
                 else:
                     self.tally.updated += 1
-                self._log(run_id, record, update)
+                    self._log(run_id, record, update, update.tags)
                 self.leases.record(self.experiment_id, record.setting_id, run_id, update.after(logged), now)
                 self.tally.points += len(update.points)
             step(1)
         self.leases.unchanged(self.experiment_id, unchanged, now)
         self.tally.unchanged += len(unchanged)
         for setting_id in claimed.keys() - {record.setting_id for record in records}:
-            self._retire(claimed[setting_id].run_id)
             self.leases.forget(self.experiment_id, setting_id)
             step(1)
 
@@ -154,31 +155,38 @@ class _Mirrored:
         Parameters cannot be changed in MLflow. Where one differs (the experiment was submitted again with another
         pooling, say), the numbers mean something else and get a run of their own.
         """
-        alike = [run for run in self.found.values() if run.setting_key == record.setting_key]
         fitting = [
-            run for run in alike if all(run.params.get(name, value) == value for name, value in record.params.items())
+            run
+            for run in self.found.values()
+            if run.setting_key == record.setting_key
+            and all(run.params.get(name, value) == value for name, value in record.params.items())
         ]
-        for run in alike:
-            if run not in fitting:
-                self._retire(run.run_id)
-        if any(run.run_id == row.run_id for run in fitting):
-            return row.run_id, row.logged
-        if fitting:
-            # Made by a sync that died before it could say so: all of it is logged again, which MLflow
-            # takes as the same points.
-            return fitting[0].run_id, {}
-        return None, {}
+        kept = next((run for run in fitting if run.run_id == row.run_id), next(iter(fitting), None))
+        if kept is None:
+            return None, {}
+        # A run that a sync made and could not record any more is logged anew: to MLflow they are the same points.
+        return kept.run_id, row.logged if kept.run_id == row.run_id else {}
 
-    def _retire(self, run_id: str | None) -> None:
-        """Mark a run as no longer part of the experiment; it stays in MLflow for whoever wants to look."""
-        run = self.found.get(run_id or "")
-        if run is not None and run.planned:
-            self.backend.log(run.run_id, {}, {"sprachbund.planned": "no"}, [])
-            self.tally.retired += 1
+    def _retire_others(self) -> None:
+        """Mark runs that mirror no setting of the plan (any more); they stay in MLflow for whoever wants to look."""
+        with reading(self.leases.engine) as connection:
+            rows = connection.execute(
+                select(t.MlflowRun.run_id, t.MlflowRun.lease_owner).where(
+                    t.MlflowRun.experiment_id == self.experiment_id
+                )
+            ).all()
+        if any(row.lease_owner is not None for row in rows):
+            # Another sync may have made a run that it has not recorded yet.
+            return
+        current = {row.run_id for row in rows}
+        for run in self.found.values():
+            if run.planned and run.run_id not in current:
+                self.backend.log(run.run_id, {}, {"sprachbund.planned": "no"}, [])
+                self.tally.retired += 1
 
-    def _log(self, run_id: str, record: RunRecord, update: "_Update") -> None:
-        if update.params or update.tags or update.points:
-            self.backend.log(run_id, update.params, update.tags, update.points)
+    def _log(self, run_id: str, record: RunRecord, update: "_Update", tags: Mapping[str, str]) -> None:
+        if update.params or tags or update.points:
+            self.backend.log(run_id, update.params, tags, update.points)
         if SETTING_FILE in update.files:
             path = self.folder / SETTING_FILE
             path.write_text(_document(record), encoding="utf-8")

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, not_, select, text, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import aliased
 
 from sprachbund.db.engine import now_ms
-from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobEdge
+from sprachbund.db.tables import Job, JobEdge
+from sprachbund.queue import statements
 
 CHUNK = 500
 _LOCK = 0x5B_10B  # advisory lock of PostgreSQL
@@ -64,23 +64,9 @@ def cancel_unwanted(connection: Connection) -> int:
     """Cancel queued jobs that no experiment wants any more; returns how many. Running ones finish."""
     total = 0
     # Cancelling a job frees those that only it needed: as many rounds as the graph is deep.
-    while found := connection.execute(
-        update(Job).where(Job.state == "queued", not_(wanted())).values(state="cancelled")
-    ).rowcount:
+    while found := connection.execute(statements.CANCEL_UNWANTED).rowcount:
         total += found
     return total
-
-
-def wanted() -> ColumnElement[bool]:
-    """Of a row of jobs: an experiment that is not cancelled planned it, or a job that is due needs it."""
-    dependent = aliased(Job)
-    planned = exists().where(
-        ExperimentJob.job_id == Job.id, Experiment.id == ExperimentJob.experiment_id, not_(Experiment.cancelled)
-    )
-    needed = exists().where(
-        JobEdge.needs_id == Job.id, dependent.id == JobEdge.job_id, dependent.state.in_(("queued", "running"))
-    )
-    return planned.correlate(Job) | needed.correlate(Job)
 
 
 def reopened(connection: Connection) -> Any:

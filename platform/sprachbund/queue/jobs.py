@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, func, insert, literal, not_, select, tuple_, update
+from sqlalchemy import Connection, Engine, func, insert, not_, select, update
 
 from sprachbund.db.engine import now_ms, reading, writing
-from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobAttempt, MlflowRun, Runner
+from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobAttempt, Runner
 from sprachbund.errors import DatabaseError, LeaseLost
 from sprachbund.queue import statements
-from sprachbund.queue.enqueue import cancel_unwanted, reopened, wanted
+from sprachbund.queue.enqueue import cancel_unwanted, reopened
 
 # Retries wait twice as long each time, up to this.
 BACKOFF_MAX_MS = 300_000
@@ -138,9 +138,9 @@ class Queue:
         """
         with writing(self._engine) as connection:
             # First, so that this row is locked against a takeover for the rest of the transaction.
-            self._settle(
-                connection, claim, "done", state="done", finished_ms=now_ms(connection), error=None,
-                environment=None if environment is None else dict(environment), batch_plan=batch_plan,
+            self._end(
+                connection, claim, "done", environment=None if environment is None else dict(environment),
+                batch_plan=batch_plan,
             )  # fmt: skip
             yield connection
             _mark_mirror(connection, claim.job_id)
@@ -155,22 +155,16 @@ class Queue:
             LeaseLost: somebody else took the job over; nothing is written.
         """
         with writing(self._engine) as connection:
-            now = now_ms(connection)
-            failures = int(connection.execute(select(Job.failures).where(Job.id == claim.job_id)).scalar_one()) + 1
-            again = retry and failures < self._max_failures
-            pause = min(self._backoff_ms * 2 ** (failures - 1), BACKOFF_MAX_MS)
-            state = self._settle(
-                connection, claim, "failed", failures=failures, error=error,
-                attempt_error=error, available_ms=now + pause,
-                state=_queued_if_wanted() if again else "failed", finished_ms=None if again else now,
-            )  # fmt: skip
-            return state == "queued"
+            failed = connection.execute(select(Job.failures).where(Job.id == claim.job_id)).scalar_one()
+            pause = min(self._backoff_ms * 2**failed, BACKOFF_MAX_MS)
+            again = retry and failed + 1 < self._max_failures
+            return self._end(connection, claim, "failed", error=error, again=again, pause_ms=pause) == "queued"
 
     def release(self, claim: Claim) -> bool:
         """Give a job back unfinished, counting no failure; False if the lease was lost before."""
         try:
             with writing(self._engine) as connection:
-                self._settle(connection, claim, "released", state=_queued_if_wanted(), available_ms=now_ms(connection))
+                self._end(connection, claim, "released")
         except LeaseLost:
             return False
         return True
@@ -270,8 +264,7 @@ class Queue:
                 attempts = [
                     {"job_id": claim.job_id, "attempt": claim.attempt, "runner_id": claim.runner_id} for claim in claims
                 ]
-                started = insert(JobAttempt).values(started_ms=now_ms(connection), outcome="running")
-                connection.execute(started, attempts)
+                connection.execute(statements.start_attempt(connection.dialect.name), attempts)
                 return claims
             # All that was found had been lost once too often: look further.
         return []
@@ -288,42 +281,28 @@ class Queue:
                 update(Job).where(Job.id.in_(given_up)).values(runner_id=None, lease_expires_ms=None, finished_ms=now)
             )
 
-    def _settle(
-        self,
+    @staticmethod
+    def _end(
         connection: Connection,
         claim: Claim,
         outcome: str,
         *,
-        attempt_error: str | None = None,
+        error: str | None = None,
         environment: dict[str, Any] | None = None,
         batch_plan: str | None = None,
         **values: Any,
     ) -> str:
         """End an attempt, if it is still this runner's; returns the job's new state."""
-        state = connection.execute(
-            update(Job)
-            .where(
-                Job.id == claim.job_id,
-                Job.attempt == claim.attempt,
-                Job.runner_id == claim.runner_id,
-                Job.state == "running",
-            )
-            .values(lease_expires_ms=None, **values)
-            .returning(Job.state)
-        ).scalar_one_or_none()
+        dialect = connection.dialect.name
+        attempt = {"job_id": claim.job_id, "attempt": claim.attempt}
+        values |= attempt | {"runner_id": claim.runner_id}
+        if outcome == "failed":
+            values["error"] = error
+        state = connection.execute(statements.end(dialect, outcome), values).scalar_one_or_none()
         if state is None:
             raise LeaseLost(f"job {claim.job_id} ({claim.label}): the lease of attempt {claim.attempt} was lost")
-        connection.execute(
-            update(JobAttempt)
-            .where(JobAttempt.job_id == claim.job_id, JobAttempt.attempt == claim.attempt)
-            .values(
-                outcome=outcome,
-                finished_ms=now_ms(connection),
-                error=attempt_error,
-                environment=environment,
-                batch_plan=batch_plan,
-            )
-        )
+        record = {"outcome": outcome, "error": error, "environment": environment, "batch_plan": batch_plan}
+        connection.execute(statements.end_attempt(dialect), attempt | record)
         return str(state)
 
     def _touch(self, connection: Connection, runner_id: int, lease_ms: int) -> None:
@@ -348,28 +327,14 @@ class Queue:
             raise DatabaseError(f"experiment '{name}' does not exist")
 
 
-def _queued_if_wanted() -> Any:
-    return case((wanted(), literal("queued")), else_=literal("cancelled"))
-
-
 def _mark_mirror(connection: Connection, job_id: int) -> None:
     """The MLflow runs of every experiment that planned this job are behind now.
 
-    The lock that finishing jobs share keeps `dirty` from being cleared between this look at it and the
-    commit: whoever clears it locks the experiment's row FOR UPDATE first, then reads what to mirror.
+    Whoever clears `dirty` locks the experiment's row FOR UPDATE first, and reads what to mirror afterwards.
     """
-    planned = select(ExperimentJob.experiment_id).where(ExperimentJob.job_id == job_id)
+    values = {"job_id": job_id}
     if connection.dialect.name == "postgresql":
-        shared = select(Experiment.id).where(Experiment.id.in_(planned)).order_by(Experiment.id)
-        connection.execute(shared.with_for_update(read=True))
-    behind = (
-        select(MlflowRun.experiment_id, MlflowRun.setting_id)
-        .where(MlflowRun.experiment_id.in_(planned), not_(MlflowRun.dirty))
-        # Two jobs that finish at once take these rows in the same order, and so never wait in a circle.
-        .order_by(MlflowRun.experiment_id, MlflowRun.setting_id)
-        .with_for_update()
-    )
-    rows = [tuple(row) for row in connection.execute(behind)]
+        connection.execute(statements.SHARE_EXPERIMENTS, values)
+    rows = connection.execute(statements.CLEAN_RUNS[connection.dialect.name], values).mappings().all()
     if rows:
-        marked = tuple_(MlflowRun.experiment_id, MlflowRun.setting_id).in_(rows)
-        connection.execute(update(MlflowRun).where(marked).values(dirty=True))
+        connection.execute(statements.MARK_RUN, [dict(row) for row in rows])

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import JSON, TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import TextualSelect
 
 from sprachbund.db.engine import NOW_MS
@@ -16,7 +17,7 @@ _READY = """NOT EXISTS (
         SELECT 1 FROM job_edges AS edge JOIN jobs AS need ON need.id = edge.needs_id
         WHERE edge.job_id = job.id AND need.state <> 'done')"""
 
-# Whether someone still wants the row `jobs`; `enqueue.wanted` says the same.
+# Of the row `jobs`: an experiment that is not cancelled planned it, or a job that is due needs it.
 _WANTED = """(
         EXISTS (
             SELECT 1 FROM experiment_jobs AS link JOIN experiments AS experiment
@@ -129,6 +130,69 @@ def has_work(n_kinds: int) -> TextClause:
         WHERE job.state IN ('queued', 'running') AND {suitable} AND job.id NOT IN (SELECT id FROM stuck))
     """)
 
+
+# How an attempt ends: what becomes of its job.
+_ENDS = {
+    "done": "state = 'done', finished_ms = {now}, error = NULL",
+    "failed": """
+        state = CASE WHEN NOT :again THEN 'failed' WHEN {wanted} THEN 'queued' ELSE 'cancelled' END,
+        failures = failures + 1, error = :error, available_ms = {now} + :pause_ms, finished_ms = {now}""",
+    "released": "state = CASE WHEN {wanted} THEN 'queued' ELSE 'cancelled' END, available_ms = {now}",
+}
+
+
+@lru_cache(maxsize=16)
+def end(dialect: str, outcome: str) -> TextClause:
+    """End an attempt that this runner still holds; no row comes back if it does not.
+
+    Bound: job_id, attempt, runner_id; for `failed` also again, error and pause_ms.
+    """
+    changes = _ENDS[outcome].format(now=NOW_MS[dialect], wanted=_WANTED)
+    return text(f"""
+    UPDATE jobs SET lease_expires_ms = NULL, {changes}
+    WHERE id = :job_id AND attempt = :attempt AND runner_id = :runner_id AND state = 'running'
+    RETURNING state
+    """)
+
+
+@lru_cache(maxsize=4)
+def end_attempt(dialect: str) -> TextClause:
+    """Write an attempt's outcome. Bound: job_id, attempt, outcome, error, environment, batch_plan."""
+    json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    return text(f"""
+    UPDATE job_attempts SET
+        outcome = :outcome, finished_ms = {NOW_MS[dialect]}, error = :error, environment = :environment,
+        batch_plan = :batch_plan
+    WHERE job_id = :job_id AND attempt = :attempt
+    """).bindparams(bindparam("environment", type_=json))
+
+
+@lru_cache(maxsize=4)
+def start_attempt(dialect: str) -> TextClause:
+    """Write a new attempt. Bound: job_id, attempt, runner_id."""
+    return text(f"""
+    INSERT INTO job_attempts (job_id, attempt, runner_id, started_ms, outcome)
+    VALUES (:job_id, :attempt, :runner_id, {NOW_MS[dialect]}, 'running')
+    """)
+
+
+CANCEL_UNWANTED = text(f"UPDATE jobs SET state = 'cancelled' WHERE state = 'queued' AND NOT {_WANTED}")
+
+# PostgreSQL: finishing jobs share this lock, so that nobody clears `dirty` between their look and their commit.
+SHARE_EXPERIMENTS = text("""
+    SELECT id FROM experiments WHERE id IN (SELECT experiment_id FROM experiment_jobs WHERE job_id = :job_id)
+    ORDER BY id FOR SHARE
+""")
+# In this order, so that two that finish at once never wait in a circle.
+CLEAN_RUNS = {
+    dialect: text(f"""
+    SELECT run.experiment_id, run.setting_id FROM experiment_jobs AS link JOIN mlflow_runs AS run
+        ON run.experiment_id = link.experiment_id
+    WHERE link.job_id = :job_id AND NOT run.dirty ORDER BY run.experiment_id, run.setting_id {lock}
+    """)
+    for dialect, lock in (("sqlite", ""), ("postgresql", "FOR UPDATE OF run"))
+}
+MARK_RUN = text("UPDATE mlflow_runs SET dirty = true WHERE experiment_id = :experiment_id AND setting_id = :setting_id")
 
 # A queued job is blocked when something it needs, near or far, failed or was cancelled.
 STATUS = text("""

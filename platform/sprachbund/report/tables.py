@@ -4,11 +4,13 @@ They show numbers and say what these are; they claim nothing.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -38,13 +40,16 @@ class TextTable:
 
 
 def layout(comparison: Comparison) -> list[TextTable]:
-    """Per corpus: the metric at every layer, then every metric at the layers to look at closely."""
+    """Per corpus: the metric at every layer, then at the layers to look at closely, then other metrics there."""
     tables = []
     for corpus in comparison.rows["corpus"].unique(maintain_order=True):
         rows = comparison.rows.filter(pl.col("corpus") == corpus)
         tables.append(_level_table(comparison, corpus, rows))
         for layer in comparison.detail_layers:
-            tables.append(_detail_table(comparison, corpus, layer, rows.filter(pl.col("layer") == layer)))
+            at_layer = rows.filter(pl.col("layer") == layer)
+            tables.append(_detail_table(comparison, corpus, layer, at_layer))
+            if len(comparison.metrics) > 1:
+                tables.append(_beside_table(comparison, corpus, layer, at_layer))
     return tables
 
 
@@ -52,13 +57,18 @@ def console(comparison: Comparison) -> Group:
     """Rich tables for a terminal."""
     parts: list[Table | Text] = []
     for table in layout(comparison):
-        shown = Table(title=table.title, title_justify="left", title_style="bold", pad_edge=False)
+        shown = Table(pad_edge=False, box=SIMPLE_HEAD)
         for number, column in enumerate(table.columns):
             label = number < table.labels
-            shown.add_column(column, justify="left" if label else "right", overflow="fold", no_wrap=not label)
+            shown.add_column(
+                column if label else column.replace("_", "_\n"),
+                justify="left" if label else "right",
+                overflow="fold",
+                min_width=min(20, max([len(row[number]) for row in table.rows], default=0)) if label else None,
+            )
         for row, control in zip(table.rows, table.controls, strict=True):
             shown.add_row(*(Text(cell) for cell in row), style="dim" if control else None)
-        parts += [shown, *(Text(note, style="dim") for note in table.notes), Text("")]
+        parts += [Text(table.title, style="bold"), shown, *(Text(note, style="dim") for note in table.notes), Text("")]
     return Group(*parts, *(Text(line) for line in _missing_lines(comparison)))
 
 
@@ -121,9 +131,10 @@ def _level_table(comparison: Comparison, corpus: str, rows: pl.DataFrame) -> Tex
         cells.append((*labels, *values))
         controls.append(control)
         if control:
-            ranges = [EMPTY if row is None else _range(row["value_low"], row["value_high"]) for row in found]
-            cells.append(("  lowest–highest", *([""] * (len(labels) - 1)), *ranges))
-            controls.append(True)
+            for name, column in (("lowest", "value_low"), ("highest", "value_high")):
+                ends = [EMPTY if row is None else _number(row[column]) for row in found]
+                cells.append((f"    {name}", *([""] * (len(labels) - 1)), *ends))
+                controls.append(True)
     labels_of = _label_columns(comparison)
     notes = [_pairs_note(rows)]
     if comparison.chosen:
@@ -139,48 +150,64 @@ def _level_table(comparison: Comparison, corpus: str, rows: pl.DataFrame) -> Tex
 
 
 def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.DataFrame) -> TextTable:
-    first, *others = comparison.metrics
-    variants = comparison.controls.filter(pl.col("corpus") == corpus, pl.col("layer") == layer)
+    """The metric at one layer: intervals, differences, q, and the controls and centring beside it."""
+    rows = rows.filter(pl.col("metric") == comparison.metric)
+    variants = comparison.controls.filter(
+        pl.col("corpus") == corpus, pl.col("layer") == layer, pl.col("metric") == comparison.metric
+    )
     names = variants["control"].unique(maintain_order=True).to_list()
     centring = rows["delta_centring"].null_count() < rows.height
-    against = comparison.vs or "baseline"
     labels_of = _label_columns(comparison)
-    columns = [*labels_of, first, "interval", f"Δ {against}", "interval", "q"]
+    columns = [*labels_of, comparison.metric, "interval", f"Δ {comparison.vs or 'baseline'}", "interval", "q"]
     columns += [f"Δ {name} (p)" for name in names] + (["Δ centring"] if centring else [])
-    columns += [f"{metric} (Δ)" for metric in others]
     cells: list[tuple[str, ...]] = []
     controls: list[bool] = []
     for labels, group in _groups(comparison, rows):
-        by_metric = {row["metric"]: row for row in group.iter_rows(named=True)}
-        row = by_metric.get(first)
-        control = group["kind"][0] == "control"
-        if row is None:
-            numbers = [EMPTY] * (5 + len(names) + centring)
-        else:
-            beside = variants.filter(_same(row, labels_of), pl.col("metric") == first)
-            interval = (row["value_low"], row["value_high"]) if control else (row["ci_low"], row["ci_high"])
-            numbers = [
-                _number(row["value"]),
-                _range(*interval),
-                _signed(row["delta"]),
-                _range(row["delta_ci_low"], row["delta_ci_high"], signed=True),
-                _probability(row["q"]),
-                *(_against(beside.filter(pl.col("control") == name)) for name in names),
-                *([_signed(row["delta_centring"])] if centring else []),
-            ]
-        cells.append((*labels, *numbers, *(_described(by_metric.get(metric)) for metric in others)))
+        row = group.row(0, named=True)
+        control = row["kind"] == "control"
+        beside = variants.filter(_same(row, labels_of))
+        interval = (row["value_low"], row["value_high"]) if control else (row["ci_low"], row["ci_high"])
+        numbers = [
+            _level(row),
+            _range(*interval),
+            _signed(row["delta"]),
+            _range(row["delta_ci_low"], row["delta_ci_high"], signed=True),
+            _probability(row["q"]),
+            *(_against(beside.filter(pl.col("control") == name)) for name in names),
+            *([_signed(row["delta_centring"])] if centring else []),
+        ]
+        cells.append((*labels, *numbers))
         controls.append(control)
-    tested = " and ".join(names) if names else None
-    notes = [_pairs_note(rows.filter(pl.col("metric") == first)), f"layer {layer}: {comparison.layer_reason}"]
-    if tested:
-        notes.append(f"control rows: mean and lowest–highest over {tested}; p = (1 + as good) / (1 + controls)")
+    notes = [_pairs_note(rows), f"layer {layer}: {comparison.layer_reason}"]
+    if names:
+        notes.append("controls: mean, lowest and highest; p = (1 + controls at least as good) / (1 + controls)")
     return TextTable(
-        f"{comparison.experiment}: layer {layer} on {corpus} ({_what(comparison)})",
+        f"{comparison.experiment}: {comparison.metric} at layer {layer} on {corpus} ({_what(comparison)})",
         tuple(columns),
         len(labels_of),
         tuple(cells),
         tuple(controls),
         tuple(notes),
+    )
+
+
+def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.DataFrame) -> TextTable:
+    """The other metrics at one layer, each with its difference and, where tested, q."""
+    others = comparison.metrics[1:]
+    labels_of = _label_columns(comparison)
+    cells: list[tuple[str, ...]] = []
+    controls: list[bool] = []
+    for labels, group in _groups(comparison, rows):
+        by_metric = {row["metric"]: row for row in group.iter_rows(named=True)}
+        cells.append((*labels, *(_described(by_metric.get(metric)) for metric in others)))
+        controls.append(group["kind"][0] == "control")
+    return TextTable(
+        f"{comparison.experiment}: beside it at layer {layer} on {corpus} (role {comparison.role})",
+        (*labels_of, *others),
+        len(labels_of),
+        tuple(cells),
+        tuple(controls),
+        (f"value (Δ {comparison.vs or 'baseline'}; q where tested)",),
     )
 
 
@@ -225,23 +252,28 @@ def _level(row: dict[str, Any] | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return EMPTY if value is None else f"{value:.3f}"
+    return EMPTY if value is None else _short(f"{value:.3f}")
 
 
 def _signed(value: float | None) -> str:
-    return EMPTY if value is None else f"{value:+.3f}".replace("-", "−")
+    return EMPTY if value is None else _short(f"{value:+.3f}")
+
+
+def _short(number: str) -> str:
+    """Without the zero before the point: columns stay narrow."""
+    return re.sub(r"^([+-]?)0\.", r"\1.", number).replace("-", "−")
 
 
 def _range(low: float | None, high: float | None, signed: bool = False) -> str:
     if low is None or high is None:
         return EMPTY
-    return f"{_signed(low)} … {_signed(high)}" if signed else f"{low:.3f}–{high:.3f}"
+    return f"{_signed(low)} … {_signed(high)}" if signed else f"{_number(low)}–{_number(high)}"
 
 
 def _probability(value: float | None) -> str:
     if value is None:
         return EMPTY
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    return "<.001" if value < 0.001 else _number(value)
 
 
 def _against(found: pl.DataFrame) -> str:
@@ -254,7 +286,7 @@ def _against(found: pl.DataFrame) -> str:
 def _described(row: dict[str, Any] | None) -> str:
     if row is None:
         return EMPTY
-    tested = "" if row["q"] is None else f", q {_probability(row['q'])}"
+    tested = "" if row["q"] is None else f"; {_probability(row['q'])}"
     return _number(row["value"]) + ("" if row["delta"] is None else f" ({_signed(row['delta'])}{tested})")
 
 
@@ -271,7 +303,7 @@ def _markdown_row(cells: tuple[str, ...]) -> str:
 
 
 def _latex(cell: str) -> str:
-    indent = r"\quad " if cell.startswith("  ") else ""
+    indent = r"\quad " * ((len(cell) - len(cell.lstrip())) // 2)
     return indent + "".join(_LATEX.get(character, character) for character in cell.strip())
 
 

@@ -123,9 +123,8 @@ def _inside(cell: Cell, scope: str, target: str | None) -> bool:
     if cell.query is None or cell.candidate is None:
         return False
     if not cell.directed:
-        # A distance has no direction: with the target on either side it counts once, as target_query.
-        with_target = target in (cell.query, cell.candidate)
-        return with_target if scope == "target_query" else scope == "without_target" and not with_target
+        # A distance has no direction: the target is on both sides, or on none.
+        return (target in (cell.query, cell.candidate)) != (scope == "without_target")
     if scope == "target_query":
         return cell.query == target
     if scope == "target_candidate":

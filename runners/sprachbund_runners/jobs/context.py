@@ -79,7 +79,7 @@ class Context:
     store: ArtifactStore
     progress: Progress
     device: str = "cpu"
-    max_tokens: int = 4096
+    max_tokens: int = 1024
     stop: threading.Event = field(default_factory=threading.Event)
     _model: tuple[tuple[str, str, str], LoadedModel] | None = None
     _texts: "OrderedDict[str, Text]" = field(default_factory=OrderedDict)

@@ -17,7 +17,7 @@ from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embedded import Embedded
 
 # Intervals of single pairs are for reading; comparisons have their own, by the experiment's statistics.
-RESAMPLES = 1000
+RESAMPLES = 500
 SEED = 0
 
 

@@ -1,6 +1,6 @@
 """python -m sprachbund_runners.pretraining.check DIR: does steering show in this checkpoint?
 
-A second opinion on the platform's own demo, in plain transformers and scikit-free numpy: none of the
+A second opinion on the platform's own demo, in plain transformers and numpy: none of the
 platform's scorers, hooks or evaluations is used. Experts are fitted on non-parallel sentences (no meaning in
 two languages), chosen by AUROC of the maximum over content tokens at `mlp.up` and `mlp.down`, and set to
 their mean over the target's sentences at every token. Printed: top-1 retrieval on the test split, mean over
@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sprachbund.corpora.phrasebook import LANGUAGES, render, sentences, split
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from sprachbund.corpora.phrasebook import LANGUAGES, render, sentences, split
 
 Floats = NDArray[np.float64]
 FIT_PER_LANGUAGE = 300

@@ -6,9 +6,9 @@ from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
-from sprachbund.corpora.phrasebook import LANGUAGES, render, scenario
 from transformers import PreTrainedTokenizerFast
 
+from sprachbund.corpora.phrasebook import LANGUAGES, render, scenario
 from sprachbund_runners.pretraining.tokenizer import END, PADDING
 
 SENTENCES = 4

@@ -1,4 +1,5 @@
 """Connections, transactions, the clock, aggregates, and errors in one line, on both engines."""
+# ruff: noqa: S608 - statements are put together of the test's own numbers
 
 import math
 import os
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from sprachbund.db import engine as engines
 from sprachbund.db.engine import connect, describe, file_system, now_ms, reading, writing
+from sprachbund.db.tables import Corpus
 from sprachbund.errors import DatabaseError
 
 
@@ -29,22 +31,27 @@ def test_clock_is_epoch_milliseconds(engine: Engine) -> None:
 
 
 def test_writing_commits_and_rolls_back(engine: Engine) -> None:
-    insert = text("INSERT INTO languages (code, iso639_3, name) VALUES (:code, 'xxx', 'x')")
+    add = text("INSERT INTO languages (code, iso639_3, name) VALUES (:code, 'xxx', 'x')")
     with writing(engine) as connection:
-        connection.execute(insert, {"code": "aaa"})
-    with pytest.raises(ZeroDivisionError), writing(engine) as connection:
-        connection.execute(insert, {"code": "bbb"})
-        raise ZeroDivisionError
+        connection.execute(add, {"code": "aaa"})
+
+    def broken() -> None:
+        with writing(engine) as connection:
+            connection.execute(add, {"code": "bbb"})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
     with reading(engine) as connection:
         assert connection.scalars(text("SELECT code FROM languages")).all() == ["aaa"]
 
 
 def test_reading_cannot_write_and_later_writes_can(engine: Engine) -> None:
-    insert = text("INSERT INTO languages (code, iso639_3, name) VALUES ('aaa', 'xxx', 'x')")
+    add = text("INSERT INTO languages (code, iso639_3, name) VALUES ('aaa', 'xxx', 'x')")
     with pytest.raises((DBAPIError, DatabaseError)), reading(engine) as connection:
-        connection.execute(insert)
+        connection.execute(add)
     with writing(engine) as connection:
-        connection.execute(insert)
+        connection.execute(add)
     with reading(engine) as connection:
         assert connection.scalar(text("SELECT COUNT(*) FROM languages")) == 1
 
@@ -125,18 +132,13 @@ def test_quantile_outside_the_unit_interval_is_refused(engine: Engine) -> None:
 
 
 def test_json_refuses_nan(engine: Engine) -> None:
-    from sqlalchemy import insert
-    from sqlalchemy.exc import StatementError
-
-    from sprachbund.db.tables import Corpus
-
+    row = {"key": "k", "name": "n", "split": "s", "kind": "parallel", "source": {"x": math.nan}}
     with pytest.raises((StatementError, ValueError), match="JSON compliant"), writing(engine) as connection:
-        row = {"key": "k", "name": "n", "split": "s", "kind": "parallel", "source": {"x": math.nan}}
         connection.execute(insert(Corpus).values(**row))
 
 
 def test_missing_table_names_the_remedy(engine: Engine) -> None:
-    with pytest.raises(DatabaseError, match="run `sprachbund db upgrade`$"), reading(engine) as connection:
+    with pytest.raises(DatabaseError, match=r"run `sprachbund db upgrade`$"), reading(engine) as connection:
         connection.execute(text("SELECT * FROM no_such_thing"))
 
 
@@ -210,10 +212,14 @@ class TestSqliteFile:
         impatient.dispose()
 
     def test_full_disk(self, sqlite_engine: Engine) -> None:
-        with pytest.raises(DatabaseError, match="the disk is full"), writing(sqlite_engine) as connection:
-            pages = connection.scalar(text("PRAGMA page_count"))
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-            connection.exec_driver_sql("CREATE TABLE big AS SELECT randomblob(1000000) AS bytes")
+        def fill() -> None:
+            with writing(sqlite_engine) as connection:
+                pages = connection.scalar(text("PRAGMA page_count"))
+                connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+                connection.exec_driver_sql("CREATE TABLE big AS SELECT randomblob(1000000) AS bytes")
+
+        with pytest.raises(DatabaseError, match="the disk is full"):
+            fill()
         sqlite_engine.dispose()
 
     def test_network_file_system_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

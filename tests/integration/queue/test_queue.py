@@ -235,6 +235,13 @@ class TestLeases:
         assert desk.claim() == ["c"]
         assert desk.claim() == ["d"]
 
+    def test_lost_ones_wait_behind_more_urgent_ones(self, desk: Any) -> None:
+        desk.add(desk.job("a"), desk.job("b"))
+        desk.take()
+        desk.add(desk.job("c", priority=5))
+        desk.expire()
+        assert [desk.claim() for _ in "abc"] == [["c"], ["a"], ["b"]]
+
     def test_job_that_loses_its_runner_too_often_fails(self, desk: Any) -> None:
         desk.queue = Queue(desk.engine, max_losses=2)
         desk.add(desk.job("a"), desk.job("b"), edges=[("b", "a")])

@@ -1,7 +1,7 @@
 """A workspace with a tiny random model and a word corpus: everything runs in seconds."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,12 @@ def word_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def space(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def space(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A workspace on each engine."""
     monkeypatch.setenv("SPRACHBUND_DATABASE_URL", database_url)
     monkeypatch.chdir(tmp_path)
-    return workspace.init(tmp_path)
+    with workspace.init(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

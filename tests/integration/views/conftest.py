@@ -4,6 +4,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -59,6 +60,18 @@ SETTINGS = (
 )
 
 
+def inside(setting: MadeSetting, metric: str, pair: tuple[str, str], scope: str) -> bool:
+    """Whether a pair belongs to a scope; a distance has no direction."""
+    target, (query, candidate) = setting.target, pair
+    if scope == "all":
+        return True
+    if scope == "without_target":
+        return target not in pair
+    if metric in DISTANCES:
+        return target in pair
+    return target == (query if scope == "target_query" else candidate)
+
+
 @dataclass(slots=True)
 class Made:
     """What was put in. `truth[role, setting, metric, layer, query, candidate]`; languages None where absent."""
@@ -76,20 +89,15 @@ class Made:
 
     def macro(self, role: str, setting: str, metric: str, layer: str, scope: str = "all") -> float:
         """The mean over the pairs of a scope, from the truth."""
-        target = self.setting(setting).target
-        values = []
-        for (a_role, a_setting, a_metric, a_layer, query, candidate), value in self.truth.items():
-            if (a_role, a_setting, a_metric, a_layer) != (role, setting, metric, layer) or candidate is None:
-                continue
-            inside = {
-                "all": True,
-                "target_query": target is not None and query == target,
-                "target_candidate": target is not None and candidate == target,
-                "without_target": target is not None and target not in (query, candidate),
-            }[scope]
-            if inside:
-                values.append(value)
-        return fmean(values)
+        made = self.setting(setting)
+        pairs = self.pairs(role, setting, metric, layer)
+        return fmean(value for pair, value in pairs.items() if inside(made, metric, pair, scope))
+
+    def pairs(self, role: str, setting: str, metric: str, layer: str) -> dict[tuple[str, str], float]:
+        """Values per pair of languages."""
+        cells = itertools.permutations(self.languages, 2)
+        keys = [(role, setting, metric, layer, *pair) for pair in cells]
+        return {key[4:]: self.truth[key] for key in keys if key in self.truth}
 
     def setting(self, label: str) -> MadeSetting:
         return next(each for each in self.settings if each.label == label)
@@ -281,10 +289,9 @@ class _Writer:
         for setting, metric, layer in itertools.product(compared, COMPARED, made.layers):
             for scope in SCOPES if setting.target else SCOPES[:1]:
                 value = made.macro(role, setting.label, metric, layer, scope)
-                pairs = [key for key in made.truth if key[:4] == (role, setting.label, metric, layer)]
-                baseline = fmean(
-                    made.truth[(role, "none", *key[2:])] for key in pairs if self._inside(setting, key, scope)
-                )
+                pairs = made.pairs(role, setting.label, metric, layer)
+                none = made.pairs(role, "none", metric, layer)
+                baseline = fmean(none[pair] for pair in pairs if inside(setting, metric, pair, scope))
                 comparison = self.add(
                     t.Comparison, key=content_key(
                         "comparison", 1, of=[made.name, role, setting.label, metric, layer, scope]
@@ -304,16 +311,6 @@ class _Writer:
                         control_high=max(values),
                         p=(1 + sum(each >= value for each in values)) / (1 + len(values)),
                     )  # fmt: skip
-
-    @staticmethod
-    def _inside(setting: MadeSetting, key: tuple[Any, ...], scope: str) -> bool:
-        target, (query, candidate) = setting.target, key[4:]
-        return {
-            "all": True,
-            "target_query": query == target,
-            "target_candidate": candidate == target,
-            "without_target": target not in (query, candidate),
-        }[scope]
 
 
 def put_names(connection: Connection, languages: Sequence[str] = LANGUAGES) -> None:
@@ -388,14 +385,18 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def make(engine: Engine) -> Callable[..., Database]:
-    """Puts other made experiments into a fresh database."""
+    """Puts other made experiments into a fresh database, on each engine."""
+    return partial(_put_one, engine)
 
-    def put_one(chosen: tuple[str, str] | None = None, **changes: Any) -> Database:
-        made = Made(**changes)
-        with engine.begin() as connection:
-            writer = put(connection, made)
-            if chosen:
-                choose(connection, writer, *chosen)
-        return Database(engine, made)
 
-    return put_one
+@pytest.fixture
+def make_sqlite(sqlite_engine: Engine) -> Callable[..., Database]:
+    """Like `make`, on SQLite alone: for what happens after the reading."""
+    return partial(_put_one, sqlite_engine)
+
+
+def _put_one(engine: Engine, **changes: Any) -> Database:
+    made = Made(**changes)
+    with engine.begin() as connection:
+        put(connection, made)
+    return Database(engine, made)

@@ -152,7 +152,7 @@ def test_two_experiments_do_not_mix(make):
 
 def test_a_side_that_has_the_baseline_is_told_from_the_steered_one(make):
     """Queries before with candidates after the intervention: the row is about the candidates' setting."""
-    database = make(languages=("deu_Latn", "fra_Latn"), roles=("test",))
+    database = make(languages=("deu_Latn", "eng_Latn", "fra_Latn"), roles=("test",))
     ids = database.made.ids
     with database.engine.begin() as connection:
         connection.execute(
@@ -160,7 +160,7 @@ def test_a_side_that_has_the_baseline_is_told_from_the_steered_one(make):
             {"none": ids["none"], "steered": ids["experts fra k=20"]},
         )
     frame = results.retrieval(database.engine, "made").filter(pl.col("query_setting") != pl.col("candidate_setting"))
-    assert frame.height == 2 * 2 * 4
+    assert frame.height == 6 * 2 * 4
     assert set(frame["setting"]) == {"experts fra k=20"}
     assert set(frame["method"]) == {"experts"}
     assert set(frame["query_setting"]) == {"none"}

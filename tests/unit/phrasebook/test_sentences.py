@@ -1,6 +1,7 @@
 """Sentences read and corrected by hand: agreement, articles, case, elision, word order."""
 
 import pytest
+
 from sprachbund.corpora.phrasebook import LANGUAGES, Meaning, render
 from sprachbund.corpora.phrasebook.meaning import FRAMES
 from sprachbund.errors import CorpusError

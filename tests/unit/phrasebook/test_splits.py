@@ -7,6 +7,7 @@ import sys
 from random import Random
 
 import pytest
+
 from sprachbund.corpora import phrasebook
 from sprachbund.corpora.phrasebook import LANGUAGES, combination, held_out, render, sentences, split, split_of
 from sprachbund.corpora.phrasebook.concepts import ACTS, AGENTS

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+
 from sprachbund_runners.pretraining import __main__ as command
 from sprachbund_runners.pretraining import check
 

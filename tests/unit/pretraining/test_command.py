@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from sprachbund_runners.pretraining.__main__ import main
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+from sprachbund_runners.pretraining.__main__ import main
 
 TINY = ["--steps", "2", "--rows", "2", "--width", "16", "--blocks", "2", "--heads", "2"]
 SMALL_TOKENIZER = ["--vocabulary", "300", "--tokenizer-documents", "50", "--threads", "1"]

@@ -1,0 +1,241 @@
+"""Comparisons and what they are rendered as, against the numbers that were put in."""
+
+import csv
+import io
+import json
+from statistics import fmean
+
+import polars as pl
+import pytest
+from rich.console import Console
+from sqlalchemy import text
+
+from sprachbund import results
+from sprachbund.errors import QueryError
+from sprachbund.report import plots, tables
+
+STEERED = "experts fra k=20"
+SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]
+VARIANT = f"random:profile of {STEERED}"
+
+
+def one(frame: pl.DataFrame, **cell) -> dict:
+    found = frame.filter(*(pl.col(name) == value for name, value in cell.items()))
+    assert found.height == 1, found
+    return found.row(0, named=True)
+
+
+@pytest.fixture
+def comparison(database):
+    return results.compare(database.engine, "made")
+
+
+def test_levels_differences_and_tests(database, comparison):
+    made = database.made
+    assert comparison.missing == []
+    assert comparison.layers == ("0", "1", "10", "final")
+    assert comparison.metrics[0] == "top1"
+    assert {"mrr", "paired_distance", "unpaired_distance", "distance_gap", "spread"} <= set(comparison.metrics)
+    for label in ("none", "experts fra k=10", STEERED, "centring"):
+        for layer in comparison.layers:
+            row = one(comparison.rows, setting=label, layer=layer, metric="top1")
+            value = made.macro("test", label, "top1", layer)
+            assert row["value"] == pytest.approx(value)
+            assert row["n_pairs"] == 12
+            assert row["chosen"] == ((label, layer) == (STEERED, "final"))
+            if label == "none":
+                assert row["delta"] is None
+                assert row["q"] is None
+                continue
+            delta = value - made.macro("test", "none", "top1", layer)
+            assert row["delta"] == pytest.approx(delta)
+            assert (row["ci_low"], row["ci_high"]) == pytest.approx((value - 0.01, value + 0.01))
+            assert row["delta_ci_low"] == pytest.approx(delta - 0.02)
+            assert (row["p"], row["q"]) == (0.01, 0.03)
+            centring = made.macro("test", "centring", "top1", layer)
+            expected = None if label == "centring" else pytest.approx(value - centring)
+            assert row["delta_centring"] == expected
+    untested = one(comparison.rows, setting=STEERED, layer="0", metric="paired_distance")
+    assert untested["value"] == pytest.approx(made.macro("test", STEERED, "paired_distance", "0"))
+    assert untested["q"] is None
+    spread = one(comparison.rows, setting=STEERED, layer="0", metric="spread")
+    languages = [value for key, value in made.truth.items() if key[:4] == ("test", STEERED, "spread", "0")]
+    assert spread["value"] == pytest.approx(fmean(languages))
+
+
+def test_controls_are_one_row_per_variant_after_their_setting(database, comparison):
+    made = database.made
+    assert comparison.rows["setting"].unique(maintain_order=True).to_list() == [
+        "none", "experts fra k=10", STEERED, VARIANT, "centring",
+    ]  # fmt: skip
+    for layer in comparison.layers:
+        seeds = [made.macro("test", seed, "top1", layer) for seed in SEEDS]
+        value = made.macro("test", STEERED, "top1", layer)
+        row = one(comparison.rows, setting=VARIANT, layer=layer, metric="top1")
+        assert row["kind"] == "control"
+        assert row["n_seeds"] == 3
+        assert (row["value"], row["value_low"], row["value_high"]) == pytest.approx(
+            (fmean(seeds), min(seeds), max(seeds))
+        )
+        assert row["delta"] == pytest.approx(fmean(seeds) - made.macro("test", "none", "top1", layer))
+        beside = one(comparison.controls, setting=STEERED, layer=layer, metric="top1")
+        assert beside["delta"] == pytest.approx(value - fmean(seeds))
+        assert beside["p"] == pytest.approx((1 + sum(seed >= value for seed in seeds)) / 4)
+
+
+def test_differences_from_another_setting_have_no_borrowed_interval(database):
+    made = database.made
+    found = results.compare(database.engine, "made", vs="experts fra k=10", layer=1)
+    row = one(found.rows, setting=STEERED, layer="1", metric="top1")
+    value, other = (made.macro("test", label, "top1", "1") for label in (STEERED, "experts fra k=10"))
+    assert row["baseline_setting"] == "experts fra k=10"
+    assert row["delta"] == pytest.approx(value - other)
+    assert row["delta_ci_low"] is None
+    assert row["q"] is None
+    assert row["ci_low"] == pytest.approx(value - 0.01)
+    assert found.detail_layers == ("1",)
+    same = results.compare(database.engine, "made", vs="none", layer=1)
+    assert one(same.rows, setting=STEERED, layer="1", metric="top1")["q"] == 0.03
+
+
+@pytest.mark.parametrize("scope", ["target_query", "target_candidate", "without_target"])
+def test_scopes(database, scope):
+    found = results.compare(database.engine, "made", scope=scope)
+    assert found.missing == []
+    assert set(found.rows["target"]) == {"fra_Latn"}
+    row = one(found.rows, setting=STEERED, layer="10", metric="top1")
+    assert row["value"] == pytest.approx(database.made.macro("test", STEERED, "top1", "10", scope))
+    assert row["q"] == 0.03
+
+
+def test_by_pair_query_and_target(database):
+    made = database.made
+    pairs = results.compare(database.engine, "made", by=("setting", "pair"))
+    cell = {"layer": "0", "metric": "top1", "query_language": "deu_Latn", "candidate_language": "fra_Latn"}
+    row = one(pairs.rows, setting=STEERED, **cell)
+    truth = [made.truth["test", label, "top1", "0", "deu_Latn", "fra_Latn"] for label in (STEERED, "none", *SEEDS)]
+    assert (row["value"], row["delta"], row["n_pairs"]) == pytest.approx((truth[0], truth[0] - truth[1], 1))
+    control = one(pairs.rows, setting=VARIANT, **cell)
+    assert (control["value"], control["value_low"]) == pytest.approx((fmean(truth[2:]), min(truth[2:])))
+    queries = results.compare(database.engine, "made", by=("query",))
+    row = one(queries.rows, setting="none", layer="0", metric="top1", query_language="deu_Latn")
+    own = [value for key, value in made.truth.items() if key[:5] == ("test", "none", "top1", "0", "deu_Latn")]
+    assert row["value"] == pytest.approx(fmean(own))
+    targets = results.compare(database.engine, "made", by=("target",))
+    assert targets.rows["target"].unique(maintain_order=True).to_list() == [None, "fra_Latn"]
+
+
+def test_chosen_layers_are_looked_at(comparison):
+    assert (comparison.detail_layers, comparison.layer_reason) == (("final",), "chosen on the select role")
+
+
+def test_without_a_choice_the_best_layer_is_said_to_be_picked(make_sqlite):
+    unchosen = make_sqlite()
+    found = results.compare(unchosen.engine, "made")
+    means = {
+        layer: fmean(unchosen.made.macro("test", label, "top1", layer) for label in ("experts fra k=10", STEERED))
+        for layer in found.layers
+    }
+    assert found.detail_layers == (max(means, key=means.__getitem__),)
+    assert "not chosen beforehand" in found.layer_reason
+
+
+def test_missing_cells_are_named(make_sqlite):
+    failed = [("test", "centring", ("deu_Latn", "eng_Latn"))]
+    found = results.compare(make_sqlite(failed=failed).engine, "made")
+    cells = [line for line in found.missing if "layer" in line]
+    assert cells == [f"centring, layer {layer}, top1 on book: 10 of 12 pairs" for layer in ("0", "1", "10", "final")]
+    assert found.missing[-1] == "pair_evaluation: 1 jobs are not done (1 failed)"
+
+
+def test_nothing_done_yet_is_all_missing(make_sqlite):
+    languages = ("deu_Latn", "eng_Latn", "fra_Latn")
+    made = make_sqlite(languages=languages, roles=("test",))
+    with made.engine.begin() as connection:
+        connection.execute(text("DELETE FROM experiment_jobs"))
+    found = results.compare(made.engine, "made")
+    assert len(found.missing) == 7 * 4
+    assert found.rows.height == 0
+    assert tables.to_markdown(found).count("missing:") == 21
+    assert results.retrieval(made.engine, "made").height == 0
+    assert results.retrieval(made.engine, "made").schema["value"] == pl.Float64
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metric": "top_1"}, "unknown metric 'top_1'; did you mean 'top1'"),
+        ({"layer": 7}, "unknown layer '7'; expected one of 0, 1, 10, final"),
+        ({"vs": "expert fra k=20"}, "unknown vs 'expert fra k=20'; did you mean 'experts fra k=20'"),
+        ({"role": "tset"}, "unknown role 'tset'; did you mean 'test'"),
+        ({"scope": "al"}, "unknown scope 'al'; did you mean 'all'"),
+        ({"by": ("pairs",)}, "unknown by 'pairs'; did you mean 'pair'"),
+        ({"experiment": "mode"}, "unknown experiment 'mode'; did you mean 'made'"),
+    ],
+)
+def test_unknown_words_get_the_nearest(database, changes, message):
+    with pytest.raises(QueryError) as caught:
+        results.compare(database.engine, **{"experiment": "made", **changes})
+    assert str(caught.value).startswith(message)
+
+
+def test_console_markdown_and_latex_show_the_numbers(database, comparison):
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(tables.console(comparison))
+    shown = {
+        "console": console.export_text(),
+        "markdown": tables.render(comparison, "markdown"),
+        "latex": tables.render(comparison, "latex"),
+    }
+    value = f"{database.made.macro('test', STEERED, 'top1', 'final'):.3f}".lstrip("0")
+    for form, page in shown.items():
+        assert f" {value}*" in page, form
+        assert "random:profile" in page
+        assert "chosen on the select role" in page
+        for layer in comparison.layers:
+            each = database.made.macro("test", "none", "top1", layer)
+            assert f" {each:.3f} ".replace(" 0.", " .") in page
+    assert shown["latex"].count(r"\toprule") == shown["latex"].count(r"\bottomrule") == 3
+    assert r"paired\_distance" in shown["latex"]
+    assert "Δ" not in shown["latex"]
+    rows = [line for line in shown["markdown"].splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows[:3]} == {6}
+
+
+def test_csv_and_json_hold_every_row(comparison):
+    found = list(csv.DictReader(io.StringIO(tables.render(comparison, "csv"))))
+    assert len(found) == comparison.rows.height
+    content = json.loads(tables.render(comparison, "json"))
+    assert len(content["rows"]) == comparison.rows.height
+    assert content["metric"] == "top1"
+    assert content["missing"] == []
+    assert len(content["controls"]) == comparison.controls.height > 0
+    with pytest.raises(QueryError, match="unknown form 'xml'"):
+        tables.render(comparison, "xml")
+
+
+def test_heatmap_shows_every_pair(database, tmp_path):
+    frame = results.retrieval(database.engine, "made")
+    figure = plots.retrieval_heatmap(frame, setting=STEERED, layer="1")
+    grid = figure.axes[0].images[0].get_array()
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    for (role, label, metric, layer, query, candidate), value in database.made.truth.items():
+        if (role, label, metric, layer) == ("test", STEERED, "top1", "1"):
+            assert grid[names.index(query), names.index(candidate)] == pytest.approx(value)
+    plots.save(figure, tmp_path / "heatmap.png")
+    assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(QueryError, match="did you mean 'experts fra k=20'"):
+        plots.retrieval_heatmap(frame, setting="experts fra k=200", layer="1")
+
+
+def test_curves_have_a_line_per_setting_and_a_band_per_variant(database, comparison, tmp_path):
+    figure = plots.layer_curves(comparison)
+    axes = figure.axes[0]
+    assert [line.get_label() for line in axes.lines] == [
+        "none", "experts fra k=10", STEERED, VARIANT, "centring",
+    ]  # fmt: skip
+    expected = [database.made.macro("test", "none", "top1", layer) for layer in comparison.layers]
+    assert list(axes.lines[0].get_ydata()) == pytest.approx(expected)
+    assert len(axes.collections) == 1
+    plots.save(figure, tmp_path / "curves.svg")
+    assert "<svg" in (tmp_path / "curves.svg").read_text(encoding="utf-8")

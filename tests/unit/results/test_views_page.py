@@ -1,0 +1,32 @@
+"""docs/views.md says what `VIEWS` says."""
+
+from pathlib import Path
+
+import pytest
+
+from sprachbund.db.views import VIEWS, View, views_markdown
+from sprachbund.errors import DatabaseError
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "views.md"
+
+
+def test_the_page_is_the_generated_one():
+    assert PAGE.read_text(encoding="utf-8") == views_markdown(), (
+        "docs/views.md is out of date: write sprachbund.db.views.views_markdown() to it"
+    )
+
+
+def test_result_views_share_their_columns():
+    shared = {
+        *("experiment", "model", "revision", "method", "score_site", "edit_site", "target", "k", "k_fraction"),
+        *("strength", "control", "seed", "query_setting", "query_language", "candidate_setting", "target_side"),
+        *("candidate_language", "layer", "pooling", "tokens", "corpus", "role", "metric", "value", "ci_low"),
+        *("ci_high", "baseline", "delta", "p", "q", "chosen", "numerics", "transform", "job"),
+    }
+    for name in ("retrieval_results", "alignment_results", "setting_comparison", "control_comparison"):
+        assert shared <= set(VIEWS[name].columns)
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(DatabaseError, match="mysql"):
+        View("SELECT 1", "", {}).text("mysql")
