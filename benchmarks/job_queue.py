@@ -1,6 +1,6 @@
 """Claim + finish of one job at a time by several processes, against procrastinate on the same PostgreSQL.
 
-    python benchmarks/job_queue.py [--jobs 2000] [--processes 8] [--json FILE]
+    python benchmarks/job_queue.py [--jobs 2000] [--processes 8] [--json]
 
 Both store the job's end durably (the server's defaults). Ours also keeps an attempt with runner, times and
 environment, derives which jobs are ready, and fences each finish; procrastinate has neither needs nor
@@ -15,6 +15,7 @@ import logging
 import multiprocessing
 import os
 import shutil
+import sys
 import tempfile
 import time
 import warnings
@@ -159,13 +160,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--processes", type=int, default=8)
-    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args()
     found: dict[str, float] = {}
 
     def measure(name: str, target: Callable[[str, int, Barrier], None], url: str, limit: int) -> None:
         found[name] = rate(target, url, limit, options.jobs, options.processes)
-        print(f"{name:<34}{found[name]:>8.0f} jobs/s", flush=True)
+        if not options.json:
+            print(f"{name:<34}{found[name]:>8.0f} jobs/s", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         for limit in (1, 16):
@@ -178,15 +180,16 @@ def main() -> None:
             fill(url, options.jobs)
             measure(f"PostgreSQL, bundles of {limit}", work, url, limit)
         if importlib.util.find_spec("procrastinate") is None:
-            print("procrastinate is not installed (extra `bench`): no ratio")
+            print("procrastinate is not installed (extra `bench`): no ratio", file=sys.stderr)
         else:
             url = make("procrastinate_bench")
             fill_procrastinate(url, options.jobs)
             measure("PostgreSQL, procrastinate", work_procrastinate, url, 1)
             found["ratio"] = found["PostgreSQL, bundles of 1"] / found["PostgreSQL, procrastinate"]
-            print(f"{'ratio to procrastinate':<34}{found['ratio']:>8.2f} ×")
-    if options.json is not None:
-        options.json.write_text(json.dumps({"processes": options.processes, "jobs": options.jobs, **found}, indent=1))
+            if not options.json:
+                print(f"{'ratio to procrastinate':<34}{found['ratio']:>8.2f} ×")
+    if options.json:
+        print(json.dumps({"processes": options.processes, "jobs": options.jobs, **found}))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sprachbund.db import migrate
-from sprachbund.db.engine import connect, parse_url
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
+
+from sprachbund.db import migrate
+from sprachbund.db.engine import connect, parse_url
 
 ENGINES = ("sqlite", "postgresql")
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from sprachbund.db.aggregates import register_aggregates
 from sprachbund.errors import DatabaseError
 
 BUSY_MS = 30_000
+# A PostgreSQL connection that was idle for longer is tried before it is used.
+IDLE_S = 10.0
 # WAL needs memory shared by all processes of one host, which these file systems do not give.
 NETWORK_FILE_SYSTEMS = frozenset((
     "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.juicefs", "fuse.rclone", "fuse.s3fs",
@@ -101,6 +104,20 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection = plain.execution_options(**IMMEDIATE)
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def single(engine: Engine) -> Iterator[Connection]:
+    """For one writing statement that needs no other beside it.
+
+    PostgreSQL commits each statement by itself, which spares two round trips; SQLite is as `writing`.
+    """
+    if engine.dialect.name == "sqlite":
+        with writing(engine) as connection:
+            yield connection
+        return
+    with translated(engine), engine.connect() as plain:
+        yield plain.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
@@ -224,14 +241,29 @@ def _connect_postgresql(url: URL) -> Engine:
         import psycopg  # noqa: F401
     except ImportError:
         raise DatabaseError("PostgreSQL needs psycopg: pip install 'sprachbund[postgres]'") from None
-    return create_engine(
+    engine = create_engine(
         url,
         json_serializer=_to_json,
-        pool_pre_ping=True,
         pool_size=8,
         max_overflow=8,
         connect_args={"connect_timeout": 10, "application_name": "sprachbund"},
     )
+
+    @event.listens_for(engine, "checkin")
+    def idle(raw: Any, record: ConnectionPoolEntry) -> None:
+        record.info["since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def still_there(raw: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+        # A connection that was not used for long may have been cut; asking each time would double the trips.
+        if time.monotonic() - record.info.get("since", float("inf")) < IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(raw)
+        except engine.dialect.loaded_dbapi.Error:
+            raise DisconnectionError from None
+
+    return engine
 
 
 def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:

@@ -21,6 +21,7 @@ class Plan:
     states: Counter[str] = field(default_factory=Counter)
     finished_ms: int | None = None
     compared: set[str] = field(default_factory=set)
+    all_compared: bool = True
     # (evaluation of pairs or of the space, setting key, corpus key, layer) whose job is not done.
     pending: set[tuple[str, str, str, str]] = field(default_factory=set)
     done_jobs: dict[str, list[str]] = field(default_factory=dict)

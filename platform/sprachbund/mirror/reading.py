@@ -47,8 +47,12 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
     choices = _choices(connection, experiment_id)
     by_key = {row.key: row.setting_id for row in settings.values()}
     values = _compared(connection, experiment.name, by_key, wanted)
-    _add_means(connection, experiment_id, values, sorted(wanted & settings.keys()), settings, groups, plan)
     kinds = headline_kinds(plan.compared, len({group for several in groups.values() for group in several}))
+    # Comparisons are few rows, evaluations are many: what the former have is not averaged again.
+    names = {metric for metric, kind in kinds if kind == "value"} - (plan.compared if plan.all_compared else set())
+    _add_means(
+        connection, experiment_id, values, sorted(wanted & settings.keys()), sorted(names), settings, groups, plan
+    )
     chosen_ms = max((each.finished_ms or 0 for each in choices), default=0)
     planned = {setting_id: row for setting_id, row in settings.items() if setting_id in wanted}
     points: dict[int, tuple[Point, ...]] = {}
@@ -143,6 +147,7 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
     for key, kind, state, payload in rows:
         if kind == "comparison":
             plan.compared.update(payload["metrics"])
+            plan.all_compared &= state == "done"
             continue
         sides = (
             {payload["setting"]}
@@ -193,6 +198,7 @@ def _add_means(
     experiment_id: int,
     values: Values,
     setting_ids: Sequence[int],
+    names: Sequence[str],
     settings: Mapping[int, Row[Any]],
     groups: Mapping[str, Sequence[Group]],
     plan: Plan,
@@ -229,6 +235,7 @@ def _add_means(
             t.Evaluation.query_setting_id.in_(setting_ids),
             t.Evaluation.query_setting_id == t.Evaluation.candidate_setting_id,
             t.Evaluation.query_layer == t.Evaluation.candidate_layer,
+            t.Metric.name.in_(names),
         )
         .group_by(*columns)
     )

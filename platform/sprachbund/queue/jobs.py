@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, not_, select, update
 
-from sprachbund.db.engine import now_ms, reading, writing
-from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobAttempt, Runner
+from sprachbund.db.engine import now_ms, reading, single, writing
+from sprachbund.db.tables import Experiment, ExperimentJob, Job, Runner
 from sprachbund.errors import DatabaseError, LeaseLost
 from sprachbund.queue import statements
 from sprachbund.queue.enqueue import cancel_unwanted, reopened
@@ -99,8 +99,8 @@ class Queue:
         }
         if limit > 1:
             values["limit"] = limit
-        with writing(self._engine) as connection:
-            self._touch(connection, runner_id, lease_ms)
+        self._touch(runner_id, lease_ms)
+        with single(self._engine) as connection:
             if prefer_model is not None:
                 found = self._take(connection, values | {"model": prefer_model}, len(kinds))
                 if found:
@@ -113,9 +113,9 @@ class Queue:
             return set()
         first = claims[0]
         attempts = {claim.job_id: claim.attempt for claim in claims}
+        self._touch(first.runner_id, first.lease_ms)
         with writing(self._engine) as connection:
             now = now_ms(connection)
-            self._touch(connection, first.runner_id, first.lease_ms)
             held = connection.execute(
                 update(Job)
                 .where(Job.id.in_(attempts), Job.runner_id == first.runner_id, Job.state == "running")
@@ -247,10 +247,8 @@ class Queue:
         statement = statements.claim(
             connection.dialect.name, n_kinds, preferring="model" in values, bundled="limit" in values
         )
+        # Where all that was found had been lost once too often, look further.
         while rows := connection.execute(statement, values).all():
-            ids = [row.id for row in rows]
-            if any(row.losses for row in rows):
-                self._record_losses(connection, ids, [row.id for row in rows if row.state != "running"])
             claims = [
                 Claim(
                     job_id=row.id, attempt=row.attempt, runner_id=values["runner_id"], lease_ms=values["lease_ms"],
@@ -260,26 +258,15 @@ class Queue:
                 for row in sorted(rows, key=lambda row: row.id)
                 if row.state == "running"
             ]  # fmt: skip
+            if connection.dialect.name == "sqlite":
+                lost = [{"job_id": row.id} for row in rows if row.losses]
+                if lost:
+                    connection.execute(statements.NOTE_LOSSES, lost)
+                if claims:
+                    connection.execute(statements.START_ATTEMPT, [_attempt_of(claim) for claim in claims])
             if claims:
-                attempts = [
-                    {"job_id": claim.job_id, "attempt": claim.attempt, "runner_id": claim.runner_id} for claim in claims
-                ]
-                connection.execute(statements.start_attempt(connection.dialect.name), attempts)
                 return claims
-            # All that was found had been lost once too often: look further.
         return []
-
-    def _record_losses(self, connection: Connection, ids: Sequence[int], given_up: Sequence[int]) -> None:
-        now = now_ms(connection)
-        connection.execute(
-            update(JobAttempt)
-            .where(JobAttempt.job_id.in_(ids), JobAttempt.outcome == "running")
-            .values(outcome="lost", finished_ms=now)
-        )
-        if given_up:
-            connection.execute(
-                update(Job).where(Job.id.in_(given_up)).values(runner_id=None, lease_expires_ms=None, finished_ms=now)
-            )
 
     @staticmethod
     def _end(
@@ -294,28 +281,31 @@ class Queue:
     ) -> str:
         """End an attempt, if it is still this runner's; returns the job's new state."""
         dialect = connection.dialect.name
-        attempt = {"job_id": claim.job_id, "attempt": claim.attempt}
-        values |= attempt | {"runner_id": claim.runner_id}
+        record = {"outcome": outcome, "message": error, "environment": environment, "batch_plan": batch_plan}
+        values |= _attempt_of(claim)
         if outcome == "failed":
             values["error"] = error
+        if dialect == "postgresql":
+            values |= record
         state = connection.execute(statements.end(dialect, outcome), values).scalar_one_or_none()
         if state is None:
             raise LeaseLost(f"job {claim.job_id} ({claim.label}): the lease of attempt {claim.attempt} was lost")
-        record = {"outcome": outcome, "error": error, "environment": environment, "batch_plan": batch_plan}
-        connection.execute(statements.end_attempt(dialect), attempt | record)
+        if dialect == "sqlite":
+            connection.execute(statements.end_attempt(dialect), _attempt_of(claim) | record)
         return str(state)
 
-    def _touch(self, connection: Connection, runner_id: int, lease_ms: int) -> None:
+    def _touch(self, runner_id: int, lease_ms: int) -> None:
         """Now and then note that a runner lives, and that others have not been seen for long."""
         if time.monotonic() - self._touched.get(runner_id, float("-inf")) < lease_ms / 4000:
             return
-        now = now_ms(connection)
-        connection.execute(update(Runner).where(Runner.id == runner_id).values(seen_ms=now, state="alive"))
-        connection.execute(
-            update(Runner)
-            .where(Runner.state == "alive", Runner.seen_ms < now - STALE_LEASES * lease_ms)
-            .values(state="stopped")
-        )
+        with writing(self._engine) as connection:
+            now = now_ms(connection)
+            connection.execute(update(Runner).where(Runner.id == runner_id).values(seen_ms=now, state="alive"))
+            connection.execute(
+                update(Runner)
+                .where(Runner.state == "alive", Runner.seen_ms < now - STALE_LEASES * lease_ms)
+                .values(state="stopped")
+            )
         self._touched[runner_id] = time.monotonic()
 
     @staticmethod
@@ -327,14 +317,17 @@ class Queue:
             raise DatabaseError(f"experiment '{name}' does not exist")
 
 
+def _attempt_of(claim: Claim) -> dict[str, int]:
+    return {"job_id": claim.job_id, "attempt": claim.attempt, "runner_id": claim.runner_id}
+
+
 def _mark_mirror(connection: Connection, job_id: int) -> None:
     """The MLflow runs of every experiment that planned this job are behind now.
 
-    Whoever clears `dirty` locks the experiment's row FOR UPDATE first, and reads what to mirror afterwards.
+    Whoever clears `dirty` locks the experiment's row FOR UPDATE first (finishing jobs share it on PostgreSQL),
+    commits, and reads what to mirror afterwards.
     """
-    values = {"job_id": job_id}
-    if connection.dialect.name == "postgresql":
-        connection.execute(statements.SHARE_EXPERIMENTS, values)
-    rows = connection.execute(statements.CLEAN_RUNS[connection.dialect.name], values).mappings().all()
+    runs = statements.CLEAN_RUNS[connection.dialect.name]
+    rows = connection.execute(runs, {"job_id": job_id}).mappings().all()
     if rows:
         connection.execute(statements.MARK_RUN, [dict(row) for row in rows])

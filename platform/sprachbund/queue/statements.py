@@ -17,89 +17,115 @@ _READY = """NOT EXISTS (
         SELECT 1 FROM job_edges AS edge JOIN jobs AS need ON need.id = edge.needs_id
         WHERE edge.job_id = job.id AND need.state <> 'done')"""
 
-# Of the row `jobs`: an experiment that is not cancelled planned it, or a job that is due needs it.
+# An experiment that is not cancelled planned the job, or a job that is due needs it. Not as EXISTS, which
+# PostgreSQL may answer by reading whole tables into a hash: this is asked of few jobs, by index.
 _WANTED = """(
-        EXISTS (
-            SELECT 1 FROM experiment_jobs AS link JOIN experiments AS experiment
-            ON experiment.id = link.experiment_id
-            WHERE link.job_id = jobs.id AND NOT experiment.cancelled)
-        OR EXISTS (
-            SELECT 1 FROM job_edges AS edge JOIN jobs AS dependent ON dependent.id = edge.job_id
-            WHERE edge.needs_id = jobs.id AND dependent.state IN ('queued', 'running')))"""
+        (SELECT 1 FROM experiment_jobs AS link JOIN experiments AS experiment ON experiment.id = link.experiment_id
+        WHERE link.job_id = {job}.id AND NOT experiment.cancelled LIMIT 1) IS NOT NULL
+        OR (SELECT 1 FROM job_edges AS edge JOIN jobs AS dependent ON dependent.id = edge.job_id
+        WHERE edge.needs_id = {job}.id AND dependent.state IN ('queued', 'running') LIMIT 1) IS NOT NULL)"""
 
+_JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _QUEUED = "job.state = 'queued' AND job.available_ms <= (SELECT ms FROM moment)"
 _LOST = "job.state = 'running' AND job.lease_expires_ms < (SELECT ms FROM moment)"
+
+
+# What a claim makes of a job that it took, and whether its runner vanished.
+_FATE = f"""CASE
+            WHEN taken.state = 'queued' THEN 'running'
+            WHEN NOT {_WANTED.format(job="taken")} THEN 'cancelled'
+            WHEN taken.losses + 1 >= :max_losses THEN 'failed'
+            ELSE 'running' END AS fate,
+        CASE WHEN taken.state = 'queued' THEN 0 ELSE 1 END AS lost"""
+
+
+# Read under the lock: what another runner did in the meantime counts.
+_HEAD = "job.id, job.priority, job.bundle, job.state, job.losses"
 
 
 @lru_cache(maxsize=64)
 def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool) -> TextualSelect:
     """One statement that finds the next job and its ready siblings and takes them.
 
-    Bound: runner_id, lease_ms, max_losses, device, memory_mb, kind_i and version_i for i < n_kinds; `limit`
-    if bundled; `model` if preferring. A lost job (its lease ran out) is taken over like a queued one and
-    counted; at max_losses it becomes failed, and cancelled where nobody wants it: both come back too, with
-    their state.
+    Bound: runner_id, lease_ms, max_losses, device, memory_mb, lost, kind_i and version_i for i < n_kinds;
+    `limit` if bundled; `model` if preferring. A lost job (its lease ran out) is taken over like a queued one
+    and counted; at max_losses it becomes failed, and cancelled where nobody wants it: both come back too,
+    with their state.
 
     PostgreSQL: runners skip the rows others hold, so none waits; a row that somebody took after this
-    statement's snapshot is looked at again when it is locked, and fails the test on its state. SQLite runs
-    it under the write lock.
+    statement's snapshot is looked at again when it is locked, and fails the test on its state. The attempts
+    are written by the same statement. SQLite runs it under the write lock, and NOTE_LOSSES and
+    START_ATTEMPT after it.
     """
     lock = "FOR UPDATE OF job SKIP LOCKED" if dialect == "postgresql" else ""
-    suitable = f"""({" OR ".join(f"(job.kind = :kind_{i} AND job.version = :version_{i})" for i in range(n_kinds))})
-        AND (job.device IS NULL OR job.device = :device)
-        AND (job.memory_mb IS NULL OR job.memory_mb <= :memory_mb)"""
+    suitable = _suitable(n_kinds)
     # ix_jobs_claim yields queued jobs in this order, so the search ends at the first that may run.
-    first_queued = f"""FROM jobs AS job
+    queued = f"""FROM jobs AS job
         WHERE {_QUEUED} AND {suitable} AND {_READY}
         {{more}}
         ORDER BY job.priority, job.id LIMIT 1"""
     if preferring:
-        heads = f"""most_urgent AS (SELECT job.priority {first_queued.format(more="")}),
-    head AS (
-        SELECT job.id, job.bundle
-        {first_queued.format(more="AND job.model = :model AND job.priority = (SELECT priority FROM most_urgent)")}
-        {lock}
-    )"""
+        urgent = "AND job.model = :model AND job.priority = (SELECT priority FROM most_urgent)"
+        heads = f"""most_urgent AS (SELECT job.priority {queued.format(more="")}),
+    head AS (SELECT {_HEAD} {queued.format(more=urgent)} {lock})"""
     else:
-        heads = f"""next_queued AS (SELECT job.id, job.priority, job.bundle {first_queued.format(more="")} {lock}),
+        heads = f"""next_queued AS (
+        SELECT {_HEAD} {queued.format(more="")} {lock}
+    ),
     next_lost AS (
-        SELECT job.id, job.priority, job.bundle FROM jobs AS job
+        SELECT {_HEAD} FROM jobs AS job
         WHERE {_LOST} AND {suitable} AND {_READY}
         ORDER BY job.priority, job.id LIMIT 1 {lock}
     ),
     head AS (
-        SELECT id, bundle FROM (SELECT * FROM next_queued UNION ALL SELECT * FROM next_lost) AS candidate
+        SELECT * FROM (SELECT * FROM next_queued UNION ALL SELECT * FROM next_lost) AS candidate
         ORDER BY priority, id LIMIT 1
     )"""
     taken = (
-        f"""SELECT job.id FROM jobs AS job CROSS JOIN head
+        f"""SELECT job.id, job.state, job.losses FROM jobs AS job CROSS JOIN head
         WHERE job.bundle = head.bundle AND (({_QUEUED}) OR ({_LOST})) AND {suitable} AND {_READY}
         ORDER BY job.id <> head.id, job.id LIMIT :limit {lock}"""
         if bundled
-        else "SELECT id FROM head"
+        else "SELECT id, state, losses FROM head"
     )
-    statement = f"""
-    WITH moment AS (SELECT {NOW_MS[dialect]} AS ms),
+    search = f"""WITH moment AS (SELECT {NOW_MS[dialect]} AS ms),
     {heads},
-    taken AS ({taken})
-    UPDATE jobs SET
-        state = CASE
-            WHEN state = 'queued' THEN 'running'
-            WHEN NOT {_WANTED} THEN 'cancelled'
-            WHEN losses + 1 >= :max_losses THEN 'failed'
-            ELSE 'running' END,
-        attempt = attempt + CASE
-            WHEN state = 'queued' OR (losses + 1 < :max_losses AND {_WANTED}) THEN 1 ELSE 0 END,
-        losses = losses + CASE WHEN state = 'queued' THEN 0 ELSE 1 END,
-        error = CASE WHEN state = 'queued' THEN error ELSE :lost END,
-        runner_id = :runner_id,
-        lease_expires_ms = (SELECT ms FROM moment) + :lease_ms
-    WHERE id IN (SELECT id FROM taken)
-    RETURNING id, key, kind, version, attempt, model, payload, label, bundle, subject, state, losses
-    """
+    taken AS ({taken}),
+    fated AS (SELECT taken.id, {_FATE} FROM taken)"""
+    take = """UPDATE jobs SET
+        state = fated.fate,
+        attempt = attempt + CASE WHEN fated.fate = 'running' THEN 1 ELSE 0 END,
+        losses = losses + fated.lost,
+        error = CASE WHEN fated.lost = 1 THEN :lost ELSE error END,
+        runner_id = CASE WHEN fated.fate = 'running' THEN CAST(:runner_id AS BIGINT) END,
+        lease_expires_ms = CASE WHEN fated.fate = 'running' THEN (SELECT ms FROM moment) + :lease_ms END,
+        finished_ms = CASE WHEN fated.fate <> 'running' THEN (SELECT ms FROM moment) END
+    FROM fated WHERE jobs.id = fated.id
+    RETURNING jobs.id, key, kind, version, attempt, model, payload, label, bundle, subject, state, losses"""
+    if dialect == "postgresql":
+        statement = f"""{search},
+    claimed AS ({take}),
+    ended AS (
+        UPDATE job_attempts SET outcome = 'lost', finished_ms = (SELECT ms FROM moment)
+        FROM claimed WHERE job_attempts.job_id = claimed.id AND outcome = 'running'
+    ),
+    started AS (
+        INSERT INTO job_attempts (job_id, attempt, runner_id, started_ms, outcome)
+        SELECT id, attempt, :runner_id, (SELECT ms FROM moment), 'running' FROM claimed WHERE state = 'running'
+    )
+    SELECT * FROM claimed"""
+    else:
+        statement = f"{search} {take}"
     columns: list[Any] = [Job.id, Job.key, Job.kind, Job.version, Job.attempt, Job.model, Job.payload, Job.label,
                           Job.bundle, Job.subject, Job.state, Job.losses]  # fmt: skip
     return text(statement).columns(*columns)
+
+
+def _suitable(n_kinds: int) -> str:
+    kinds = " OR ".join(f"(job.kind = :kind_{i} AND job.version = :version_{i})" for i in range(n_kinds))
+    return f"""(({kinds})
+        AND (job.device IS NULL OR job.device = :device)
+        AND (job.memory_mb IS NULL OR job.memory_mb <= :memory_mb))"""
 
 
 def kind_parameters(kinds: Mapping[str, int]) -> dict[str, Any]:
@@ -115,9 +141,7 @@ def has_work(n_kinds: int) -> TextClause:
     Stuck: a need of it, near or far, failed, was cancelled, or is queued and suits no runner; `alone` says
     that there is no other. Bound as in `claim`, and `alone`.
     """
-    suitable = f"""(({" OR ".join(f"(job.kind = :kind_{i} AND job.version = :version_{i})" for i in range(n_kinds))})
-        AND (job.device IS NULL OR job.device = :device)
-        AND (job.memory_mb IS NULL OR job.memory_mb <= :memory_mb))"""
+    suitable = _suitable(n_kinds)
     return text(f"""
     WITH RECURSIVE stuck (id) AS (
         SELECT job.id FROM jobs AS job
@@ -141,48 +165,58 @@ _ENDS = {
 }
 
 
+# PostgreSQL: what finishing jobs lock together, so that nobody clears `dirty` between their look and their commit.
+_PLANNED_BY = """SELECT experiment.id FROM experiments AS experiment JOIN experiment_jobs AS link
+        ON link.experiment_id = experiment.id WHERE link.job_id = :job_id
+        ORDER BY experiment.id FOR SHARE OF experiment"""
+
+
 @lru_cache(maxsize=16)
 def end(dialect: str, outcome: str) -> TextClause:
     """End an attempt that this runner still holds; no row comes back if it does not.
 
-    Bound: job_id, attempt, runner_id; for `failed` also again, error and pause_ms.
+    Bound: job_id, attempt, runner_id; for `failed` also again, error and pause_ms. On PostgreSQL it writes
+    the attempt too, with what `end_attempt` has bound.
     """
-    changes = _ENDS[outcome].format(now=NOW_MS[dialect], wanted=_WANTED)
+    changes = _ENDS[outcome].format(now=NOW_MS[dialect], wanted=_WANTED.format(job="job"))
+    job = f"""UPDATE jobs AS job SET lease_expires_ms = NULL, {changes}
+    WHERE job.id = :job_id AND attempt = :attempt AND runner_id = :runner_id AND state = 'running'
+    RETURNING state"""
+    if dialect == "sqlite":
+        return text(job)
+    shared = f", shared AS ({_PLANNED_BY})" if outcome == "done" else ""
+    wait = "WHERE (SELECT COUNT(*) FROM shared) >= 0" if outcome == "done" else ""
     return text(f"""
-    UPDATE jobs SET lease_expires_ms = NULL, {changes}
-    WHERE id = :job_id AND attempt = :attempt AND runner_id = :runner_id AND state = 'running'
-    RETURNING state
-    """)
+    WITH ended AS ({job}),
+    written AS ({_attempt(dialect)} AND EXISTS (SELECT 1 FROM ended)){shared}
+    SELECT state FROM ended {wait}
+    """).bindparams(bindparam("environment", type_=_JSON))
 
 
-@lru_cache(maxsize=4)
 def end_attempt(dialect: str) -> TextClause:
-    """Write an attempt's outcome. Bound: job_id, attempt, outcome, error, environment, batch_plan."""
-    json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-    return text(f"""
-    UPDATE job_attempts SET
-        outcome = :outcome, finished_ms = {NOW_MS[dialect]}, error = :error, environment = :environment,
+    """Write an attempt's outcome. Bound: job_id, attempt, outcome, message, environment, batch_plan."""
+    return text(_attempt(dialect)).bindparams(bindparam("environment", type_=_JSON))
+
+
+def _attempt(dialect: str) -> str:
+    return f"""UPDATE job_attempts SET
+        outcome = :outcome, finished_ms = {NOW_MS[dialect]}, error = :message, environment = :environment,
         batch_plan = :batch_plan
-    WHERE job_id = :job_id AND attempt = :attempt
-    """).bindparams(bindparam("environment", type_=json))
+    WHERE job_id = :job_id AND attempt = :attempt"""
 
 
-@lru_cache(maxsize=4)
-def start_attempt(dialect: str) -> TextClause:
-    """Write a new attempt. Bound: job_id, attempt, runner_id."""
-    return text(f"""
-    INSERT INTO job_attempts (job_id, attempt, runner_id, started_ms, outcome)
-    VALUES (:job_id, :attempt, :runner_id, {NOW_MS[dialect]}, 'running')
-    """)
-
-
-CANCEL_UNWANTED = text(f"UPDATE jobs SET state = 'cancelled' WHERE state = 'queued' AND NOT {_WANTED}")
-
-# PostgreSQL: finishing jobs share this lock, so that nobody clears `dirty` between their look and their commit.
-SHARE_EXPERIMENTS = text("""
-    SELECT id FROM experiments WHERE id IN (SELECT experiment_id FROM experiment_jobs WHERE job_id = :job_id)
-    ORDER BY id FOR SHARE
+NOTE_LOSSES = text(f"""
+    UPDATE job_attempts SET outcome = 'lost', finished_ms = {NOW_MS["sqlite"]}
+    WHERE job_id = :job_id AND outcome = 'running'
 """)
+START_ATTEMPT = text(f"""
+    INSERT INTO job_attempts (job_id, attempt, runner_id, started_ms, outcome)
+    VALUES (:job_id, :attempt, :runner_id, {NOW_MS["sqlite"]}, 'running')
+""")
+CANCEL_UNWANTED = text(
+    f"UPDATE jobs AS job SET state = 'cancelled' WHERE state = 'queued' AND NOT {_WANTED.format(job='job')}"
+)
+
 # In this order, so that two that finish at once never wait in a circle.
 CLEAN_RUNS = {
     dialect: text(f"""

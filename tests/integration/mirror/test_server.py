@@ -56,6 +56,11 @@ def test_sync_as_a_command(app: typer.Typer, folder: Path, sqlite_world: Any) ->
     )
 
 
+def test_the_commands_load_no_heavy_library() -> None:
+    program = "import sys, sprachbund.cli.mirror; print(sorted({'mlflow', 'matplotlib', 'torch'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
+
+
 def test_a_taken_port_is_one_clear_line(app: typer.Typer, folder: Path, sqlite_world: Any) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -149,6 +149,17 @@ class TestCancelling:
         assert desk.queue.cancel_experiment("one") == 0
         assert desk.queue.cancel_experiment("two") == 3
 
+    def test_needs_of_running_jobs_stay(self, desk: Any) -> None:
+        with writing(desk.engine) as connection:
+            insert_jobs(connection, [desk.job("a")], [])
+        desk.add(desk.job("b"), edges=[("b", "a")])
+        needed = desk.take()[0]
+        desk.finish(needed)
+        assert desk.claim() == ["b"]
+        desk.queue.reopen([needed.job_id])
+        assert desk.queue.cancel_experiment("study") == 0
+        assert desk.states() == {"a": "queued", "b": "running"}
+
     def test_jobs_of_no_experiment_are_unwanted(self, desk: Any) -> None:
         desk.add(desk.job("a"))
         with writing(desk.engine) as connection:

@@ -257,6 +257,9 @@ class TestLeases:
         assert row.finished_ms is not None
         assert [attempt.outcome for attempt in desk.attempts("a")] == ["lost", "lost"]
         assert desk.queue.status() == {"count": {"blocked": 1, "failed": 1}}
+        assert desk.queue.retry() == 1
+        row = desk.row("a")
+        assert (row.state, row.losses, row.error, row.finished_ms) == ("queued", 0, None, None)
 
     def test_claim_looks_past_given_up_jobs(self, desk: Any) -> None:
         desk.queue = Queue(desk.engine, max_losses=1)
