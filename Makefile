@@ -54,7 +54,7 @@ bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[runner,mlflow,postgres,dev,bench]'
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/retrieval.py
-	$(BIN)/python benchmarks/queue.py
+	$(BIN)/python benchmarks/job_queue.py
 
 acceptance: $(STAMP)
 	$(BIN)/python -m pytest -q -m acceptance -s tests/acceptance

@@ -9,7 +9,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "steering-acl2025": {
         "experts": {
             "scorers": ["auroc"],
-            "sites": ["mlp.up", "mlp.gate", "mlp.down"],
+            "sites": ["mlp"],
             "pooling": "max",
             "tokens": "all",
         },

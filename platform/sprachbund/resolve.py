@@ -75,7 +75,19 @@ def resolve(spec: Spec, base: Path) -> Resolved:
             evaluated.update(code for each in found for code in each.corpus.languages)
     if spec.corpora.fit is not None:
         corpora += _read(spec, "fit", base, _fit_languages(spec, evaluated))
+    _check_groups(spec, corpora)
     return Resolved(spec, models, tuple(corpora), _audit(spec, corpora))
+
+
+def _check_groups(spec: Spec, corpora: Iterable[ResolvedCorpus]) -> None:
+    """Resampling groups needs groups: items would be a silent stand-in with narrower intervals."""
+    for each in corpora:
+        text = next(iter(each.corpus.texts.values()))
+        if spec.statistics.unit == "group" and each.role != "fit" and any(group is None for group in text.groups):
+            raise SpecError(
+                f"statistics.unit: found 'group', but {each.corpus.name} ({each.role}) has sentences without a group;"
+                " name a group column, or use 'item'"
+            )
 
 
 def _fit_languages(spec: Spec, evaluated: Iterable[str]) -> list[str] | None:
@@ -161,7 +173,7 @@ def _folder(spec: ModelSpec, base: Path) -> Path:
     if beside.is_dir():
         return find_folder(beside.resolve(), spec.revision)
     try:
-        return find_folder(spec.path, spec.revision)
+        return find_folder(spec.path, spec.revision).resolve()
     except ModelError as error:
         hint = nearest(spec.path, builtin_models())
         raise ModelError(f"{error}{hint.replace('; did you mean', '; or the built-in') if hint else ''}") from None

@@ -16,7 +16,7 @@ from sprachbund.plan import (
     kind_key,
     setting_key,
 )
-from sprachbund.spec import InterventionSpec, Spec
+from sprachbund.spec import MLP_SITES, SITES, InterventionSpec, Spec
 from sprachbund.spec_controls import ControlSpec
 
 MOST_DEFAULT_NEGATIVES = 12
@@ -34,6 +34,24 @@ class SettingPlanner:
     settings: dict[str, PlannedSetting] = field(default_factory=dict)
     # Settings nobody compares, whose snapshots a transform is applied to.
     underlying: dict[str, PlannedSetting] = field(default_factory=dict)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Where units are scored in this model; SpecError for a site it does not have."""
+        had = {site for _, site, _ in self.model.units}
+        chosen: set[str] = set()
+        for site in self.spec.experts.sites:
+            if site == "mlp":
+                chosen.update(each for each in MLP_SITES if each in had)
+            elif site in had:
+                chosen.add(site)
+            else:
+                available = [each for each in SITES if each in had]
+                raise SpecError(
+                    f"experts.sites: {self.model.name} has no {site}; available: {', '.join(available)}, and mlp for"
+                    " all outputs of its MLP's linear modules"
+                )
+        return tuple(sorted(chosen, key=SITES.index))
 
     def run(self) -> None:
         """Fill `settings` in the order of the spec, the unsteered baseline first, and `wants`."""
@@ -155,7 +173,7 @@ class SettingPlanner:
         """An intervention's identity; its edits are wanted along with the expert sets they need."""
         experts = {language: self._expert_set(language, scorer) for language in select}
         source = {language: self._statistics(language) for language in self.fit_languages(reference)}
-        sites = row.sites or self.spec.experts.sites
+        sites = row.sites or self.sites
         variant = None
         if control is not None:
             variant = {"variant": control.variant, "values": control.values, "label": control.label}
@@ -199,7 +217,7 @@ class SettingPlanner:
             control=None if control is None else control.label,
             seed=seed,
             scorer=scorer,
-            score_site="+".join(self.spec.experts.sites),
+            score_site="+".join(self.sites),
             edit_site="+".join(sites),
             edit_tokens=row.tokens,
             value=value,
@@ -209,12 +227,12 @@ class SettingPlanner:
         )
 
     def _count(self, row: InterventionSpec, k: int | float, where: str) -> tuple[int, float | None]:
-        sites = row.sites or self.spec.experts.sites
-        outside = [site for site in sites if site not in self.spec.experts.sites]
+        sites = row.sites or self.sites
+        outside = [site for site in sites if site not in self.sites]
         if outside:
             raise SpecError(
                 f"{where}.sites: '{outside[0]}' is not among experts.sites"
-                f" ({', '.join(self.spec.experts.sites)}), where units are scored"
+                f" ({', '.join(self.sites)}), where units are scored"
             )
         wrong = [block for block in row.blocks or () if not 1 <= block <= self.model.n_blocks]
         if wrong:
@@ -273,7 +291,7 @@ class SettingPlanner:
             "dtype": self.model.dtype,
             "attention": self.model.attention,
             "text": text.key,
-            "sites": list(experts.sites),
+            "sites": list(self.sites),
             "pooling": experts.pooling,
             "tokens": experts.tokens,
         }
@@ -320,7 +338,7 @@ class SettingPlanner:
                     "scorer_version": SCORERS[scorer],
                     "statistics": {language: target, **negatives},
                     "negatives": sorted(negatives),
-                    "sites": list(self.spec.experts.sites),
+                    "sites": list(self.sites),
                     "pooling": self.spec.experts.pooling,
                     "tokens": self.spec.experts.tokens,
                 },
@@ -371,7 +389,17 @@ class SettingPlanner:
         if self.spec.choose is None or control_of is not None:
             return None
         parts = [self.model.name, intervention.method]
-        parts += [part for part in (intervention.target, intervention.scorer, intervention.value) if part]
+        blocks = intervention.parameters.get("blocks")
+        distinguishing = (
+            intervention.target,
+            intervention.scorer,
+            intervention.value,
+            intervention.value_from,
+            intervention.edit_site,
+            intervention.edit_tokens,
+            blocks and "blocks " + ",".join(map(str, blocks)),
+        )
+        parts += [part for part in distinguishing if part]
         if transform != "none":
             parts.append(transform)
         if "k" not in self.spec.choose.over and intervention.k is not None:

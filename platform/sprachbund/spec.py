@@ -23,6 +23,8 @@ from sprachbund.spec_yaml import read_yaml
 
 Site = Literal["mlp.up", "mlp.gate", "mlp.hidden", "mlp.down", "attn.out", "block"]
 SITES: tuple[str, ...] = ("mlp.up", "mlp.gate", "mlp.hidden", "mlp.down", "attn.out", "block")
+# Stands for the outputs of all linear modules of the MLP that a model has: the gate too, where there is one.
+MLP_SITES: tuple[str, ...] = ("mlp.up", "mlp.gate", "mlp.down")
 Pooling = Literal["mean", "max"]
 Tokens = Literal["all", "content", "last", "first"]
 Transform = Literal["none", "centring", "centring_transductive"]
@@ -64,17 +66,13 @@ class ExpertsSpec(Strict):
     """How expert units are found; lists of scorers sweep."""
 
     scorers: Annotated[list[str], BeforeValidator(as_list)] = Field(default=["auroc"], min_length=1)
-    sites: Annotated[list[Site], BeforeValidator(as_list)] = Field(
-        default=["mlp.up", "mlp.down"], min_length=1
+    sites: Annotated[list[Site | Literal["mlp"]], BeforeValidator(as_list)] = Field(
+        default=["mlp"], min_length=1
     )
     pooling: Pooling = "max"
     tokens: Tokens = "content"
     negatives: Annotated[list[Code] | None, BeforeValidator(as_list)] = None
 
-    @field_validator("sites")
-    @classmethod
-    def _order(cls, sites: list[str]) -> list[str]:
-        return sorted(set(sites), key=SITES.index)
 
 
 class InterventionSpec(Strict):
@@ -98,6 +96,12 @@ class InterventionSpec(Strict):
         if any(isinstance(each, bool) for each in as_list(value) or []):
             raise ValueError("k is a count (200), a fraction (0.035) or a list of them")
         return value
+
+    @field_validator("sites", "blocks")
+    @classmethod
+    def _as_set(cls, chosen: list[Any] | None) -> list[Any] | None:
+        # The same work has the same key, however it was written down.
+        return None if chosen is None else sorted(set(chosen), key=lambda each: (SITES.index(each) if each in SITES else each))
 
     @field_validator("k")
     @classmethod
@@ -173,15 +177,7 @@ class EmbeddingsSpec(Strict):
 
 
 class EvaluationsSpec(Strict):
-    top_k: Annotated[list[int], BeforeValidator(as_list)] = [1, 5, 10]
     pairs: Literal["all"] | list[tuple[Code, Code]] = "all"
-
-    @field_validator("top_k")
-    @classmethod
-    def _supported(cls, value: list[int]) -> list[int]:
-        if sorted(set(value)) != [1, 5, 10] and not set(value) <= {1, 5, 10}:
-            raise ValueError(f"top_k is {value}; expected a choice of 1, 5 and 10")
-        return sorted(set(value))
 
 
 class ChooseSpec(Strict):

@@ -126,7 +126,7 @@ class Intervention(Base):
     parameters: Mapped[dict[str, Any]] = mapped_column(Json)
     n_edited: Mapped[int | None] = mapped_column(BigInteger)
     first_block: Mapped[int | None]
-    # E‖h' − h‖ over the fit tokens, and for matched controls the ratio to the experts' own.
+    # √ΣE(h − v)² over the fit tokens, the root of the expected squared shift; its square's ratio to the experts'.
     shift_norm: Mapped[float | None] = mapped_column(Float)
     shift_ratio: Mapped[float | None] = mapped_column(Float)
     artifact_id: Mapped[int | None] = mapped_column(reference("artifacts.id"))

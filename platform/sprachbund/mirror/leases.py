@@ -17,9 +17,6 @@ from sprachbund.db.engine import now_ms, reading, writing
 from sprachbund.errors import LeaseLost
 
 LEASE_MS = 120_000
-# On PostgreSQL a job may see that a row is marked already, a sync then clears the mark, and the job commits results
-# that this sync did not see. No job's last transaction takes longer than this.
-IN_FLIGHT_MS = 600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +69,6 @@ class Leases:
             t.ExperimentSetting.setting_id == t.MlflowRun.setting_id,
         )
         behind = or_(t.MlflowRun.dirty, t.MlflowRun.lease_owner.is_not(None), not_(planned))
-        if self.engine.dialect.name == "postgresql":
-            just_done = exists().where(
-                t.ExperimentJob.experiment_id == t.MlflowRun.experiment_id,
-                t.Job.id == t.ExperimentJob.job_id,
-                t.Job.finished_ms >= t.MlflowRun.synced_ms - IN_FLIGHT_MS,
-            )
-            behind = or_(behind, just_done)
         return self._claim(experiment_id, behind)
 
     def claim_also(self, experiment_id: int, setting_ids: Collection[int]) -> dict[int, Row]:
@@ -87,6 +77,9 @@ class Leases:
 
     def _claim(self, experiment_id: int, which: ColumnElement[bool]) -> tuple[dict[int, Row], int]:
         with writing(self.engine) as connection:
+            # Finishing jobs share this row: none can slip between its look at `dirty` and its commit.
+            experiment = select(t.Experiment.id).where(t.Experiment.id == experiment_id)
+            connection.execute(experiment.with_for_update())
             now = int(connection.execute(select(now_ms(connection))).scalar_one())
             rows = connection.execute(
                 update(t.MlflowRun)

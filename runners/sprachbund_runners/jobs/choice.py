@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from sprachbund.db import tables as t
 from sprachbund.errors import ModelError
@@ -57,6 +57,7 @@ def _choose(claim: Claim, context: Context) -> Outcome:
         )
 
     def write(connection: Connection) -> None:
+        connection.execute(delete(t.Choice).where(t.Choice.job_id == claim.job_id))
         if rows:
             connection.execute(insert(t.Choice), rows)
 

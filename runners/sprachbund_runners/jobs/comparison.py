@@ -1,8 +1,8 @@
 """Comparisons: every setting of an experiment against its baseline and its controls, on one corpus and role.
 
 An item's outcome under a setting is its mean over the ordered language pairs of a scope. Both settings are resampled
-with the same draws of items (or groups), so that differences are paired; a collection of bilingual corpora
-has its own items in each corpus, drawn apart, and is averaged over corpora.
+with the same draws of items (or groups), so that differences are paired. In a collection of bilingual corpora
+every corpus has items, and draws, of its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from sprachbund.db import tables as t
 from sprachbund.keys import content_key
@@ -73,6 +73,7 @@ def _compare(claim: Claim, context: Context) -> Outcome:
         for start in range(0, len(keys), 400):
             found = select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(keys[start : start + 400]))
             ids.update(connection.execute(found).all())  # type: ignore[arg-type]
+        connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
         for row, beside in zip(rows, controls, strict=True):
             values = dict(row)
             setting, baseline = values.pop("setting"), values.pop("baseline_setting")
@@ -99,22 +100,60 @@ def _compare(claim: Claim, context: Context) -> Outcome:
 
 
 class _Levels:
-    """Levels of all settings on one layer and metric, each computed once."""
+    """Levels of all settings on one layer and metric; resampled together, since draws cost more than columns."""
 
     def __init__(self, payload: Mapping[str, Any], outcomes: Outcomes, layer: str, metric: str) -> None:
         self.metric = metric
-        self._payload = payload
-        self._outcomes = outcomes
-        self._layer = layer
-        self._found: dict[tuple[str, str, str | None], Level | None] = {}
+        self._found: dict[tuple[str, str, str | None], Level] = {}
+        wanted: dict[tuple[str, str, str | None], list[Cell]] = {}
+        for setting in payload["settings"]:
+            for scope in SCOPES if setting["target"] else SCOPES[:1]:
+                members = {setting["setting"], setting["baseline"] or setting["setting"]}
+                members.update(each for variant in setting["controls"].values() for each in variant)
+                for member in members:
+                    key = (member, scope, setting["target"] if scope != "all" else None)
+                    if key not in wanted:
+                        cells = outcomes.cells(member, layer, metric)
+                        wanted[key] = [cell for cell in cells if _inside(cell, scope, key[2])]
+        self._resample(payload, wanted)
 
     def level(self, setting: str, scope: str, target: str | None) -> Level | None:
         """None where the scope has no pairs, or the metric is undefined for an item."""
-        key = (setting, scope, target)
-        if key not in self._found:
-            cells = self._outcomes.cells(setting, self._layer, self.metric)
-            self._found[key] = _level([cell for cell in cells if _inside(cell, scope, target)], self._payload)
-        return self._found[key]
+        return self._found.get((setting, scope, target if scope != "all" else None))
+
+    def _resample(
+        self, payload: Mapping[str, Any], wanted: Mapping[tuple[str, str, str | None], Sequence[Cell]]
+    ) -> None:
+        usable = {
+            key: cells
+            for key, cells in wanted.items()
+            if cells and not any(np.isnan(cell.items).any() for cell in cells)
+        }
+        replicates = {key: np.zeros(payload["resamples"]) for key in usable}
+        counts = {key: [0, 0] for key in usable}
+        corpora = sorted({cell.corpus for cells in usable.values() for cell in cells})
+        for corpus in corpora:
+            inside = {key: [cell for cell in cells if cell.corpus == corpus] for key, cells in usable.items()}
+            inside = {key: cells for key, cells in inside.items() if cells}
+            items = np.stack([np.mean([cell.items for cell in cells], axis=0) for cells in inside.values()], axis=1)
+            groups = next(iter(inside.values()))[0].groups if payload["unit"] == "group" else None
+            n_groups = len(items) if groups is None else len(set(groups))
+            # Corpora of a collection are independent: each has draws of its own.
+            seed = payload["seed"] if len(corpora) == 1 else _seed(payload["seed"], corpus)
+            drawn = bootstrap_replicates(items, groups, payload["resamples"], seed)
+            for place, (key, cells) in enumerate(inside.items()):
+                replicates[key] += len(cells) / len(usable[key]) * drawn[:, place]
+                counts[key][0] += len(items)
+                counts[key][1] += n_groups
+        for key, cells in usable.items():
+            pairs = [float(cell.items.mean()) for cell in cells]
+            self._found[key] = Level(
+                float(np.mean(pairs)), float(np.median(pairs)), len(cells), *counts[key], replicates[key]
+            )
+
+
+def _seed(seed: int, corpus: str) -> int:
+    return int(content_key("draws", 1, seed=seed, corpus=corpus)[:12], 16)
 
 
 def _inside(cell: Cell, scope: str, target: str | None) -> bool:
@@ -130,27 +169,6 @@ def _inside(cell: Cell, scope: str, target: str | None) -> bool:
     if scope == "target_candidate":
         return cell.candidate == target
     return target not in (cell.query, cell.candidate)
-
-
-def _level(cells: Sequence[Cell], payload: Mapping[str, Any]) -> Level | None:
-    if not cells or any(np.isnan(cell.items).any() for cell in cells):
-        return None
-    by_corpus: dict[str, list[Cell]] = {}
-    for cell in cells:
-        by_corpus.setdefault(cell.corpus, []).append(cell)
-    replicates = np.zeros(payload["resamples"])
-    n_items = n_groups = 0
-    for members in by_corpus.values():
-        items = np.mean([cell.items for cell in members], axis=0)
-        groups = members[0].groups if payload["unit"] == "group" else None
-        weight = len(members) / len(cells)
-        replicates += weight * bootstrap_replicates(items, groups, payload["resamples"], payload["seed"])
-        n_items += len(items)
-        n_groups += len(items) if groups is None else len(set(groups))
-    pair_values = [float(cell.items.mean()) for cell in cells]
-    return Level(
-        float(np.mean(pair_values)), float(np.median(pair_values)), len(cells), n_items, n_groups, replicates
-    )
 
 
 def _row(levels: _Levels, setting: Mapping[str, Any], scope: str, confidence: float) -> dict[str, Any] | None:

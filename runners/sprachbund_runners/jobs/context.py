@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,7 +50,7 @@ class Progress(Protocol):
     def start(self, label: str, total: int) -> Callable[[int], None]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Text:
     """An ingested text of one corpus language."""
 
@@ -59,12 +60,12 @@ class Text:
     language: str
     sentences: TextSet
 
-    @property
+    @cached_property
     def gold(self) -> NDArray[np.int64]:
         """int64 [n]: equal where normalised texts are equal."""
         return gold_groups(self.sentences.texts)
 
-    @property
+    @cached_property
     def groups(self) -> list[str] | None:
         """The groups (documents), or None where a sentence has none."""
         groups = self.sentences.groups

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from sprachbund.architectures import SITES
 from sprachbund.db import tables as t
 from sprachbund.errors import ModelError
 from sprachbund.queue import Claim
+from sprachbund.submission import upsert
 from sprachbund.tensors import load_tensors, read_metadata
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.unit_statistics import place_name, places
@@ -123,27 +124,26 @@ def _finish(
     top = order[:KEPT_UNITS]
 
     def write(connection: Connection) -> None:
-        set_id = connection.execute(
-            insert(t.ExpertSet)
-            .values(
-                key=claim.subject,
-                job_id=claim.job_id,
-                model_id=select(t.Model.id).where(t.Model.fingerprint == payload["model"]).scalar_subquery(),
-                target=payload["target"],
-                scorer=payload["scorer"],
-                scorer_version=payload["scorer_version"],
-                negatives=payload["negatives"],
-                sites=payload["sites"],
-                pooling=payload["pooling"],
-                tokens=payload["tokens"],
-                n_units=len(order),
-                n_positives=counts[0],
-                n_negatives=counts[1],
-                token_count_auroc=token_count_auroc,
-                artifact_id=context.store.record(connection, stored),
-            )
-            .returning(t.ExpertSet.id)
-        ).scalar_one()
+        row = {
+            "key": claim.subject,
+            "job_id": claim.job_id,
+            "model_id": select(t.Model.id).where(t.Model.fingerprint == payload["model"]).scalar_subquery(),
+            "target": payload["target"],
+            "scorer": payload["scorer"],
+            "scorer_version": payload["scorer_version"],
+            "negatives": payload["negatives"],
+            "sites": payload["sites"],
+            "pooling": payload["pooling"],
+            "tokens": payload["tokens"],
+            "n_units": len(order),
+            "n_positives": counts[0],
+            "n_negatives": counts[1],
+            "token_count_auroc": token_count_auroc,
+            "artifact_id": context.store.record(connection, stored),
+        }
+        upsert(connection, t.ExpertSet, row, ["key"], ["artifact_id"])
+        set_id = connection.execute(select(t.ExpertSet.id).where(t.ExpertSet.key == claim.subject)).scalar_one()
+        connection.execute(delete(t.ExpertUnit).where(t.ExpertUnit.expert_set_id == set_id))
         rows: list[dict[str, Any]] = [
             {
                 "expert_set_id": set_id,

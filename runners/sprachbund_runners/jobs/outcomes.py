@@ -47,6 +47,9 @@ class Outcomes:
 
     context: Context
     _places: dict[tuple[str, str], list[_Place]] = field(default_factory=dict)
+    # The retrieval metrics all come from one reading; the last layer read is kept.
+    _read: dict[tuple[str, str, str], dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    _layer: str = ""
 
     @classmethod
     def of(cls, context: Context, claim: Claim) -> "Outcomes":
@@ -83,25 +86,31 @@ class Outcomes:
     def cells(self, setting: str, layer: str, metric: str) -> list[Cell]:
         """Every pair of a setting at a layer, by the measure that has this metric."""
         measure = next(name for name, each in MEASURES.items() if metric in each.metrics)
+        if layer != self._layer:
+            self._read.clear()
+            self._layer = layer
         return [
             Cell(
                 place.corpus,
                 place.query,
                 place.candidate,
                 MEASURES[measure].directed,
-                _read(place, metric),
+                self._items(place, metric),
                 self.context.text(place.text_key).groups,
             )
             for place in self._places.get((setting, layer), ())
             if place.measure == measure
         ]
 
-
-def _read(place: _Place, metric: str) -> NDArray[np.float64]:
-    if place.measure == "retrieval":
-        names = ("greater", "ties", "n_candidates")
-        tensors = load_tensors(place.path, [f"{place.tensor}/{name}" for name in names])
-        return retrieval_items(RetrievalOutcome(*(tensors[f"{place.tensor}/{name}"] for name in names)))[metric]
-    name = f"{place.tensor}/{metric}"
-    values: dict[str, NDArray[Any]] = load_tensors(place.path, [name])
-    return values[name].astype(np.float64)
+    def _items(self, place: _Place, metric: str) -> NDArray[np.float64]:
+        key = (str(place.path), place.tensor, place.measure)
+        if metric not in self._read.get(key, {}):
+            if place.measure == "retrieval":
+                names = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
+                tensors = load_tensors(place.path, names)
+                self._read[key] = retrieval_items(RetrievalOutcome(*(tensors[name] for name in names)))
+            else:
+                name = f"{place.tensor}/{metric}"
+                values: NDArray[Any] = load_tensors(place.path, [name])[name]
+                self._read.setdefault(key, {})[metric] = values.astype(np.float64)
+        return self._read[key][metric]

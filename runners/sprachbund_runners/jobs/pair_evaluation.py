@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from sprachbund.db import tables as t
 from sprachbund.keys import content_key
@@ -94,7 +94,9 @@ def write_evaluations(
 ) -> None:
     """Insert evaluation rows and their metrics; a metric that is undefined (NaN) has no row."""
     payload = claim.payload
-    sides = [payload.get("query_setting", payload.get("setting")), payload.get("candidate_setting", payload.get("setting"))]
+    # A job that was reopened because its file was evicted writes its rows anew.
+    connection.execute(delete(t.Evaluation).where(t.Evaluation.job_id == claim.job_id))
+    sides = [payload.get(side, payload.get("setting")) for side in ("query_setting", "candidate_setting")]
     settings = dict(connection.execute(select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(sides))).all())  # type: ignore[arg-type]
     corpus_id = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload["corpus"])).scalar_one()
     metrics: list[dict[str, Any]] = []

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
 from sprachbund.errors import ModelError
@@ -90,19 +90,15 @@ def _finish(
         upsert(connection, t.Snapshot, row, ["key"], [])
         snapshot_id = connection.execute(select(t.Snapshot.id).where(t.Snapshot.key == claim.subject)).scalar_one()
         artifact_id = context.store.record(connection, stored)
-        connection.execute(
-            insert(t.SnapshotPart),
-            [
-                {
-                    "snapshot_id": snapshot_id,
-                    "layer": layer,
-                    "job_id": claim.job_id,
-                    "artifact_id": artifact_id,
-                    "tensor": tensor_name(layer),
-                }
-                for layer in payload["layers"]
-            ],
-        )
+        for layer in payload["layers"]:
+            part = {
+                "snapshot_id": snapshot_id,
+                "layer": layer,
+                "job_id": claim.job_id,
+                "artifact_id": artifact_id,
+                "tensor": tensor_name(layer),
+            }
+            upsert(connection, t.SnapshotPart, part, ["snapshot_id", "layer"], ["artifact_id"])
 
     return Outcome(claim, write, digest)
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from sprachbund.architectures import SITES
 from sprachbund.db import tables as t
 from sprachbund.queue import Claim
+from sprachbund.submission import upsert
 from sprachbund.tensors import TensorSpool, shapes
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.models.batches import tokenise
@@ -58,23 +59,23 @@ def _language(claim: Claim, context: Context, step: Any) -> Outcome:
     moments = context.save(_moments(responses), {"key": claim.subject})
 
     def write(connection: Connection) -> None:
-        connection.execute(
-            insert(t.UnitStatistics).values(
-                key=claim.subject,
-                job_id=claim.job_id,
-                model_id=select(t.Model.id).where(t.Model.fingerprint == payload["model"]).scalar_subquery(),
-                corpus_text_id=text.id,
-                sites=payload["sites"],
-                pooling=payload["pooling"],
-                tokens=payload["tokens"],
-                condition=None,
-                n_items=n_items,
-                n_units=sum(part.width for part in units),
-                n_tokens=int(responses.token_counts.sum()),
-                responses_id=context.store.record(connection, stored),
-                moments_id=context.store.record(connection, moments),
-            )
-        )
+        row = {
+            "key": claim.subject,
+            "job_id": claim.job_id,
+            "model_id": select(t.Model.id).where(t.Model.fingerprint == payload["model"]).scalar_subquery(),
+            "corpus_text_id": text.id,
+            "sites": payload["sites"],
+            "pooling": payload["pooling"],
+            "tokens": payload["tokens"],
+            "condition": None,
+            "n_items": n_items,
+            "n_units": sum(part.width for part in units),
+            "n_tokens": int(responses.token_counts.sum()),
+            "responses_id": context.store.record(connection, stored),
+            "moments_id": context.store.record(connection, moments),
+        }
+        # After an eviction the row is there already, and gets its files back.
+        upsert(connection, t.UnitStatistics, row, ["key"], ["responses_id", "moments_id"])
 
     return Outcome(claim, write, responses.report.digest)
 
