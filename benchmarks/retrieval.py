@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+
 from sprachbund_runners.evaluation.retrieval import retrieve, top_k_credit
 from sprachbund_runners.evaluation.similarity import unit_vectors
 

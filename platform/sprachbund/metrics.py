@@ -182,7 +182,8 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure(
             "spread", 1, "language", False,
-            ("spread", "within_distance", "to_medoid", "to_medoid_of_others", "to_frozen_medoid", "is_medoid", "to_target"),
+            ("spread", "within_distance", "to_medoid", "to_medoid_of_others", "to_frozen_medoid", "is_medoid",
+             "to_target"),
             "cosine distances within one language, and of its mean to the other languages'",
         ),
         Measure(

@@ -51,11 +51,7 @@ class PlanModel:
 
     def n_units(self, sites: Sequence[str], blocks: Sequence[int] | None) -> int:
         """Units at these sites in these blocks (all blocks if None)."""
-        return sum(
-            width
-            for block, site, width in self.units
-            if site in sites and (blocks is None or block in blocks)
-        )
+        return sum(width for block, site, width in self.units if site in sites and (blocks is None or block in blocks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +191,12 @@ def jobs_for(wants: Sequence[Want], known: Mapping[str, Sequence[KnownJob]]) -> 
                 payload["layers"] = list(layers)
             key = content_key("job", want.kind.version, subject=want.subject, layers=list(layers or ()))
             needed = needs_of(want, layers, serving)
-            new.append(
-                PlannedJob(key, want.kind, want.subject, want.bundle, want.label, want.model, payload, needed)
-            )
+            new.append(PlannedJob(key, want.kind, want.subject, want.bundle, want.label, want.model, payload, needed))
             serving[want.subject].append(KnownJob(key, layers))
     return JobPlan(tuple(new), tuple(existing))
 
 
-def needs_of(
-    want: Want, layers: tuple[str, ...] | None, serving: Mapping[str, Sequence[KnownJob]]
-) -> tuple[str, ...]:
+def needs_of(want: Want, layers: tuple[str, ...] | None, serving: Mapping[str, Sequence[KnownJob]]) -> tuple[str, ...]:
     """Keys of the jobs that must be done before: those of the needed subjects that touch the layers."""
     touched = set(layers if layers is not None else want.needs_layers or ())
     needed: dict[str, None] = {}

@@ -52,9 +52,7 @@ def expand_preset(content: dict[str, Any], where: str) -> dict[str, Any]:
         return content
     if not isinstance(name, str) or name not in PRESETS:
         known = ", ".join(PRESETS)
-        raise SpecError(
-            f"{where}: preset: found '{name}', expected one of {known}{nearest(str(name), PRESETS)}"
-        )
+        raise SpecError(f"{where}: preset: found '{name}', expected one of {known}{nearest(str(name), PRESETS)}")
     return merge(PRESETS[name], content)
 
 

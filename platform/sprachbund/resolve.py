@@ -120,9 +120,7 @@ def _read(spec: Spec, role: str, base: Path, languages: list[str] | None) -> lis
 
 def plan_corpus(corpus: Corpus) -> PlanCorpus:
     """The keys of a corpus and its texts: name and split, and per language the fingerprint of the sentences."""
-    key = content_key(
-        "corpus", 1, name=corpus.name, collection=corpus.collection, kind=corpus.kind, split=corpus.split
-    )
+    key = content_key("corpus", 1, name=corpus.name, collection=corpus.collection, kind=corpus.kind, split=corpus.split)
     texts = {
         language: PlanText(
             content_key("text", 1, corpus=key, language=language, fingerprint=fingerprint(text)), language, len(text)
@@ -208,7 +206,9 @@ def _shared_items(corpora: Iterable[ResolvedCorpus], first: str, second: str) ->
     items: dict[tuple[str, str], set[str]] = {}
     for each in corpora:
         text = next(iter(each.corpus.texts.values()))
-        place = canonical_json({name: each.source.get(name) for name in ("builtin", "path", "files", "dataset", "split")})
+        place = canonical_json(
+            {name: each.source.get(name) for name in ("builtin", "path", "files", "dataset", "split")}
+        )
         # In a collection each pair of languages numbers its own items.
         part = "" if each.corpus.collection is None else each.corpus.name.rpartition("/")[2]
         items.setdefault((each.role, place + part), set()).update(text.items)

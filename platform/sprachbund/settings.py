@@ -139,9 +139,7 @@ class SettingPlanner:
                 f"{where}.controls: 'wrong_language' has no meaning for a union of all languages' experts;"
                 " use 'wrong_values'"
             )
-        others = control.languages or [
-            each for each in self.fit_languages(base.target) if each != base.target
-        ]
+        others = control.languages or [each for each in self.fit_languages(base.target) if each != base.target]
         for other in others:
             self._check_language(other, f"{where}.controls.languages")
             planned = self._planned(
@@ -327,9 +325,7 @@ class SettingPlanner:
                 kind=EXPERT_SET,
                 subject=subject,
                 label=f"{scorer} experts of {language}",
-                bundle=content_key(
-                    "bundle", 1, kind="expert_set", texts=sorted([target, *negatives.values()])
-                ),
+                bundle=content_key("bundle", 1, kind="expert_set", texts=sorted([target, *negatives.values()])),
                 payload={
                     "key": subject,
                     "model": self.model.fingerprint,
@@ -383,9 +379,7 @@ class SettingPlanner:
             )
         return self.settings.setdefault(key, setting)
 
-    def _choice_group(
-        self, intervention: PlannedIntervention, transform: str, control_of: str | None
-    ) -> str | None:
+    def _choice_group(self, intervention: PlannedIntervention, transform: str, control_of: str | None) -> str | None:
         if self.spec.choose is None or control_of is not None:
             return None
         parts = [self.model.name, intervention.method]

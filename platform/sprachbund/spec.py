@@ -66,13 +66,10 @@ class ExpertsSpec(Strict):
     """How expert units are found; lists of scorers sweep."""
 
     scorers: Annotated[list[str], BeforeValidator(as_list)] = Field(default=["auroc"], min_length=1)
-    sites: Annotated[list[Site | Literal["mlp"]], BeforeValidator(as_list)] = Field(
-        default=["mlp"], min_length=1
-    )
+    sites: Annotated[list[Site | Literal["mlp"]], BeforeValidator(as_list)] = Field(default=["mlp"], min_length=1)
     pooling: Pooling = "max"
     tokens: Tokens = "content"
     negatives: Annotated[list[Code] | None, BeforeValidator(as_list)] = None
-
 
 
 class InterventionSpec(Strict):
@@ -101,7 +98,11 @@ class InterventionSpec(Strict):
     @classmethod
     def _as_set(cls, chosen: list[Any] | None) -> list[Any] | None:
         # The same work has the same key, however it was written down.
-        return None if chosen is None else sorted(set(chosen), key=lambda each: (SITES.index(each) if each in SITES else each))
+        return (
+            None
+            if chosen is None
+            else sorted(set(chosen), key=lambda each: SITES.index(each) if each in SITES else each)
+        )
 
     @field_validator("k")
     @classmethod
@@ -222,7 +223,7 @@ class RolesSpec(Strict):
         for role in ("fit", "select", "test"):
             source = getattr(self, role)
             if source is not None:
-                yield role, source  # type: ignore[misc]
+                yield role, source
 
 
 def _as_model(value: Any) -> Any:
@@ -235,8 +236,8 @@ class Spec(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     description: str = ""
     preset: str | None = None
-    models: Annotated[list[Annotated[ModelSpec, BeforeValidator(_as_model)]], BeforeValidator(as_list)] = (
-        Field(default=[ModelSpec(path="phrasebook-bloom")], min_length=1)
+    models: Annotated[list[Annotated[ModelSpec, BeforeValidator(_as_model)]], BeforeValidator(as_list)] = Field(
+        default=[ModelSpec(path="phrasebook-bloom")], min_length=1
     )
     corpora: RolesSpec
     languages: Annotated[list[Code] | None, BeforeValidator(as_list)] = None
@@ -299,9 +300,7 @@ def _model_inside(annotation: Any) -> type[BaseModel] | None:
 def _one_line(error: ValidationError, where: str) -> str:
     # A misspelt field is also a missing one: say the former.
     first = next((each for each in error.errors() if each["type"] == "extra_forbidden"), error.errors()[0])
-    location = tuple(
-        part for part in first["loc"] if not str(part).startswith(("literal[", "list[", "function-"))
-    )
+    location = tuple(part for part in first["loc"] if not str(part).startswith(("literal[", "list[", "function-")))
     field = ".".join(str(part) for part in location) or "spec"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":

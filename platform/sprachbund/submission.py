@@ -205,7 +205,9 @@ def _write_corpora(
         plan = each.plan
         for code in plan.texts:
             known = languages.describe(code)
-            row = {name: getattr(known, name) for name in ("code", "iso639_3", "script", "name", "glottocode", "family")}
+            row = {
+                name: getattr(known, name) for name in ("code", "iso639_3", "script", "name", "glottocode", "family")
+            }
             upsert(connection, t.Language, row, ["code"], [])
         row = {
             "key": plan.key,
@@ -297,9 +299,7 @@ def _write_experiment(connection: Connection, resolved: Resolved) -> tuple[int, 
         statement = insert(t.Experiment).values(name=spec.name, revision=1, **values).returning(t.Experiment.id)
         return int(connection.execute(statement).scalar_one()), 1
     revision = found.revision + (found.spec_digest != digest)
-    connection.execute(
-        update(t.Experiment).where(t.Experiment.id == found.id).values(revision=revision, **values)
-    )
+    connection.execute(update(t.Experiment).where(t.Experiment.id == found.id).values(revision=revision, **values))
     for table in (t.ExperimentJob, t.ExperimentSetting, t.ExperimentLayer, t.ExperimentCorpus):
         connection.execute(delete(table).where(table.experiment_id == found.id))
     return int(found.id), int(revision)

@@ -46,9 +46,7 @@ class Blueprint:
     n_pairs: Mapping[str, int]
 
 
-def draw_up(
-    spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Sequence[PlanCorpus]]
-) -> Blueprint:
+def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Sequence[PlanCorpus]]) -> Blueprint:
     """Settings and wants of `spec` given its resolved models and the corpora per role.
 
     Raises SpecError where the spec asks for something the models or corpora do not have.
@@ -72,8 +70,7 @@ def draw_up(
                 wants += _Role(spec, model, role, corpora[role], planner, fit, chosen).draw()
     ordered = tuple(sorted(layers, key=layer_order))
     n_pairs = {
-        role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ()))
-        for role in REPORTED_ROLES
+        role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ())) for role in REPORTED_ROLES
     }
     return Blueprint(tuple(settings), tuple(underlying), ordered, tuple(unique_wants(wants)), n_pairs)
 
@@ -95,8 +92,7 @@ def _layers(spec: Spec, model: PlanModel) -> tuple[str, ...]:
     for layer in asked:
         if layer not in model.layers:
             raise SpecError(
-                f"embeddings.layers: layer {layer} does not exist; {model.name} has 0 to {model.n_blocks}"
-                " and final"
+                f"embeddings.layers: layer {layer} does not exist; {model.name} has 0 to {model.n_blocks} and final"
             )
     return tuple(sorted(set(asked), key=layer_order))
 
@@ -334,9 +330,7 @@ class _Role:
                 }
                 for setting in self.settings
             ],
-            "pairs": [
-                [corpus.key, *pair] for corpus in members for pair in language_pairs(self.spec, corpus)
-            ],
+            "pairs": [[corpus.key, *pair] for corpus in members for pair in language_pairs(self.spec, corpus)],
             "layers": list(self.layers),
             "metrics": metrics,
             "resamples": statistics.resamples,

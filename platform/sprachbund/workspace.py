@@ -1,17 +1,17 @@
 """The Python API: one object over configuration, database, files and runners.
 
-    import sprachbund
-    ws = sprachbund.open()
-    experiment = ws.submit("experiment.yaml")
-    ws.run()
-    frame = ws.results(experiment)
+import sprachbund
+ws = sprachbund.open()
+experiment = ws.submit("experiment.yaml")
+ws.run()
+frame = ws.results(experiment)
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 from sqlalchemy import Engine
@@ -28,6 +28,9 @@ from sprachbund.queue import Queue
 from sprachbund.spec import Spec, load, parse
 from sprachbund.submission import Submission
 from sprachbund.submission import submit as submit_spec
+
+if TYPE_CHECKING:
+    from sprachbund.mirror import Synced
 
 
 @dataclass(slots=True)
@@ -56,9 +59,7 @@ class Workspace:
     def queue(self) -> Queue:
         return Queue(self.engine)
 
-    def submit(
-        self, spec: str | os.PathLike[str] | Mapping[str, Any] | Spec, *, dry_run: bool = False
-    ) -> Submission:
+    def submit(self, spec: str | os.PathLike[str] | Mapping[str, Any] | Spec, *, dry_run: bool = False) -> Submission:
         """Plan and queue an experiment: a file's path, a mapping with a file's fields, or a Spec.
 
         Relative corpus and model paths start at the file's folder, or at the current one for a mapping.
@@ -86,7 +87,9 @@ class Workspace:
             progress = Silent()
         return Worker(self.engine, self.store, progress, Options(**options)).run()
 
-    def results(self, experiment: str | Submission, kind: Literal["retrieval", "alignment"] = "retrieval") -> pl.DataFrame:
+    def results(
+        self, experiment: str | Submission, kind: Literal["retrieval", "alignment"] = "retrieval"
+    ) -> pl.DataFrame:
         """Every retrieval (or distance) number of an experiment, as a Polars frame with the view's columns."""
         name = experiment if isinstance(experiment, str) else experiment.experiment
         return (frames.retrieval if kind == "retrieval" else frames.alignment)(self.engine, name)
@@ -95,6 +98,12 @@ class Workspace:
         """Settings against their baselines and controls (see `sprachbund compare --help`)."""
         name = experiment if isinstance(experiment, str) else experiment.experiment
         return frames.compare(self.engine, name, **options)
+
+    def sync(self, experiment: str | None = None) -> "Synced":
+        """Bring the MLflow mirror up to date with the database (needs the `mlflow` extra)."""
+        from sprachbund import mirror
+
+        return mirror.sync(self.engine, self.config, experiment)
 
     def query(self, sql: str, limit_s: float = 30, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """A read-only query over tables and views; `:name` in it stands for a value of `params`."""
@@ -118,7 +127,6 @@ def init(folder: str | os.PathLike[str] = ".") -> Workspace:
     if "://" not in found.artifacts_url:
         Path(found.artifacts_url).mkdir(parents=True, exist_ok=True)
     return open(root)
-
 
 
 def open(folder: str | os.PathLike[str] | None = None, *, check: bool = True) -> Workspace:

@@ -49,7 +49,9 @@ def compare(
         role=role,
         scope=scope,
     )
-    forms = [name for name, asked in (("json", as_json), ("csv", csv), ("latex", latex), ("markdown", markdown)) if asked]
+    forms = [
+        name for name, asked in (("json", as_json), ("csv", csv), ("latex", latex), ("markdown", markdown)) if asked
+    ]
     if len(forms) > 1:
         raise QueryError(f"give one of --json, --csv, --latex and --markdown, not {' and '.join(forms)}")
     if forms:

@@ -40,6 +40,6 @@ def demo(
     work(found)
     print_comparison(found, name)
     print(
-        f"\nNext, in {folder}: `sprachbund compare {name} --help`, `sprachbund query \"select * from setting_comparison\"`,"
+        f'\nNext, in {folder}: `sprachbund compare {name} --help`, `sprachbund query "select * from setting_comparison"`,'
         " `sprachbund ui`"
     )

@@ -83,7 +83,9 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
         print_json({"jobs": table, "runners": [dict(row._mapping) for row in runners]})
         return
     states = sorted({state for kinds in table.values() for state in kinds})
-    print_table(["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()])
+    print_table(
+        ["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()]
+    )
     print(f"{len(runners)} runners alive" + "".join(f"; {row.name}" for row in runners))
 
 

@@ -138,9 +138,7 @@ class InterventionInput(Base):
     __tablename__ = "intervention_inputs"
     __table_args__ = (CheckConstraint("role IN ('select', 'values', 'source')", name="role"),)
 
-    intervention_id: Mapped[int] = mapped_column(
-        reference("interventions.id", cascade=True), primary_key=True
-    )
+    intervention_id: Mapped[int] = mapped_column(reference("interventions.id", cascade=True), primary_key=True)
     role: Mapped[str] = mapped_column(String(8), primary_key=True)
     input_key: Mapped[str] = mapped_column(String(40), primary_key=True)
     input_kind: Mapped[str] = mapped_column(String(32))

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sprachbund.metrics import METRICS
 from sprachbund.statistics import bootstrap_mean, wilson
-
 from sprachbund_runners.evaluation.distances import (
     LanguageVectors,
     centroid_distance,

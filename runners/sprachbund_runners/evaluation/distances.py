@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sprachbund.errors import ModelError, nearest
 
+from sprachbund.errors import ModelError, nearest
 from sprachbund_runners.evaluation.similarity import (
     UnitVectors,
     check_same_width,

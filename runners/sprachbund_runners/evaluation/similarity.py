@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sprachbund.errors import ModelError
 
 BLOCK_SIZE = 1024

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sprachbund.errors import ModelError, nearest
 
+from sprachbund.errors import ModelError, nearest
 from sprachbund_runners.evaluation.similarity import checked_embeddings
 
 

@@ -22,7 +22,6 @@ from sprachbund.statistics import (
     benjamini_yekutieli,
     bootstrap_replicates,
     control_p,
-    summarise_replicates,
 )
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.outcomes import Cell, Outcomes
@@ -72,7 +71,7 @@ def _compare(claim: Claim, context: Context) -> Outcome:
         ids: dict[str, int] = {}
         for start in range(0, len(keys), 400):
             found = select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(keys[start : start + 400]))
-            ids.update(connection.execute(found).all())  # type: ignore[arg-type]
+            ids.update((key, number) for key, number in connection.execute(found))
         connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
         for row, beside in zip(rows, controls, strict=True):
             values = dict(row)
@@ -141,14 +140,15 @@ class _Levels:
             # Corpora of a collection are independent: each has draws of its own.
             seed = payload["seed"] if len(corpora) == 1 else _seed(payload["seed"], corpus)
             drawn = bootstrap_replicates(items, groups, payload["resamples"], seed)
-            for place, (key, cells) in enumerate(inside.items()):
-                replicates[key] += len(cells) / len(usable[key]) * drawn[:, place]
+            for place, (key, members) in enumerate(inside.items()):
+                replicates[key] += len(members) / len(usable[key]) * drawn[:, place]
                 counts[key][0] += len(items)
                 counts[key][1] += n_groups
         for key, cells in usable.items():
             pairs = [float(cell.items.mean()) for cell in cells]
+            n_items, n_groups = counts[key]
             self._found[key] = Level(
-                float(np.mean(pairs)), float(np.median(pairs)), len(cells), *counts[key], replicates[key]
+                float(np.mean(pairs)), float(np.median(pairs)), len(cells), n_items, n_groups, replicates[key]
             )
 
 
@@ -176,8 +176,7 @@ def _row(levels: _Levels, setting: Mapping[str, Any], scope: str, confidence: fl
     baseline = levels.level(setting["baseline"] or setting["setting"], scope, setting["target"])
     if own is None or baseline is None:
         return None
-    shared = {"confidence": confidence, "n_items": own.n_items, "n_groups": own.n_groups}
-    itself = summarise_replicates(own.value, own.replicates, **shared)
+    itself = _summary(own.value, own.replicates, own, confidence)
     row: dict[str, Any] = {
         "setting": setting["setting"],
         "baseline_setting": setting["baseline"] or setting["setting"],
@@ -197,7 +196,7 @@ def _row(levels: _Levels, setting: Mapping[str, Any], scope: str, confidence: fl
         "family_size": None,
     }
     if setting["baseline"] is not None:
-        difference = summarise_replicates(row["delta"], own.replicates - baseline.replicates, **shared)
+        difference = _summary(row["delta"], own.replicates - baseline.replicates, own, confidence)
         row |= {
             "delta_ci_low": float(difference.low),
             "delta_ci_high": float(difference.high),
@@ -206,9 +205,13 @@ def _row(levels: _Levels, setting: Mapping[str, Any], scope: str, confidence: fl
     return row
 
 
-def _controls(
-    levels: _Levels, setting: Mapping[str, Any], scope: str, observed: float
-) -> list[dict[str, Any]]:
+def _summary(value: float, replicates: NDArray[np.float64], level: Level, confidence: float) -> Bootstrap:
+    return summarise_replicates(
+        value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_groups
+    )
+
+
+def _controls(levels: _Levels, setting: Mapping[str, Any], scope: str, observed: float) -> list[dict[str, Any]]:
     found = []
     better = METRICS[levels.metric].better
     for variant, members in setting["controls"].items():

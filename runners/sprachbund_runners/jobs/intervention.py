@@ -81,7 +81,9 @@ def _make(
     statistics = find_statistics(context, [payload["values"], *payload["source"].values()])
     wanted = (payload["values"], payload["value"], payload["value_from"])
     if wanted not in values:
-        values[wanted] = _set_values(statistics[payload["values"]], chosen[0].axis, payload["value"], payload["value_from"])
+        values[wanted] = _set_values(
+            statistics[payload["values"]], chosen[0].axis, payload["value"], payload["value_from"]
+        )
     all_values = axis.gather(values[wanted])
     experts = union([axis.top(ranking, payload["k"]) for ranking in chosen])
     moments = _moments([statistics[key] for key in payload["source"].values()], axis)
@@ -193,6 +195,6 @@ def find_edits(context: Context, key: str) -> list[UnitAffine]:
         path = context.artifact(connection, row.artifact_id, job)
     tensors = load_tensors(path)
     return [
-        UnitAffine(site, block, *(tensors[f"{number}/{name}"] for name in _FIELDS), tokens=tokens)
+        UnitAffine(site, block, **{name: tensors[f"{number}/{name}"] for name in _FIELDS}, tokens=tokens)
         for number, (site, block, tokens) in enumerate(read_metadata(path)["edits"])
     ]

@@ -89,15 +89,14 @@ def kept_outcomes(
     return found
 
 
-def write_evaluations(
-    connection: Connection, claim: Claim, rows: Sequence[Row], outcomes_id: int | None
-) -> None:
+def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row], outcomes_id: int | None) -> None:
     """Insert evaluation rows and their metrics; a metric that is undefined (NaN) has no row."""
     payload = claim.payload
     # A job that was reopened because its file was evicted writes its rows anew.
     connection.execute(delete(t.Evaluation).where(t.Evaluation.job_id == claim.job_id))
-    sides = [payload.get(side, payload.get("setting")) for side in ("query_setting", "candidate_setting")]
-    settings = dict(connection.execute(select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(sides))).all())  # type: ignore[arg-type]
+    sides = [str(payload.get(side) or payload["setting"]) for side in ("query_setting", "candidate_setting")]
+    found = connection.execute(select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(sides)))
+    settings = {row.key: row.id for row in found}
     corpus_id = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload["corpus"])).scalar_one()
     metrics: list[dict[str, Any]] = []
     for row in rows:

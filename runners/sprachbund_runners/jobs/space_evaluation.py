@@ -55,9 +55,7 @@ def _level(value: float, n_items: int) -> Level:
     return Level(float(value), float("nan"), float("nan"), n_items, n_items)
 
 
-def _language_distances(
-    space: SpaceDistances, place: int, target: str | None, n_items: int
-) -> dict[str, Level]:
+def _language_distances(space: SpaceDistances, place: int, target: str | None, n_items: int) -> dict[str, Level]:
     assert space.to_frozen_medoid is not None
     found = {
         "to_medoid": space.to_medoid[place],

@@ -18,8 +18,8 @@ class Recipe:
     """How a model is trained. The defaults made the shipped one.
 
     parallel_share 0.4: with pairs of languages only, or without parallel documents, the languages' sentences
-    hardly come near each other. length 96: nineteen in twenty five-language documents fit whole. learning_rate 3e-3: high, as
-    suits three million parameters and some thousand steps.
+    hardly come near each other. length 96: nineteen in twenty five-language documents fit whole.
+    learning_rate 3e-3: high, as suits three million parameters and some thousand steps.
     """
 
     steps: int = 3300

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from sprachbund import workspace
-from sprachbund.workspace import Workspace
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
+
+from sprachbund import workspace
+from sprachbund.workspace import Workspace
 
 LANGUAGES = ("eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn")
 N_WORDS = 30

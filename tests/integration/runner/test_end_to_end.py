@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import func, select
+
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.workspace import Workspace
 from sprachbund_runners.models import embed as embedding
 from sprachbund_runners.models import respond as responding
-from sqlalchemy import func, select
 
 Make = Callable[..., dict[str, Any]]
 
@@ -82,12 +83,14 @@ def test_twice_is_once_and_one_more_language_is_one_more_language(
     more = space.submit(experiment(languages=["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn"]))
     space.run()
     n_test = len({*more.settings}) - 2
-    n_select = sum(not (" of " in label) for label in more.settings) - 2
+    n_select = sum(" of " not in label for label in more.settings) - 2
     # Spanish only: once per untransformed setting and role, and once on the fit text for centring.
     assert passes == {"embed": 30 * (n_test + n_select + 1)}
 
 
-def test_one_more_layer_adds_parts_to_the_same_snapshots(space: Workspace, experiment: Make, passes: Counter[str]) -> None:
+def test_one_more_layer_adds_parts_to_the_same_snapshots(
+    space: Workspace, experiment: Make, passes: Counter[str]
+) -> None:
     space.submit(experiment(embeddings={"layers": [1]}))
     space.run()
     snapshots, parts = count(space, t.Snapshot), count(space, t.SnapshotPart)

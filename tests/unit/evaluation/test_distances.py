@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sprachbund.errors import ModelError
 from sprachbund_runners.evaluation.distances import (
     centroid_distance,

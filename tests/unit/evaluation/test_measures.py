@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sprachbund.metrics import MEASURES, METRICS
 from sprachbund.statistics import bootstrap_mean, wilson
 from sprachbund_runners.evaluation import PAIR_MEASURES, levels, spread_values

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from sprachbund.errors import ModelError
 from sprachbund_runners.evaluation.transforms import fit_centring, fit_whitening
 

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sprachbund.errors import SpecError
 from sprachbund.plan import JobPlan, KnownJob, PlanCorpus, PlanModel, PlanText, jobs_for, unique_wants
 from sprachbund.spec import Spec, parse

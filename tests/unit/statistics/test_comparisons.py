@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+
 from sprachbund.statistics import control_p, max_t, mcnemar_counts, mcnemar_exact
 
 
