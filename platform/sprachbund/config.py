@@ -52,7 +52,9 @@ class Config:
 
 def hide_password(url: str) -> str:
     """The URL with the password, if any, as three stars."""
-    return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1:***@", url)
+    # To the last @: a password may hold one, or a slash.
+    hidden = re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url)
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", hidden)
 
 
 def find(start: Path) -> Path:

@@ -1,24 +1,27 @@
 """The claim loop: take a bundle, serve it in one pass, finish each job in its own fenced transaction."""
 
+import errno
 import logging
 import os
 import platform
 import random
+import signal
 import socket
-import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from types import FrameType
 from typing import Any
 
 import torch
 from sqlalchemy import Engine
 
 from sprachbund.artifacts import ArtifactStore
-from sprachbund.errors import LeaseLost, SprachbundError
+from sprachbund.errors import DatabaseError, LeaseLost, SprachbundError
 from sprachbund.kinds import KINDS
 from sprachbund.queue import Claim, Queue
 from sprachbund_runners.jobs import JOBS, Context, Evicted, Progress
@@ -72,6 +75,51 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold the first SIGINT or SIGTERM back until the end; a second one comes through at once.
+
+    For transactions of the queue: an exception in the middle of one would leave it open, and one between a
+    claim and the line that notes it would leave the job without anybody to give it back. Does nothing
+    outside the main thread, where no signal arrives.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    late: list[tuple[int, FrameType | None]] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        handler = handlers[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if late:
+            handle(number, frame)
+        late.append((number, frame))
+
+    # A signal that is ignored or kills (no Python handler) stays as it is.
+    caught = [number for number, handler in handlers.items() if callable(handler)]
+    for number in caught:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, handlers[number])
+    if late:
+        handle(*late[0])
+
+
+def hits_every_job(error: BaseException) -> bool:
+    """Whether the next job would fail of this as well: the database is gone or locked, or the disk is full."""
+    if isinstance(error, DatabaseError):
+        return True
+    reason = error if isinstance(error, OSError) else error.__context__
+    return isinstance(reason, OSError) and reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
 class _Heart(threading.Thread):
     """Renews the leases of the jobs at hand from its own thread, at a quarter of the lease."""
 
@@ -91,10 +139,6 @@ class _Heart(threading.Thread):
         with self._lock:
             self._held.pop(claim.job_id, None)
 
-    def still_held(self, claim: Claim) -> bool:
-        with self._lock:
-            return claim.job_id in self._held
-
     def stop(self) -> None:
         self._over.set()
         self.join(timeout=5)
@@ -109,11 +153,11 @@ class _Heart(threading.Thread):
                 alive = self._queue.heartbeat(claims)
             except SprachbundError as error:
                 # Unreachable for a while: the next beat may get through, and fencing guards the results.
-                log.warning("heartbeat failed: %s", error)
+                log.info("heartbeat failed: %s", error)
                 continue
             for claim in claims:
                 if claim.job_id not in alive:
-                    log.warning("lost the lease of job %s (%s)", claim.job_id, claim.label)
+                    log.info("lost the lease of job %s (%s)", claim.job_id, claim.label)
                     self.drop(claim)
 
 
@@ -126,14 +170,20 @@ class Worker:
         max_tokens = options.max_tokens or (CPU_TOKENS if options.device == "cpu" else GPU_TOKENS)
         self.context = Context(engine, store, progress, options.device, max_tokens)
         self.tally = Tally()
+        self._open: dict[int, Claim] = {}
         self._environment = environment(options.device)
         self._in_a_row = 0
 
-    def run(self, on_finished: Callable[[Claim], None] | None = None) -> Tally:
+    def run(self) -> Tally:
         """Serve bundles until the queue has none for this runner (or for ever, with `watch`).
 
-        KeyboardInterrupt gives the jobs at hand back, uncounted, before it goes on.
+        What ends it early (Ctrl-C, SIGTERM, a full disk) gives the jobs at hand back, uncounted, and goes on.
+
+        Raises:
+            DatabaseError: the database is gone or locked.
+            ArtifactError: the disk is full. Other errors are recorded with their jobs.
         """
+        self.context.store.sweep()
         runner_id = self.queue.register_runner(
             self.options.name or f"{socket.gethostname()}-{os.getpid()}",
             socket.gethostname(),
@@ -145,11 +195,13 @@ class Worker:
         idle = POLL_S[0]
         try:
             while not self.context.stop.is_set() and not self._enough():
-                claims = self._claim(runner_id)
+                with uninterrupted():
+                    claims = self._claim(runner_id)
+                    self._open = {claim.job_id: claim for claim in claims}
+                    heart.hold(claims)
                 if claims:
                     idle = POLL_S[0]
-                    heart.hold(claims)
-                    self._serve(claims, heart, on_finished)
+                    self._serve(claims, heart)
                 elif self.options.watch or self.queue.has_work_for(runner_id):
                     # Somebody else is working on what comes before, or new work may come: look again, jittered.
                     time.sleep(idle * random.uniform(0.5, 1.0))
@@ -157,9 +209,21 @@ class Worker:
                 else:
                     break
         finally:
-            heart.stop()
-            self.queue.stop_runner(runner_id)
+            with uninterrupted():
+                heart.stop()
+                self._leave(runner_id)
         return self.tally
+
+    def _leave(self, runner_id: int) -> None:
+        """Give back what is open, counting no failure, and sign off."""
+        try:
+            for claim in self._open.values():
+                self.queue.release(claim)
+            self.queue.stop_runner(runner_id)
+        except DatabaseError as error:
+            # Leases run out and silence is noticed by themselves; what stopped this runner matters more.
+            log.info("could not sign off: %s", error)
+        self._open = {}
 
     def _enough(self) -> bool:
         limit = self.options.max_jobs
@@ -182,65 +246,72 @@ class Worker:
             self._in_a_row = self._in_a_row + 1 if claims[0].model == loaded else 0
         return claims
 
-    def _serve(self, claims: Sequence[Claim], heart: _Heart, on_finished: Callable[[Claim], None] | None) -> None:
+    def _serve(self, claims: Sequence[Claim], heart: _Heart) -> None:
         """Run a bundle. If one job spoils it, the rest run one by one, so that only the guilty one fails."""
-        open_claims = {claim.job_id: claim for claim in claims}
 
         def settle(claim: Claim) -> None:
-            open_claims.pop(claim.job_id, None)
+            del self._open[claim.job_id]
             heart.drop(claim)
-            if on_finished is not None:
-                on_finished(claim)
 
-        try:
-            batch = list(claims)
-            while open_claims:
-                try:
-                    self._run(batch, settle)
-                    leftover = [claim for claim in batch if claim.job_id in open_claims]
-                    if leftover:
-                        raise RuntimeError(f"job kind {leftover[0].kind} gave no outcome for job {leftover[0].job_id}")
-                except Evicted as error:
-                    self.queue.reopen(error.job_ids)
-                    for claim in list(open_claims.values()):
-                        self.queue.release(claim)
-                        settle(claim)
-                except LeaseLost as error:
-                    log.warning("%s", error)
-                    self.tally.lost += len(open_claims)
-                    for claim in list(open_claims.values()):
-                        self.queue.release(claim)
-                        settle(claim)
-                except Exception as error:  # noqa: BLE001 - any failure of a job is recorded with the job
-                    remaining = [claim for claim in batch if claim.job_id in open_claims]
-                    if len(remaining) == 1:
-                        self._fail(remaining[0], error)
-                        settle(remaining[0])
-                batch = list(open_claims.values())[:1]
-        except BaseException:
-            for claim in list(open_claims.values()):
-                self.queue.release(claim)
-            raise
+        def give_back() -> None:
+            for claim in list(self._open.values()):
+                self.tally.lost += not self.queue.release(claim)
+                settle(claim)
+
+        batch = list(claims)
+        while batch:
+            try:
+                self._run(batch, settle)
+                leftover = [claim for claim in batch if claim.job_id in self._open]
+                if leftover:
+                    raise RuntimeError(f"job kind {leftover[0].kind} gave no outcome for job {leftover[0].job_id}")
+            except Evicted as error:
+                self.queue.reopen(error.job_ids)
+                give_back()
+            except LeaseLost as error:
+                log.warning("%s", error)
+                give_back()
+            except Exception as error:
+                if hits_every_job(error):
+                    raise
+                remaining = [claim for claim in batch if claim.job_id in self._open]
+                if len(remaining) == 1:
+                    self._fail(remaining[0], error, settle)
+            batch = list(self._open.values())[:1]
 
     def _run(self, claims: Sequence[Claim], settle: Callable[[Claim], None]) -> None:
         for outcome in JOBS[claims[0].kind](claims, self.context):
             self.context.check_stop()
-            with self.queue.finishing(
-                outcome.claim, environment=self._environment, batch_plan=outcome.batch_plan
-            ) as connection:
-                outcome.write(connection)
-            self.tally.done += 1
-            settle(outcome.claim)
+            with uninterrupted():
+                with self.queue.finishing(
+                    outcome.claim, environment=self._environment, batch_plan=outcome.batch_plan
+                ) as connection:
+                    outcome.write(connection)
+                self.tally.done += 1
+                settle(outcome.claim)
 
-    def _fail(self, claim: Claim, error: Exception) -> None:
+    def _fail(self, claim: Claim, error: Exception, settle: Callable[[Claim], None]) -> None:
         expected = isinstance(error, SprachbundError)
-        message = str(error) if expected else f"{type(error).__name__}: {error}"
+        message = " ".join((str(error) if expected else f"{type(error).__name__}: {error}").split())
         if not expected:
             log.debug("job %s failed\n%s", claim.job_id, traceback.format_exc())
-        # What a user has to mend fails at once; a crash may have been the machine's and is tried again.
-        again = self.queue.fail(claim, message, retry=not expected)
-        if not again:
-            self.tally.failed += 1
-            self.tally.errors.append(f"job {claim.job_id} ({claim.label}): {message}")
-        print_line = f"job {claim.job_id} ({claim.label}) {'will be tried again' if again else 'failed'}: {message}"
-        print(print_line.replace("\n", " "), file=sys.stderr)
+        with uninterrupted():
+            try:
+                # What a user has to mend fails at once; a crash may have been the machine's and is tried again.
+                again = self.queue.fail(claim, message, retry=not expected)
+            except LeaseLost as lost:
+                log.warning("%s", lost)
+                self.tally.lost += 1
+            else:
+                self._tell(claim, message, again)
+            settle(claim)
+
+    def _tell(self, claim: Claim, message: str, again: bool) -> None:
+        told = f"job {claim.job_id} ({claim.label})"
+        if again:
+            log.warning("%s will be tried again: %s", told, message)
+            return
+        self.tally.failed += 1
+        self.tally.errors.append(f"{told}: {message}")
+        # One that watches never comes to the end where failures are summed up.
+        log.log(logging.WARNING if self.options.watch else logging.INFO, "%s failed: %s", told, message)

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sprachbund import results, workspace
+from sprachbund.cli.output import print_rendered
 from sprachbund.errors import QueryError
 from sprachbund.report import tables
 
@@ -68,7 +68,4 @@ def print_comparison(found: workspace.Workspace, experiment: str) -> None:
 
 
 def _print(comparison: results.Comparison) -> None:
-    console = Console()
-    # A file or a pipe has no width: let lines be as long as the widest table.
-    console = console if console.is_terminal else Console(width=240)
-    console.print(tables.console(comparison))
+    print_rendered(tables.console(comparison))

@@ -34,7 +34,10 @@ def init(
 
 
 def upgrade() -> None:
-    """Bring the schema to this version's revision and make the views anew."""
+    """Bring the schema to this version's revision and make the views anew.
+
+    Example: sprachbund db upgrade
+    """
     found = workspace.open(check=False)
     before = migrate.current(found.engine)
     migrate.upgrade(found.engine)
@@ -42,13 +45,19 @@ def upgrade() -> None:
 
 
 def current() -> None:
-    """Print the database's revision and this version's."""
+    """Print the database's revision and this version's.
+
+    Example: sprachbund db current
+    """
     found = workspace.open(check=False)
     print(f"database {migrate.current(found.engine) or 'empty'}, this version {migrate.head()}")
 
 
 def check() -> None:
-    """Fail if the database differs from what this version expects."""
+    """Fail if the database differs from what this version expects.
+
+    Example: sprachbund db check
+    """
     found = workspace.open(check=False)
     migrate.require_current(found.engine)
     migrate.check(found.engine)

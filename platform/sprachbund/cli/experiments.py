@@ -100,7 +100,10 @@ def find_experiment(found: workspace.Workspace, name: str) -> int:
 
 
 def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) -> None:
-    """An experiment: its spec, roles and settings."""
+    """An experiment: its spec, roles and settings.
+
+    Example: sprachbund show demo
+    """
     found = workspace.open()
     experiment_id = find_experiment(found, experiment)
     with reading(found.engine) as connection:
@@ -136,14 +139,20 @@ def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) ->
 
 
 def cancel(experiment: Annotated[str, typer.Argument()]) -> None:
-    """Stop wanting an experiment's jobs; those that another experiment wants go on."""
+    """Stop wanting an experiment's jobs; those that another experiment wants go on.
+
+    Example: sprachbund cancel demo
+    """
     found = workspace.open()
     find_experiment(found, experiment)
     print(f"cancelled {found.queue.cancel_experiment(experiment)} queued jobs of {experiment}; results stay")
 
 
 def retry(experiment: Name = None) -> None:
-    """Queue failed and cancelled jobs again."""
+    """Queue failed and cancelled jobs again.
+
+    Examples: sprachbund retry; sprachbund retry demo
+    """
     found = workspace.open()
     if experiment is not None:
         find_experiment(found, experiment)
@@ -151,7 +160,10 @@ def retry(experiment: Name = None) -> None:
 
 
 def presets(name: Annotated[str | None, typer.Argument(help="Which one to print.")] = None) -> None:
-    """List presets, or print what one expands to."""
+    """List presets, or print what one expands to.
+
+    Example: sprachbund presets careful
+    """
     if name is None:
         for each in PRESETS:
             print(each)

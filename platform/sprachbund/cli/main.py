@@ -5,15 +5,34 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sprachbund.cli import compare, database, demo, experiments, jobs, mirror, queries, runs
 from sprachbund.errors import SprachbundError
 
+
+class Interrupted(BaseException):
+    """Ctrl-C, where Typer does not see it: it would end the program without a word."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
+
 app = typer.Typer(
     name="sprachbund",
+    cls=_Commands,
     help="Steer multilingual language models, measure cross-lingual alignment, compare it in SQL.",
     no_args_is_help=True,
     add_completion=False,
@@ -25,8 +44,7 @@ for module in (demo, database, experiments, runs, jobs, compare, queries, mirror
     module.register(app)
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived."""
+_GO_ON = "nothing is lost, run the command again to go on"
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
@@ -49,13 +67,13 @@ def main() -> None:
     """Run a command: exit code 0 if it worked, 1 if a comparison lacks cells, 2 for errors, 130 for Ctrl-C."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=True)
+        app(prog_name="sprachbund")
     except SprachbundError as error:
         _die(str(error), 2)
-    except (KeyboardInterrupt, Terminated) as stop:
-        interrupted = isinstance(stop, KeyboardInterrupt)
-        word = "interrupted" if interrupted else "terminated"
-        _die(f"{word}: nothing is lost, run the command again to go on", 130 if interrupted else 2)
+    except (Interrupted, KeyboardInterrupt):
+        _die(f"interrupted: {_GO_ON}", 130)
+    except Terminated:
+        _die(f"terminated: {_GO_ON}", 2)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

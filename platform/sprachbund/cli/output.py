@@ -1,11 +1,13 @@
 """What commands print: tables for people, `--json` for programs."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -17,18 +19,27 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """A table as wide as it needs to be; numbers to the right."""
+    """A table; numbers to the right. On a terminal the last column is folded first."""
     listed = [tuple(row) for row in rows]
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(columns):
         numeric = bool(listed) and all(isinstance(row[place], int | float | None) for row in listed)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+        last = place == len(columns) - 1
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=not last, overflow="fold")
     for row in listed:
         table.add_row(*("" if value is None else str(value) for value in row))
-    console = Console(soft_wrap=True)
+    print_rendered(table)
+
+
+def print_rendered(what: RenderableType) -> None:
+    """Print for a person. A file or a pipe has no width: lines are as long as they need to be."""
+    # Brackets and colons in results are no markup.
+    plain: dict[str, Any] = {"markup": False, "emoji": False}
+    console = Console(**plain)
     if not console.is_terminal:
-        console = Console(width=max(200, console.width), soft_wrap=True)
-    console.print(table)
+        width = Measurement.get(console, console.options.update(width=sys.maxsize), what).maximum
+        console = Console(width=width, **plain)
+    console.print(what)
 
 
 def counts(values: Mapping[str, int]) -> str:

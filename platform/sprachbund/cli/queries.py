@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sprachbund import query as queries
 from sprachbund import workspace
-from sprachbund.cli.output import print_table
+from sprachbund.cli.output import print_rendered, print_table
 from sprachbund.db.views import VIEWS
 from sprachbund.errors import QueryError, nearest
 
@@ -44,9 +43,7 @@ def query(
         queries.write_parquet(frame, parquet)
         print(f"{frame.height} rows in {parquet}")
     else:
-        console = Console()
-        console = console if console.is_terminal else Console(width=240)
-        console.print(queries.to_table(frame, rows))
+        print_rendered(queries.to_table(frame, rows))
 
 
 def views(name: Annotated[str | None, typer.Argument(help="Which view's columns to print.")] = None) -> None:

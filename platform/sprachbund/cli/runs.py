@@ -1,5 +1,7 @@
 """`sprachbund run`: a runner."""
 
+import os
+import re
 from typing import Annotated
 
 import typer
@@ -22,12 +24,13 @@ def run(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="End after so many jobs.")] = None,
+    lease_ms: Annotated[int | None, typer.Option(min=100, hidden=True)] = None,
 ) -> None:
     """Work off the queue in this process. Ctrl-C gives unfinished jobs back; run again to go on.
 
     Examples: sprachbund run; sprachbund run --watch --device cuda:0
     """
-    work(workspace.open(), watch, device, max_tokens, threads, max_jobs)
+    work(workspace.open(), watch, device, max_tokens, threads, max_jobs, lease_ms)
 
 
 def work(
@@ -37,31 +40,51 @@ def work(
     max_tokens: int | None = None,
     threads: int | None = None,
     max_jobs: int | None = None,
+    lease_ms: int | None = None,
 ) -> None:
     """Serve the queue with progress bars; WorkspaceError if a job failed, or if there is nothing to run with."""
+    # Read when torch is loaded. Threads that spin while they wait starve neighbours on shared machines: without
+    # this, two busy processes on the same cores each ran four times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import torch
 
-        from sprachbund_runners.worker import Options, Worker
+        from sprachbund_runners.worker import LEASE_MS, Options, Worker
     except ModuleNotFoundError as error:
         raise WorkspaceError(
             f"running jobs needs {error.name}: install `sprachbund[runner]` (queueing and querying do not)"
         ) from None
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        parsed = torch.device(device)
-    except RuntimeError:
-        raise WorkspaceError(f"--device: found '{device}'; expected auto, cpu, cuda or cuda:N") from None
-    if parsed.type == "cuda" and not torch.cuda.is_available():
-        raise WorkspaceError(f"--device {device}: this machine shows no CUDA device to torch")
+    options = Options(
+        device=_device(device, torch.cuda.device_count()),
+        max_tokens=max_tokens,
+        watch=watch,
+        max_jobs=max_jobs,
+        lease_ms=lease_ms or LEASE_MS,
+    )
     if threads is not None:
         torch.set_num_threads(threads)
     with Bars() as bars:
-        options = Options(device=device, max_tokens=max_tokens, watch=watch, max_jobs=max_jobs)
         tally = Worker(found.engine, found.store, bars, options).run()
     print(f"{tally.done} jobs done, {tally.failed} failed" + (f", {tally.lost} leases lost" if tally.lost else ""))
     if tally.failed:
         raise WorkspaceError(
             f"{tally.failed} jobs failed, first: {tally.errors[0]}; see `sprachbund jobs --state failed`"
         )
+    states = found.queue.counts()
+    if states.get("failed"):
+        print(
+            f"{states['failed']} jobs failed earlier and hold up {states.get('blocked', 0)}: see `sprachbund jobs"
+            " --state failed`; `sprachbund retry` queues them again"
+        )
+
+
+def _device(asked: str, n_cuda: int) -> str:
+    """`cpu`, `cuda` or `cuda:N`, of which this machine has `n_cuda`; WorkspaceError for anything else."""
+    if asked == "auto":
+        return "cuda" if n_cuda else "cpu"
+    matched = re.fullmatch(r"cpu|cuda(?::(\d+))?", asked)
+    if matched is None:
+        raise WorkspaceError(f"--device: found '{asked}'; expected auto, cpu, cuda or cuda:N")
+    if asked != "cpu" and int(matched[1] or 0) >= n_cuda:
+        raise WorkspaceError(f"--device: found '{asked}', but torch sees {n_cuda or 'no'} CUDA devices on this machine")
+    return asked

@@ -18,10 +18,12 @@ from sprachbund.keys import content_key
 from sprachbund.metrics import METRICS
 from sprachbund.queue import Claim
 from sprachbund.statistics import (
+    Bootstrap,
     benjamini_hochberg,
     benjamini_yekutieli,
     bootstrap_replicates,
     control_p,
+    summarise_replicates,
 )
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.outcomes import Cell, Outcomes

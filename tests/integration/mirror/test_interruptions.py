@@ -2,12 +2,13 @@
 
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms, writing
@@ -178,17 +179,31 @@ def test_recording_without_a_lease_is_refused(sqlite_world: Any) -> None:
         Leases(sqlite_world.engine).record(row.experiment_id, row.setting_id, "run", {}, 0)
 
 
-def test_a_mark_that_a_running_transaction_lost(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_is_about_to_commit_is_waited_for(world: Any) -> None:
     if world.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite runs writing transactions one after the other: none sees a mark that is gone later")
+        pytest.skip("SQLite runs writing transactions one after the other")
     world.submit(layers=("0",))
     world.work(only="test none")
     world.sync()
-    monkeypatch.setattr("sprachbund.queue.jobs._mark_mirror", lambda *_: None)
-    world.work(only=f"test {EXPERTS}")
-    assert not any(row.dirty for row in world.rows())
-    world.sync()
-    assert CURVE in world.runs()[EXPERTS].data.metrics
+    leases = Leases(world.engine)
+    waiting = threading.Event()
+    claimed: list[float] = []
+
+    def claim() -> None:
+        waiting.set()
+        leases.claim(world.rows()[0].experiment_id)
+        claimed.append(time.monotonic())
+
+    with writing(world.engine) as connection:
+        # What finishing a job does before it looks at `dirty`.
+        connection.execute(text("SELECT id FROM experiments FOR SHARE"))
+        thread = threading.Thread(target=claim)
+        thread.start()
+        waiting.wait(5)
+        time.sleep(0.3)
+        assert not claimed
+    thread.join(5)
+    assert claimed
 
 
 def test_without_mlflow_installed(sqlite_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
