@@ -22,7 +22,8 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "value": "mean",
                 "value_from": "pooled",
                 "tokens": "all",
-                "controls": ["random:uniform x5"],
+                # The study gives the random units the experts' values.
+                "controls": [{"variant": "uniform", "values": "experts", "seeds": 5}],
             },
         ],
     },
@@ -38,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "k": [0.01, 0.035, 0.1],
                 "controls": ["random:profile x20", "random:shift x20", "wrong_language"],
             },
-            {"method": "union", "k": [0.035, 0.1], "controls": ["random:profile x20"]},
+            {"method": "union", "k": 0.035, "controls": ["random:profile x20"]},
         ],
         "choose": {"metric": "top1", "over": ["k", "layer"]},
     },

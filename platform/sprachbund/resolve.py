@@ -76,7 +76,21 @@ def resolve(spec: Spec, base: Path) -> Resolved:
     if spec.corpora.fit is not None:
         corpora += _read(spec, "fit", base, _fit_languages(spec, evaluated))
     _check_groups(spec, corpora)
+    _check_names(corpora)
     return Resolved(spec, models, tuple(corpora), _audit(spec, corpora))
+
+
+def _check_names(corpora: Iterable[ResolvedCorpus]) -> None:
+    """One name means one text: rows of two files called alike would mix in the results."""
+    seen: dict[str, ResolvedCorpus] = {}
+    for each in corpora:
+        other = seen.setdefault(each.plan.key, each)
+        for language, text in each.plan.texts.items():
+            if language in other.plan.texts and other.plan.texts[language].key != text.key:
+                raise SpecError(
+                    f"corpora.{each.role}: its texts differ from those of corpora.{other.role}, but both are called"
+                    f" '{each.corpus.name}'; give one a 'name'"
+                )
 
 
 def _check_groups(spec: Spec, corpora: Iterable[ResolvedCorpus]) -> None:
@@ -115,12 +129,23 @@ def _read(spec: Spec, role: str, base: Path, languages: list[str] | None) -> lis
     except CorpusError as error:
         raise CorpusError(f"corpora.{role}: {error}") from None
     described = source.model_dump(mode="json", exclude_defaults=True)
-    return [ResolvedCorpus(role, corpus, described, plan_corpus(corpus)) for corpus in corpora]
+    return [ResolvedCorpus(role, corpus, described, plan_corpus(corpus, described)) for corpus in corpora]
 
 
-def plan_corpus(corpus: Corpus) -> PlanCorpus:
-    """The keys of a corpus and its texts: name and split, and per language the fingerprint of the sentences."""
-    key = content_key("corpus", 1, name=corpus.name, collection=corpus.collection, kind=corpus.kind, split=corpus.split)
+def plan_corpus(corpus: Corpus, source: Mapping[str, Any]) -> PlanCorpus:
+    """The keys of a corpus and its texts: name, split and what was selected of it; per language a fingerprint.
+
+    The path is left out: the same table elsewhere is the same corpus, and texts tell themselves apart.
+    """
+    key = content_key(
+        "corpus",
+        1,
+        name=corpus.name,
+        collection=corpus.collection,
+        kind=corpus.kind,
+        split=corpus.split,
+        selected={name: source.get(name) for name in ("filter", "limit", "sample_seed")},
+    )
     texts = {
         language: PlanText(
             content_key("text", 1, corpus=key, language=language, fingerprint=fingerprint(text)), language, len(text)
@@ -136,6 +161,9 @@ def _model(spec: ModelSpec, base: Path, where: str) -> ResolvedModel:
         config = read_config(folder)
         architecture = describe(config, spec.architecture)
         identity = model_fingerprint(folder)
+        if spec.architecture is not None:
+            # Other sites under the same names are other work.
+            identity += "+" + content_key("architecture", 1, declared=spec.architecture)[:8]
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from None
     attention = spec.attention or architecture.attention[0]

@@ -1,5 +1,6 @@
 """From the interventions of a spec to settings with keys, baselines and controls."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,7 +99,8 @@ class SettingPlanner:
             label += f" {value}"
         if row.value_from != "pooled":
             label += f" from {row.value_from}"
-        if len(row.scorers or self.spec.experts.scorers) > 1:
+        every = {each for other in self.spec.interventions for each in other.scorers or self.spec.experts.scorers}
+        if len(every) > 1:
             label += f" {scorer}"
         if row.sites is not None:
             label += f" at {'+'.join(row.sites)}"
@@ -239,7 +241,7 @@ class SettingPlanner:
                 f" {self.model.n_blocks}"
             )
         n_units = self.model.n_units(sites, row.blocks)
-        count = max(1, round(k * n_units)) if isinstance(k, float) else k
+        count = max(1, math.floor(k * n_units + 0.5)) if isinstance(k, float) else k
         if count > n_units:
             raise SpecError(
                 f"{where}.k: {k} is more than the {n_units} units of {self.model.name} at"
@@ -264,8 +266,7 @@ class SettingPlanner:
                 )
             pool = list(self.fit.texts)
         else:
-            # For languages that are no target (union, wrong language) the targets are negatives too.
-            pool = list(stated) if target in self.spec.targets else [*stated, *self.spec.targets]
+            pool = list(stated)
         chosen = [language for language in dict.fromkeys(pool) if language != target]
         for language in chosen:
             self._check_language(language, "experts.negatives")
@@ -356,14 +357,16 @@ class SettingPlanner:
             assert self.fit is not None
             parameters = {"corpus": self.fit.key}
         key = setting_key(self.model, intervention.key, transform, parameters)
-        if label is None:
-            label = "none" if transform == "none" else transform
-        elif transform != "none" and transform not in label:
-            label = f"{label} + {transform}"
+        plain_label = label or "none"
+        if transform != "none":
+            label = transform if label is None else f"{label} + {transform}"
+        label = label or "none"
+        if len(self.spec.models) > 1:
+            label, plain_label = f"{label} ({self.model.name})", f"{plain_label} ({self.model.name})"
         baseline = setting_key(self.model, NONE.key, "none", {})
         setting = PlannedSetting(
             key=key,
-            label=label if len(self.spec.models) == 1 else f"{label} ({self.model.name})",
+            label=label,
             model=self.model,
             intervention=intervention,
             transform=transform,
@@ -375,8 +378,11 @@ class SettingPlanner:
         if transform != "none":
             plain = setting_key(self.model, intervention.key, "none", {})
             self.underlying[plain] = PlannedSetting(
-                plain, label, self.model, intervention, "none", {}, None, None, None
+                plain, plain_label, self.model, intervention, "none", {}, None, None, None
             )
+        for other in self.settings.values():
+            if other.label == label and other.key != key:
+                raise SpecError(f"interventions: two different settings are both called '{label}'; list one only")
         return self.settings.setdefault(key, setting)
 
     def _choice_group(self, intervention: PlannedIntervention, transform: str, control_of: str | None) -> str | None:

@@ -115,9 +115,7 @@ class InterventionSpec(Strict):
     @field_validator("value")
     @classmethod
     def _known_value(cls, values: list[str]) -> list[str]:
-        for value in values:
-            parse_value(value)
-        return values
+        return list(dict.fromkeys(canonical_value(value) for value in values))
 
     @model_validator(mode="after")
     def _tokens_hold_moments_only(self) -> "InterventionSpec":
@@ -143,6 +141,14 @@ def parse_value(value: str) -> tuple[Literal["mean", "zero", "quantile"], float]
         return "quantile", float(matched.group(1))
     known = ("mean", "median", "zero", "quantile:0.9")
     raise ValueError(f"value is '{value}'; expected one of {', '.join(known)}{nearest(value, known)}")
+
+
+def canonical_value(value: str) -> str:
+    """One spelling per statistic: `quantile:.50` is `median`."""
+    statistic, level = parse_value(value)
+    if statistic != "quantile":
+        return statistic
+    return "median" if level == 0.5 else f"quantile:{level:g}"
 
 
 def _as_intervention(value: Any) -> Any:

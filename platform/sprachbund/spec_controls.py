@@ -1,9 +1,9 @@
 """Controls of an intervention, as the experiment file names them."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sprachbund.corpora.source import Code
 
@@ -24,7 +24,8 @@ class ControlSpec(BaseModel):
     """A control distribution beside a steered setting.
 
     `uniform`: as many random units anywhere; `profile`: random units with the experts' counts per block and
-    site; `shift`: the same, their values rescaled so that E‖h' − h‖² per block and site equals the experts';
+    site; `shift`: the same, their values rescaled so that E‖h' − h‖² per block and site, over the tokens that
+    experts are fitted on, equals the experts';
     `wrong_language`: another language's experts with that language's values; `wrong_values`: the experts with
     another language's values. `values`: the random units' own values for the target, or the experts'.
     """
@@ -35,6 +36,14 @@ class ControlSpec(BaseModel):
     values: Literal["own", "experts"] = "own"
     seeds: Annotated[list[int], BeforeValidator(_seeds)] = Field(default=[0, 1, 2, 3, 4], min_length=1)
     languages: list[Code] | None = None
+
+    @model_validator(mode="after")
+    def _fields_that_apply(self) -> Self:
+        unused = ("languages",) if self.random else ("values", "seeds")
+        for name in unused:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"'{name}' has no meaning for the control '{self.variant}'; leave it out")
+        return self
 
     @property
     def random(self) -> bool:

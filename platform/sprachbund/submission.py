@@ -61,18 +61,21 @@ def submit(engine: Engine, store: ArtifactStore, spec: Spec, base: Path, *, dry_
     """
     resolved = resolve(spec, base)
     blueprint = draw_up(spec, [model.plan for model in resolved.models], resolved.plan_corpora())
-    with reading(engine) as connection:
-        known = _known(connection, [want.subject for want in blueprint.wants])
-        kinds_of = _kinds(connection, [job.key for jobs in known.values() for job in jobs])
-    drawing = Drawing(resolved, blueprint, jobs_for(blueprint.wants, known))
     revision, reopened = 0, 0
-    if not dry_run:
+    if dry_run:
+        with reading(engine) as connection:
+            drawing, kinds_of = _draw(connection, resolved, blueprint)
+    else:
         stored = {
-            text_key: store.put_bytes(to_parquet(each.corpus.texts[language]), ".parquet")
+            text.key: store.put_bytes(to_parquet(each.corpus.texts[language]), ".parquet")
             for each in resolved.corpora
-            for language, text_key in ((code, text.key) for code, text in each.plan.texts.items())
+            for language, text in each.plan.texts.items()
         }
         with writing(engine) as connection:
+            # What exists is looked up under the lock under which the rest is inserted: two submissions at once
+            # would both plan what neither sees yet.
+            queue.lock_submissions(connection)
+            drawing, kinds_of = _draw(connection, resolved, blueprint)
             revision, reopened = _write(connection, store, drawing, stored)
     return Submission(
         experiment=spec.name,
@@ -86,6 +89,13 @@ def submit(engine: Engine, store: ArtifactStore, spec: Spec, base: Path, *, dry_
         audit=resolved.audit,
         sentences=_sentences(drawing),
     )
+
+
+def _draw(connection: Connection, resolved: Resolved, blueprint: Blueprint) -> tuple[Drawing, dict[str, str]]:
+    """The jobs that are new, given what exists; and the kinds of those that exist."""
+    known = _known(connection, [want.subject for want in blueprint.wants])
+    kinds_of = _kinds(connection, [job.key for jobs in known.values() for job in jobs])
+    return Drawing(resolved, blueprint, jobs_for(blueprint.wants, known)), kinds_of
 
 
 def _sentences(drawing: Drawing) -> int:
@@ -251,7 +261,7 @@ def _write_model(connection: Connection, model: ResolvedModel) -> int:
             "trust_remote_code": model.spec.trust_remote_code,
         },
     }
-    upsert(connection, t.Model, row, ["fingerprint"], ["path", "name", "revision", "family", "step", "config"])
+    upsert(connection, t.Model, row, ["fingerprint"], ["path", "revision", "family", "step", "config"])
     return _id(connection, t.Model, model.plan.fingerprint, "fingerprint")
 
 

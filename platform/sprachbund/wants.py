@@ -16,6 +16,7 @@ from sprachbund.kinds import (
     SNAPSHOT,
     SPACE_EVALUATION,
 )
+from sprachbund.metrics import MEASURES
 from sprachbund.plan import (
     PlanCorpus,
     PlanModel,
@@ -237,7 +238,12 @@ class _Role:
         own = {language: snapshots[language] for language in pair}
         fitted = {language: fit_snapshots[language] for language in pair if language in fit_snapshots}
         subject = kind_key(
-            PAIR_EVALUATION, query=setting.key, candidate=setting.key, snapshots=own, fit_snapshots=fitted
+            PAIR_EVALUATION,
+            query=setting.key,
+            candidate=setting.key,
+            snapshots=own,
+            fit_snapshots=fitted,
+            measures={name: measure.version for name, measure in MEASURES.items() if measure.scope == "pair"},
         )
         self.wants.append(
             Want(
@@ -282,6 +288,7 @@ class _Role:
             fit_snapshots=dict(fit_snapshots),
             frozen=frozen,
             target=target,
+            measures={name: measure.version for name, measure in MEASURES.items() if measure.scope != "pair"},
         )
         self.wants.append(
             Want(
@@ -353,19 +360,21 @@ class _Role:
     def _choice(self, comparison: Want) -> Want:
         choose = self.spec.choose
         assert choose is not None
-        groups: dict[str, dict[str, list[str]]] = {}
+        groups: dict[str, list[str]] = {}
         for setting in self.settings:
-            if setting.choice_group is None:
-                continue
-            for layers in [list(self.layers)] if "layer" in choose.over else [[each] for each in self.layers]:
-                name = setting.choice_group + ("" if "layer" in choose.over else f" layer {layers[0]}")
-                group = groups.setdefault(name, {"settings": [], "layers": layers})
-                group["settings"].append(setting.key)
+            if setting.choice_group is not None:
+                groups.setdefault(setting.choice_group, []).append(setting.key)
+        # Where the layer is not chosen over, one choice is made at every layer.
+        layers = [list(self.layers)] if "layer" in choose.over else [[layer] for layer in self.layers]
         payload = {
             "comparison": comparison.subject,
             "metric": choose.metric,
             "scope": choose.scope,
-            "groups": groups,
+            "groups": [
+                {"name": name, "settings": settings, "layers": among}
+                for name, settings in groups.items()
+                for among in layers
+            ],
         }
         subject = kind_key(CHOICE, **payload)
         return Want(

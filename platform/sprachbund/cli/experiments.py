@@ -92,7 +92,7 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
 def find_experiment(found: workspace.Workspace, name: str) -> int:
     """The experiment's id; SpecError with the nearest name if there is none."""
     with reading(found.engine) as connection:
-        names = dict(connection.execute(select(t.Experiment.name, t.Experiment.id)).all())  # type: ignore[arg-type]
+        names = dict(connection.execute(select(t.Experiment.name, t.Experiment.id)).all())
     if name not in names:
         known = f"; known: {', '.join(sorted(names))}" if names else "; none was submitted yet"
         raise SpecError(f"experiment '{name}' does not exist{nearest(name, names) or known}")

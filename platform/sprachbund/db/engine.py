@@ -208,7 +208,12 @@ def _connect_sqlite(url: URL, create: bool) -> Engine:
         return raw
 
     engine = create_engine(
-        url.set(database=str(path)), creator=open_file, json_serializer=_to_json, pool_size=8, max_overflow=8
+        url.set(database=str(path)),
+        creator=open_file,
+        json_serializer=_to_json,
+        hide_parameters=True,
+        pool_size=8,
+        max_overflow=8,
     )
 
     @event.listens_for(engine, "connect")
@@ -244,6 +249,7 @@ def _connect_postgresql(url: URL) -> Engine:
     engine = create_engine(
         url,
         json_serializer=_to_json,
+        hide_parameters=True,
         pool_size=8,
         max_overflow=8,
         connect_args={"connect_timeout": 10, "application_name": "sprachbund"},

@@ -81,7 +81,7 @@ class ExpertOverlap(Base):
     expert_set_id: Mapped[int] = mapped_column(reference("expert_sets.id", cascade=True), primary_key=True)
     other_set_id: Mapped[int] = mapped_column(reference("expert_sets.id", cascade=True), primary_key=True, index=True)
     k: Mapped[int] = mapped_column(primary_key=True)
-    job_id: Mapped[int] = mapped_column(reference("jobs.id"), index=True)
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"), primary_key=True, index=True)
     shared: Mapped[int]
     jaccard: Mapped[float] = mapped_column(Float)
     tied_at_cut: Mapped[int]
@@ -300,6 +300,22 @@ class ControlComparison(Base):
     control_low: Mapped[float] = mapped_column(Float)
     control_high: Mapped[float] = mapped_column(Float)
     p: Mapped[float] = mapped_column(Float)
+
+
+class PairTest(Base):
+    """McNemar's exact test of one pair's hits under a setting against the baseline's, item by item."""
+
+    __tablename__ = "pair_tests"
+    __table_args__ = (Index(None, "evaluation_id"),)
+
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"), primary_key=True)
+    evaluation_id: Mapped[int] = mapped_column(reference("evaluations.id", cascade=True), primary_key=True)
+    metric: Mapped[str] = mapped_column(reference("metric_names.name"), primary_key=True)
+    only_setting: Mapped[int]
+    only_baseline: Mapped[int]
+    p: Mapped[float] = mapped_column(Float)
+    q: Mapped[float] = mapped_column(Float)
+    family_size: Mapped[int]
 
 
 class Choice(Base):

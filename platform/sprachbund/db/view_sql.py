@@ -33,7 +33,7 @@ SELECT
     c.name AS corpus, c.collection AS collection, xc.role AS role,
     r.name AS metric, r.value AS value, r.ci_low AS ci_low, r.ci_high AS ci_high,
     br.value AS baseline, r.value - br.value AS delta,
-    CAST(NULL AS DOUBLE PRECISION) AS p, CAST(NULL AS DOUBLE PRECISION) AS q,
+    pt.p AS p, pt.q AS q,
     $chosen AS chosen,
     s.dtype || '/' || s.attention AS numerics, s.transform AS transform, e.job_id AS job,
     xs.label AS setting, s.key AS setting_key, xs.ordinal AS setting_ordinal,
@@ -65,10 +65,12 @@ LEFT JOIN evaluations b
     AND $same
     AND EXISTS (SELECT 1 FROM experiment_jobs bj WHERE bj.experiment_id = x.id AND bj.job_id = b.job_id)
 LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
+LEFT JOIN pair_tests pt ON pt.evaluation_id = e.id AND pt.metric = r.name
+    AND EXISTS (SELECT 1 FROM experiment_jobs pj WHERE pj.experiment_id = x.id AND pj.job_id = pt.job_id)
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id
     AND xl.experiment_id = x.id AND xl.layer = e.query_layer
-    AND xc.experiment_id = x.id AND xc.corpus_id = e.corpus_id
+    AND xc.experiment_id = x.id AND xc.corpus_id = e.corpus_id AND xc.role <> 'fit'
     AND c.id = e.corpus_id
     AND xq.experiment_id = x.id AND xq.setting_id = e.query_setting_id
     AND xo.experiment_id = x.id AND xo.setting_id = e.candidate_setting_id

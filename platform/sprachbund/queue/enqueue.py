@@ -14,6 +14,15 @@ CHUNK = 500
 _LOCK = 0x5B_10B  # advisory lock of PostgreSQL
 
 
+def lock_submissions(connection: Connection) -> None:
+    """Let no other submission in until this transaction ends (on SQLite every writer is alone already).
+
+    Two submissions that insert the same rows in different order would wait for each other.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
 def insert_jobs(
     connection: Connection, rows: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]
 ) -> dict[str, int]:
@@ -26,9 +35,7 @@ def insert_jobs(
     Raises:
         ValueError: an edge names a key that is neither in `rows` nor in the database.
     """
-    if connection.dialect.name == "postgresql":
-        # Two submissions that insert the same keys in different order would wait for each other.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    lock_submissions(connection)
     build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     now = connection.scalar(select(now_ms(connection)))
     fresh = {

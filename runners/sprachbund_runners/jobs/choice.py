@@ -35,7 +35,8 @@ def _choose(claim: Claim, context: Context) -> Outcome:
     with context.reading() as connection:
         candidates = connection.execute(statement).all()
     rows: list[dict[str, Any]] = []
-    for name, group in payload["groups"].items():
+    for group in payload["groups"]:
+        name = group["name"]
         order = {layer: place for place, layer in enumerate(group["layers"])}
         among = [each for each in candidates if each.key in group["settings"] and each.layer in order]
         if not among:

@@ -23,6 +23,8 @@ from sprachbund.statistics import (
     benjamini_yekutieli,
     bootstrap_replicates,
     control_p,
+    mcnemar_counts,
+    mcnemar_exact,
     summarise_replicates,
 )
 from sprachbund_runners.jobs.context import Context, Outcome
@@ -66,7 +68,8 @@ def _compare(claim: Claim, context: Context) -> Outcome:
                         rows.append({**row, "layer": layer, "metric": metric, "scope": scope})
                         controls.append(_controls(levels, setting, scope, row["value"]))
             step(1)
-    _adjust(rows, payload["multiplicity"])
+    _adjust(rows, payload)
+    tests = pair_tests(payload, outcomes)
 
     def write(connection: Connection) -> None:
         keys = [setting["setting"] for setting in settings]
@@ -75,6 +78,9 @@ def _compare(claim: Claim, context: Context) -> Outcome:
             found = select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(keys[start : start + 400]))
             ids.update((key, number) for key, number in connection.execute(found))
         connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
+        connection.execute(delete(t.PairTest).where(t.PairTest.job_id == claim.job_id))
+        if tests:
+            connection.execute(insert(t.PairTest), [{"job_id": claim.job_id, **test} for test in tests])
         for row, beside in zip(rows, controls, strict=True):
             values = dict(row)
             setting, baseline = values.pop("setting"), values.pop("baseline_setting")
@@ -234,14 +240,58 @@ def _controls(levels: _Levels, setting: Mapping[str, Any], scope: str, observed:
     return found
 
 
-def _adjust(rows: Sequence[dict[str, Any]], multiplicity: str) -> None:
-    """q-values within one family: all settings × layers of one metric and scope, controls among them."""
-    adjust = benjamini_hochberg if multiplicity == "bh" else benjamini_yekutieli
+def _compared(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Settings that are claims of their own: neither the baseline nor a control of another."""
+    controls = {key for each in payload["settings"] for members in each["controls"].values() for key in members}
+    return [each for each in payload["settings"] if each["baseline"] and each["setting"] not in controls]
+
+
+def _adjust(rows: Sequence[dict[str, Any]], payload: Mapping[str, Any]) -> None:
+    """q-values within one family: the compared settings × layers of one metric and scope."""
+    compared = {each["setting"] for each in _compared(payload)}
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        if row["p"] is not None:
+        if row["setting"] in compared:
             families.setdefault((row["metric"], row["scope"]), []).append(row)
     for family in families.values():
-        for row, q in zip(family, adjust(np.array([row["p"] for row in family])), strict=True):
-            row["q"] = float(q)
+        for row, q in zip(family, _adjusted([row["p"] for row in family], payload), strict=True):
+            row["q"] = q
             row["family_size"] = len(family)
+
+
+def _adjusted(p_values: Sequence[float], payload: Mapping[str, Any]) -> list[float]:
+    adjust = benjamini_hochberg if payload["multiplicity"] == "bh" else benjamini_yekutieli
+    return [float(q) for q in adjust(np.array(p_values))]
+
+
+def pair_tests(payload: Mapping[str, Any], outcomes: Outcomes) -> list[dict[str, Any]]:
+    """McNemar's exact test of top-1 for every ordered pair; one family over settings × layers × pairs.
+
+    Counts are never pooled over pairs, which share items. A pair with a tie for the first place has credits between
+    0 and 1 and no such test.
+    """
+    found: list[dict[str, Any]] = []
+    for layer in payload["layers"]:
+        for setting in _compared(payload):
+            baseline = {
+                (cell.corpus, cell.query, cell.candidate): cell
+                for cell in outcomes.cells(setting["baseline"], layer, "top1")
+            }
+            for cell in outcomes.cells(setting["setting"], layer, "top1"):
+                before = baseline.get((cell.corpus, cell.query, cell.candidate))
+                if before is None or not all(np.isin(each.items, (0.0, 1.0)).all() for each in (cell, before)):
+                    continue
+                only_setting, only_baseline = mcnemar_counts(cell.items, before.items)
+                found.append(
+                    {
+                        "evaluation_id": cell.evaluation_id,
+                        "metric": "top1",
+                        "only_setting": only_setting,
+                        "only_baseline": only_baseline,
+                        "p": mcnemar_exact(only_setting, only_baseline),
+                    }
+                )
+    for test, q in zip(found, _adjusted([test["p"] for test in found], payload) if found else [], strict=True):
+        test["q"] = q
+        test["family_size"] = len(found)
+    return found

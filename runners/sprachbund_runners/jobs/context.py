@@ -1,5 +1,6 @@
 """What a job kind gets to work with: the database, the files, loaded models, and a way to report progress."""
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from sprachbund.queue import Claim
 from sprachbund.tensors import load_tensors, save_tensors
 from sprachbund_runners.models.loading import LoadedModel, load
 
+log = logging.getLogger("sprachbund.runner")
+
 KEPT_TEXTS = 512
 
 
@@ -39,6 +42,8 @@ class Outcome:
     claim: Claim
     write: Callable[[Connection], None]
     batch_plan: str | None = None
+    # Texts that were cut to the model's longest input.
+    n_truncated: int = 0
 
 
 Run = Callable[[Sequence[Claim], "Context"], Iterator[Outcome]]
@@ -119,7 +124,7 @@ class Context:
             trust_remote_code=bool(row.config["trust_remote_code"]),
             declared=row.config["declared"],
         )
-        if loaded.fingerprint != fingerprint:
+        if loaded.fingerprint != fingerprint.partition("+")[0]:
             raise ModelError(
                 f"model '{row.name}' at {row.path} has changed since submission (fingerprint"
                 f" {loaded.fingerprint[:20]}…, expected {fingerprint[:20]}…): submit the experiment again"
@@ -149,11 +154,15 @@ class Context:
     def artifact(self, connection: Connection, artifact_id: int, made_by: int | None = None) -> Path:
         """A local path of a stored file; Evicted (naming the job that makes it) if it was evicted."""
         row = connection.execute(select(t.Artifact).where(t.Artifact.id == artifact_id)).one()
-        if row.state == "evicted":
-            if made_by is None:
-                raise ArtifactError(f"artifact {row.uri} was evicted and no job makes it again")
-            raise Evicted(f"artifact {row.uri} was evicted", [made_by])
-        return self.store.fetch(row.uri, row.digest)
+        if made_by is None:
+            return self.store.fetch(row.uri, row.digest)
+        if row.state == "present":
+            try:
+                return self.store.fetch(row.uri, row.digest)
+            except ArtifactError as error:
+                log.warning("%s; it is made again", error)
+                self.store.evict(self.engine, [artifact_id])
+        raise Evicted(f"artifact {row.uri} was evicted", [made_by])
 
     def tensors(self, connection: Connection, artifact_id: int, made_by: int | None = None,
                 names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:  # fmt: skip

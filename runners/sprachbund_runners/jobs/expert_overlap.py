@@ -5,11 +5,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, insert
 
 from sprachbund.db import tables as t
 from sprachbund.queue import Claim
-from sprachbund.submission import upsert
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.expert_set import find_ranking
 from sprachbund_runners.scorers.selection import tied_at
@@ -42,8 +41,8 @@ def _overlap(claim: Claim, context: Context) -> Outcome:
             )
 
     def write(connection: Connection) -> None:
-        for row in rows:
-            # Another experiment may have stored the same pair at the same k: the numbers are the same.
-            upsert(connection, t.ExpertOverlap, row, ["expert_set_id", "other_set_id", "k"], ["job_id"])
+        connection.execute(delete(t.ExpertOverlap).where(t.ExpertOverlap.job_id == claim.job_id))
+        if rows:
+            connection.execute(insert(t.ExpertOverlap), rows)
 
     return Outcome(claim, write)

@@ -28,6 +28,7 @@ class Cell:
     directed: bool
     items: NDArray[np.float64]
     groups: Sequence[str] | None
+    evaluation_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class _Place:
     path: Path
     tensor: str
     text_key: str
+    evaluation_id: int
 
 
 @dataclass(slots=True)
@@ -58,7 +60,8 @@ class Outcomes:
         wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload["pairs"]}
         statement = (
             select(
-                t.Setting.key, t.Evaluation.query_layer, t.Evaluation.measure, t.Corpus.key.label("corpus"),
+                t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.query_layer,
+                t.Evaluation.measure, t.Corpus.key.label("corpus"),
                 t.Evaluation.query_language, t.Evaluation.candidate_language, t.Evaluation.outcomes_tensor,
                 t.Evaluation.outcomes_id, t.Evaluation.job_id, t.Job.payload,
             )
@@ -78,7 +81,7 @@ class Outcomes:
                     paths[row.outcomes_id] = context.artifact(connection, row.outcomes_id, row.job_id)
                 place = _Place(
                     row.measure, row.corpus, row.query_language, row.candidate_language, paths[row.outcomes_id],
-                    row.outcomes_tensor, next(iter(row.payload["texts"].values())),
+                    row.outcomes_tensor, next(iter(row.payload["texts"].values())), row.evaluation_id,
                 )  # fmt: skip
                 found._places.setdefault((row.key, row.query_layer), []).append(place)
         return found
@@ -97,6 +100,7 @@ class Outcomes:
                 MEASURES[measure].directed,
                 self._items(place, metric),
                 self.context.text(place.text_key).groups,
+                place.evaluation_id,
             )
             for place in self._places.get((setting, layer), ())
             if place.measure == measure

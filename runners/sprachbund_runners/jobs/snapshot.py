@@ -12,8 +12,11 @@ from sprachbund.queue import Claim
 from sprachbund.submission import upsert
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.intervention import find_edits
-from sprachbund_runners.models.batches import tokenise
+from sprachbund_runners.models.batches import PassReport, tokenise
 from sprachbund_runners.models.embed import embed
+
+# Embeddings of one pass are held until its languages are written.
+PASS_BYTES = 1 << 30
 
 
 def tensor_name(layer: str) -> str:
@@ -29,7 +32,25 @@ def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
         same = (payload["setting"], tuple(payload["layers"]), payload["pooling"], payload["tokens"], payload["dtype"])
         groups.setdefault(same, []).append(claim)
     for group in groups.values():
-        yield from _pass(group, context)
+        for part in _parts(group, context):
+            yield from _pass(part, context)
+
+
+def _parts(claims: Sequence[Claim], context: Context) -> Iterator[list[Claim]]:
+    """Claims whose embeddings together stay within the memory set aside for them."""
+    payload = claims[0].payload
+    width = context.model(payload["model"], payload["model_dtype"], payload["attention"]).architecture.hidden_size
+    part: list[Claim] = []
+    held = 0
+    for claim in claims:
+        size = 4 * width * len(payload["layers"]) * len(context.text(claim.payload["text"]).sentences)
+        if part and held + size > PASS_BYTES:
+            yield part
+            part, held = [], 0
+        part.append(claim)
+        held += size
+    if part:
+        yield part
 
 
 def _pass(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
@@ -58,12 +79,12 @@ def _pass(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
     for claim, text in zip(claims, texts, strict=True):
         rows = slice(start, start + len(text.sentences))
         start = rows.stop
-        yield _finish(claim, context, text.id, {layer: embeddings[layer][rows] for layer in payload["layers"]},
-                      embeddings.report.digest)  # fmt: skip
+        layers = {layer: embeddings[layer][rows] for layer in payload["layers"]}
+        yield _finish(claim, context, text.id, layers, embeddings.report)
 
 
 def _finish(
-    claim: Claim, context: Context, text_id: int, layers: dict[str, NDArray[np.float32]], digest: str
+    claim: Claim, context: Context, text_id: int, layers: dict[str, NDArray[np.float32]], report: PassReport
 ) -> Outcome:
     payload = claim.payload
     dtype = np.dtype(payload["dtype"])
@@ -100,7 +121,7 @@ def _finish(
             }
             upsert(connection, t.SnapshotPart, part, ["snapshot_id", "layer"], ["artifact_id"])
 
-    return Outcome(claim, write, digest)
+    return Outcome(claim, write, report.digest, report.n_truncated)
 
 
 def read_layer(context: Context, key: str, layer: str) -> NDArray[np.float32]:

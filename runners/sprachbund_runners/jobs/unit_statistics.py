@@ -77,7 +77,7 @@ def _language(claim: Claim, context: Context, step: Any) -> Outcome:
         # After an eviction the row is there already, and gets its files back.
         upsert(connection, t.UnitStatistics, row, ["key"], ["responses_id", "moments_id"])
 
-    return Outcome(claim, write, responses.report.digest)
+    return Outcome(claim, write, responses.report.digest, responses.report.n_truncated)
 
 
 def _moments(responses: Responses) -> dict[str, NDArray[Any]]:

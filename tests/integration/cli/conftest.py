@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from sprachbund import workspace
 from sprachbund.cli.main import main
 

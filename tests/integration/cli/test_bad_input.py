@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sprachbund.config import hide_password
+
 Command = Callable[..., Any]
 SpecFile = Callable[..., Path]
 Rows = Callable[[str], int]
@@ -40,14 +42,14 @@ EXPERTS: dict[str, Any] = {"method": "experts", "k": 4}
 
 # Fields of the spec that are replaced, and what the message must say.
 SPECS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "target unknown to the standard": ({"targets": ["eng_Latin"]}, ("targets", "eng_Latin", "did you mean", "eng_Latn")),
+    "target unknown to the standard": ({"targets": ["eng_Latin"]}, ("targets", "eng_Latin", "eng_Latn")),
     "language unknown to the standard": ({"languages": ["eng_Latn", "Elbonian"]}, ("languages", "Elbonian")),
     "language not in the corpus": ({"languages": ["eng_Latn", "nld_Latn"]}, ("corpora.test", "nld_Latn")),
     "target not in the corpus": ({"targets": ["nld_Latn"]}, ("nld_Latn",)),
     "misspelt field": ({"langauges": ["eng_Latn"]}, ("unknown field 'langauges'", "did you mean 'languages'")),
     "misspelt field inside": ({"embeddings": {"layer": [1]}}, ("embeddings.layer", "did you mean 'layers'")),
     "misspelt method": ({"interventions": ["expert"]}, ("expert", "did you mean 'experts'")),
-    "misspelt control": ({"interventions": [{**EXPERTS, "controls": ["profil x2"]}]}, ("profil", "did you mean 'profile'")),
+    "misspelt control": ({"interventions": [{**EXPERTS, "controls": ["profil x2"]}]}, ("profil", "'profile'")),
     "control without sense": ({"interventions": [{**EXPERTS, "controls": ["profile by two"]}]}, ("profile by two",)),
     "misspelt scorer": ({"experts": {"scorers": "aurocc"}}, ("aurocc", "auroc")),
     "misspelt site": ({"experts": {"sites": ["mlp.upp"]}}, ("mlp.upp", "did you mean 'mlp.up'")),
@@ -103,7 +105,7 @@ def test_aligned_files_of_unequal_length(root: Path, sprachbund: Command, spec_f
 
 def test_missing_cells_of_a_table_name_the_items(root: Path, sprachbund: Command, spec_file: SpecFile) -> None:
     (root / "holes.csv").write_text("item,eng_Latn,deu_Latn\nfirst,a,b\nsecond,c,\n")
-    source = {"name": "holes", "path": "holes.csv", "layout": "wide", "item": "item"}
+    source = {"name": "holes", "path": "holes.csv", "layout": "wide", "columns": {"item": "item"}}
     path = spec_file(corpora={"test": source}, interventions=["none"], targets=[])
     refused(sprachbund("submit", path), "corpora.test", "deu_Latn", "second")
 
@@ -347,6 +349,20 @@ def test_artifact_folder_is_a_file(root: Path, sprachbund: Command, spec_file: S
     (root / "artifacts").write_text("")
     refused(sprachbund("submit", spec_file()), "artifacts")
     assert rows("jobs") == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host/base", "postgresql://me:***@host/base"),
+        ("postgresql://me:s/e@cret@host/base", "postgresql://me:***@host/base"),
+        ("postgresql://me@host/base?password=secret&sslmode=disable", "postgresql://me@host/base?password=***&sslmode=disable"),
+        ("postgresql://me@host:5432/base", "postgresql://me@host:5432/base"),
+        ("s3://bucket/folder", "s3://bucket/folder"),
+    ],
+)  # fmt: skip
+def test_passwords_are_hidden(url: str, shown: str) -> None:
+    assert hide_password(url) == shown
 
 
 @pytest.mark.parametrize("command", ["sync", "ui"])

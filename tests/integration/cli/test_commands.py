@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from typer.main import get_command
+
 from sprachbund.cli.main import app
 from sprachbund.db import migrate
-from typer.main import get_command
 
 Command = Callable[..., Any]
 SpecFile = Callable[..., Path]
@@ -161,7 +162,7 @@ def _query(root: Path, sprachbund: Command) -> None:
     assert all(row["setting"] in table for row in found)
     medians = worked(
         sprachbund("query", "select median(value) as m, quantile(value, 0.5) as q from retrieval_results", "--json")
-    )  # noqa: E501
+    )
     assert medians.json[0]["m"] == medians.json[0]["q"]
 
 

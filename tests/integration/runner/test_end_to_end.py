@@ -1,15 +1,22 @@
 """From a spec to rows: what is stored, and that nothing is computed twice."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
+from scipy.stats import binomtest, false_discovery_control
 from sqlalchemy import func, select
 
+from sprachbund import workspace
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.errors import SpecError
 from sprachbund.workspace import Workspace
 from sprachbund_runners.models import embed as embedding
 from sprachbund_runners.models import respond as responding
@@ -108,26 +115,137 @@ def test_one_more_layer_adds_parts_to_the_same_snapshots(
     assert set(space.results("tiny")["layer"]) == {"final"}
 
 
-def test_bundling_and_batches_change_nothing_beyond_rounding(space: Workspace, experiment: Make) -> None:
+def test_bundling_and_batches_change_nothing_beyond_rounding(
+    space: Workspace, experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = experiment(interventions=["none", {"method": "experts", "k": 12}], choose=None)
     space.submit(spec)
     space.run(max_tokens=64, bundle=1)
-    values = _values(space)
-    with reading(space.engine) as connection:
-        keys = set(connection.execute(select(t.Evaluation.key)).scalars())
-    assert len(values) == len(keys)
-    other = experiment(interventions=["none", {"method": "experts", "k": 12}], choose=None, name="other")
-    assert space.submit(other).n_new == 0
-    assert values == _values(space)
+    monkeypatch.setenv("SPRACHBUND_DATABASE_URL", "sqlite:///other.db")
+    with workspace.init(tmp_path / "other") as other:
+        other.submit(spec)
+        other.run(max_tokens=2048)
+        plans = {_plans(space), _plans(other)}
+        assert len(plans) == 2, "both runs had the same batches: nothing was compared"
+        first, second = _values(space, "paired_distance"), _values(other, "paired_distance")
+    assert first.keys() == second.keys()
+    assert first
+    for key, value in first.items():
+        assert value == pytest.approx(second[key], abs=1e-5), key
 
 
-def _values(space: Workspace) -> dict[str, tuple[float, ...]]:
+def _plans(space: Workspace) -> tuple[str, ...]:
     with reading(space.engine) as connection:
-        rows = connection.execute(
-            select(t.Evaluation.key, t.Metric.name, t.Metric.value)
-            .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
-            .order_by(t.Evaluation.key, t.Metric.name)
-        ).all()
+        plans = connection.execute(select(t.JobAttempt.batch_plan).where(t.JobAttempt.batch_plan.is_not(None)))
+        return tuple(sorted(plans.scalars()))
+
+
+def test_comparisons_equal_what_the_views_rows_give(space: Workspace, experiment: Make) -> None:
+    space.submit(experiment())
+    assert space.run().failed == 0
+    pairs = space.results("tiny").filter((pl.col("metric") == "top1") & (pl.col("role") == "test"))
+    compared = space.query("select * from setting_comparison where metric = 'top1' and role = 'test'")
+    scopes = {
+        "all": pl.lit(True),
+        "target_query": pl.col("query_language") == "eng_Latn",
+        "target_candidate": pl.col("candidate_language") == "eng_Latn",
+        "without_target": (pl.col("query_language") != "eng_Latn") & (pl.col("candidate_language") != "eng_Latn"),
+    }
+    assert set(compared["scope"]) == set(scopes)
+    for row in compared.iter_rows(named=True):
+        inside = pairs.filter((pl.col("layer") == row["layer"]) & scopes[row["scope"]])
+        own = inside.filter(pl.col("setting") == row["setting"])["value"]
+        none = inside.filter(pl.col("setting") == "none")["value"]
+        assert row["value"] == pytest.approx(own.mean())
+        assert row["median"] == pytest.approx(own.median())
+        assert row["delta"] == pytest.approx(own.mean() - none.mean())
+        assert row["ci_low"] - 1e-9 <= row["value"] <= row["ci_high"] + 1e-9
+        if row["setting"] == "none" or row["control"] is not None:
+            assert row["q"] is None
+        else:
+            assert row["delta_ci_low"] - 1e-9 <= row["delta"] <= row["delta_ci_high"] + 1e-9
+    tested = compared.filter(pl.col("q").is_not_null())
+    for (_,), family in tested.group_by("scope"):
+        assert set(family["family_size"]) == {family.height}
+        assert family["q"].to_list() == pytest.approx(list(false_discovery_control(family["p"].to_numpy())))
+    beside = space.query("select * from control_comparison where metric = 'top1' and scope = 'all' and role = 'test'")
+    assert set(beside["control"]) == {"random:profile", "random:shift", "wrong_language", "random:uniform"}
+    by_setting = pairs.group_by("control_of", "control", "setting", "layer").agg(pl.col("value").mean())
+    for row in beside.iter_rows(named=True):
+        members = by_setting.filter(
+            (pl.col("control_of") == row["setting"])
+            & (pl.col("control") == row["control"])
+            & (pl.col("layer") == row["layer"])
+        )["value"].to_numpy()
+        assert row["n_controls"] == len(members)
+        at_least = int((members >= row["value"] - 1e-12).sum())
+        assert row["p"] == pytest.approx((1 + at_least) / (1 + len(members)))
+
+
+def test_pairs_are_tested_by_mcnemar_within_one_family(space: Workspace, experiment: Make) -> None:
+    space.submit(
+        experiment(interventions=["none", "centring", {"method": "experts", "k": 12, "controls": ["profile x1"]}])
+    )
+    assert space.run().failed == 0
+    frame = space.results("tiny").filter((pl.col("metric") == "top1") & (pl.col("role") == "test"))
+    tested = frame.filter(pl.col("p").is_not_null())
+    assert set(tested["setting"]) == {"centring", "experts eng_Latn k=12"}
+    assert tested["q"].to_list() == pytest.approx(list(false_discovery_control(tested["p"].to_numpy())))
+    counts = space.query("select * from pair_tests where family_size = :n", params={"n": tested.height})
+    for row in counts.iter_rows(named=True):
+        n = row["only_setting"] + row["only_baseline"]
+        assert row["p"] == pytest.approx(binomtest(row["only_setting"], n).pvalue if n else 1.0)
+
+
+def test_two_submissions_at_once_plan_nothing_twice(space: Workspace, experiment: Make) -> None:
+    specs = [experiment(name=name, embeddings={"layers": layers}) for name, layers in (("a", [1]), ("b", [1, "final"]))]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(space.submit, specs))
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+    assert set(states(space)) == {"done"}
+    assert set(space.results("a")["layer"]) == {"1"}
+    assert set(space.results("b")["layer"]) == {"1", "final"}
+
+
+def test_two_texts_of_one_name_are_refused(
+    space: Workspace, experiment: Make, word_corpus: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dev"
+    folder.mkdir()
+    shutil.copy(word_corpus, folder / word_corpus.name)
+    spec = experiment(choose=None, interventions=["none"])
+    corpora = {
+        "select": {"path": str(word_corpus), "layout": "wide", "filter": {"split": "select"}},
+        "test": {"path": str(folder / word_corpus.name), "layout": "wide", "filter": {"split": "test"}},
+    }
+    space.submit({**spec, "corpora": corpora})
+    space.run()
+    frame = space.results("tiny")
+    # Selected differently, they are different corpora: nothing of `select` shows as `test`.
+    assert frame.group_by("role", "metric", "layer", "query_language", "candidate_language").len()["len"].max() == 1
+    lines = word_corpus.read_text(encoding="utf-8").splitlines()
+    (folder / word_corpus.name).write_text("\n".join([lines[0], *lines[61:]]) + "\n", encoding="utf-8")
+    first = tmp_path / word_corpus.name
+    first.write_text("\n".join([lines[0], *lines[31:61]]) + "\n", encoding="utf-8")
+    alike = {
+        role: {"path": str(path), "layout": "wide"}
+        for role, path in (("select", first), ("test", folder / word_corpus.name))
+    }
+    with pytest.raises(SpecError, match="both are called 'words'; give one a 'name'"):
+        space.submit({**spec, "corpora": alike})
+
+
+def _values(space: Workspace, metric: str | None = None) -> dict[str, tuple[float, ...]]:
+    statement = (
+        select(t.Evaluation.key, t.Metric.name, t.Metric.value)
+        .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
+        .order_by(t.Evaluation.key, t.Metric.name)
+    )
+    if metric is not None:
+        statement = statement.where(t.Metric.name == metric)
+    with reading(space.engine) as connection:
+        rows = connection.execute(statement).all()
     found: dict[str, list[float]] = {}
     for key, _, value in rows:
         found.setdefault(key, []).append(value)
