@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from sprachbund.db.engine import now_ms, writing
 from sprachbund.db.tables import Artifact
-from sprachbund.errors import ArtifactError
+from sprachbund.errors import ArtifactError, LostArtifactError
 from sprachbund.tensors import TensorSpool, load_tensors, save_tensors
 
 __all__ = ["ArtifactStore", "Stored", "TensorSpool", "load_tensors", "save_tensors"]
@@ -133,7 +133,8 @@ class ArtifactStore:
         """A local path of the file, its bytes checked against `digest`.
 
         Raises:
-            ArtifactError: the file is missing or damaged.
+            LostArtifactError: the file is missing or damaged.
+            ArtifactError: it cannot be read or fetched just now.
         """
         if self._local:
             path = Path(self._root) / uri
@@ -144,14 +145,11 @@ class ArtifactStore:
         try:
             found = self._digest(path)
         except FileNotFoundError:
-            raise ArtifactError(f"artifact {uri} is missing from {self!r}") from None
+            raise LostArtifactError(f"artifact {uri} is missing from {self!r}") from None
         except OSError as error:
             raise ArtifactError(f"artifact {path} cannot be read: {error.strerror}") from None
         if found != digest:
-            raise ArtifactError(
-                f"artifact {path} is damaged: its sha256 is {found[:12]}…, expected {digest[:12]}…; "
-                "evict it, and the job that made it runs again"
-            )
+            raise LostArtifactError(f"artifact {path} is damaged: its sha256 is {found[:12]}…, expected {digest[:12]}…")
         return path
 
     def _digest(self, path: Path) -> str:
@@ -172,7 +170,7 @@ class ArtifactStore:
             try:
                 self._files.get_file(f"{self._root}/{uri}", str(part))
             except FileNotFoundError:
-                raise ArtifactError(f"artifact {uri} is missing from {self!r}") from None
+                raise LostArtifactError(f"artifact {uri} is missing from {self!r}") from None
             path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(part, path)
 

@@ -28,6 +28,10 @@ class ArtifactError(SprachbundError):
     """A file of the artifact store is missing, evicted, damaged, or could not be written."""
 
 
+class LostArtifactError(ArtifactError):
+    """The file is not what it was, or not there: the job that made it has to make it again."""
+
+
 class QueryError(SprachbundError):
     """A SQL query of a user is refused, fails or takes too long."""
 

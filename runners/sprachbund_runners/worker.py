@@ -282,9 +282,13 @@ class Worker:
     def _run(self, claims: Sequence[Claim], settle: Callable[[Claim], None]) -> None:
         for outcome in JOBS[claims[0].kind](claims, self.context):
             self.context.check_stop()
+            environment = self._environment
+            if outcome.n_truncated:
+                log.warning("%s: %d texts were cut to the model's limit", outcome.claim.label, outcome.n_truncated)
+                environment = {**environment, "truncated_texts": outcome.n_truncated}
             with uninterrupted():
                 with self.queue.finishing(
-                    outcome.claim, environment=self._environment, batch_plan=outcome.batch_plan
+                    outcome.claim, environment=environment, batch_plan=outcome.batch_plan
                 ) as connection:
                     outcome.write(connection)
                 self.tally.done += 1

@@ -17,7 +17,7 @@ from sprachbund.artifacts import ArtifactStore, Stored
 from sprachbund.corpora.text import TextSet, from_parquet, gold_groups
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import ArtifactError, ModelError
+from sprachbund.errors import ArtifactError, LostArtifactError, ModelError
 from sprachbund.queue import Claim
 from sprachbund.tensors import load_tensors, save_tensors
 from sprachbund_runners.models.loading import LoadedModel, load
@@ -159,7 +159,7 @@ class Context:
         if row.state == "present":
             try:
                 return self.store.fetch(row.uri, row.digest)
-            except ArtifactError as error:
+            except LostArtifactError as error:
                 log.warning("%s; it is made again", error)
                 self.store.evict(self.engine, [artifact_id])
         raise Evicted(f"artifact {row.uri} was evicted", [made_by])
