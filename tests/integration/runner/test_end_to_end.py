@@ -282,3 +282,53 @@ def test_evicted_files_are_made_again_by_the_jobs_that_made_them(space: Workspac
     # The old pairs keep their numbers; the new ones were computed from snapshots that were made again.
     assert before.items() <= after.items()
     assert len(after) > len(before)
+
+
+def test_half_precision_snapshots_and_groups_as_units(space: Workspace, experiment: Make) -> None:
+    space.submit(
+        experiment(
+            interventions=["none", {"method": "experts", "k": 4}],
+            choose=None,
+            embeddings={"layers": ["final"], "dtype": "float16"},
+            statistics={"resamples": 200, "unit": "group"},
+        )
+    )
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+    assert space.query("select distinct dtype as d from snapshots")["d"].to_list() == ["float16"]
+    counted = space.query("select distinct n_items, n_groups from setting_comparison where role = 'test'")
+    # Thirty items in the ten groups of three that the corpus names.
+    assert counted.rows() == [(30, 10)]
+
+
+def test_a_bilingual_collection_is_evaluated_pair_by_pair(
+    space: Workspace, experiment: Make, word_corpus: Path, tmp_path: Path
+) -> None:
+    wide = pl.read_csv(word_corpus).filter(pl.col("split") == "test")
+    rows = [
+        {"pair": f"{code}-{row['item']}", "lang": code, "text": row[code], "eng_text": row["eng_Latn"]}
+        for code, n_items in (("deu_Latn", 30), ("fra_Latn", 20))
+        for row in wide.head(n_items).iter_rows(named=True)
+    ]
+    pl.DataFrame(rows).write_csv(tmp_path / "pairs.csv")
+    columns = {"item": "pair", "language": "lang", "pivot_text": "eng_text"}
+    spec = experiment(choose=None, interventions=["none", {"method": "experts", "k": 4}])
+    spec["corpora"] = {
+        "fit": spec["corpora"]["fit"],
+        "test": {"path": str(tmp_path / "pairs.csv"), "kind": "bilingual", "columns": columns},
+    }
+    space.submit(spec)
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+    frame = space.results("tiny").filter((pl.col("metric") == "top1") & (pl.col("setting") == "none"))
+    assert set(frame["collection"]) == {"pairs"}
+    assert set(zip(frame["query_language"], frame["candidate_language"], strict=True)) == {
+        ("deu_Latn", "eng_Latn"), ("eng_Latn", "deu_Latn"), ("fra_Latn", "eng_Latn"), ("eng_Latn", "fra_Latn"),
+    }  # fmt: skip
+    level = space.query(
+        "select value, n_pairs, n_items from setting_comparison where setting = 'none' and metric = 'top1'"
+        " and layer = 'final' and scope = 'all'"
+    ).row(0, named=True)
+    # Pairs count alike, whatever their number of items.
+    assert level["value"] == pytest.approx(frame.filter(pl.col("layer") == "final")["value"].mean())
+    assert (level["n_pairs"], level["n_items"]) == (4, 50)
