@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sprachbund.architectures import SITES
 from sprachbund.errors import SpecError, nearest
 from sprachbund.keys import content_key
 from sprachbund.kinds import EXPERT_SET, INTERVENTION, SCORERS, UNIT_STATISTICS
@@ -17,7 +18,7 @@ from sprachbund.plan import (
     kind_key,
     setting_key,
 )
-from sprachbund.spec import MLP_SITES, SITES, InterventionSpec, Spec
+from sprachbund.spec import MLP_SITES, InterventionSpec, Spec
 from sprachbund.spec_controls import ControlSpec
 
 MOST_DEFAULT_NEGATIVES = 12

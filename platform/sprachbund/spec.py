@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from sprachbund.architectures import SITES
 from sprachbund.corpora.source import Code, CorpusSource
 from sprachbund.errors import SpecError, nearest
 from sprachbund.presets import expand_preset
@@ -22,7 +23,6 @@ from sprachbund.spec_controls import ControlSpec, as_control
 from sprachbund.spec_yaml import read_yaml
 
 Site = Literal["mlp.up", "mlp.gate", "mlp.hidden", "mlp.down", "attn.out", "block"]
-SITES: tuple[str, ...] = ("mlp.up", "mlp.gate", "mlp.hidden", "mlp.down", "attn.out", "block")
 # Stands for the outputs of all linear modules of the MLP that a model has: the gate too, where there is one.
 MLP_SITES: tuple[str, ...] = ("mlp.up", "mlp.gate", "mlp.down")
 Pooling = Literal["mean", "max"]
