@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sprachbund.cli import compare, database, demo, experiments, jobs, mirror, queries, runs
+from sprachbund.cli import compare, database, demo, experiments, export, jobs, mirror, queries, runs
 from sprachbund.errors import SprachbundError
 
 
@@ -40,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, database, experiments, runs, jobs, compare, queries, mirror):
+for module in (demo, database, experiments, runs, jobs, compare, queries, mirror, export):
     module.register(app)
 
 

@@ -31,7 +31,7 @@ DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
 }
 # What transformers lets through for a folder whose config, weights or code do not fit together.
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     OSError,
     ValueError,
     RuntimeError,
@@ -43,7 +43,7 @@ _LOAD_ERRORS = (
     SafetensorError,
 )
 _PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
-_UNUSED_WEIGHTS = re.compile(r"(^|\.)pooler\.")
+UNUSED_WEIGHTS = re.compile(r"(^|\.)pooler\.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,8 +97,8 @@ def load(
         names = "; ".join(_module_names(folder, trust_remote_code))
         raise ModelError(f"{error}. Its modules: {names}") from error
     chosen = _attention(architecture, attention)
-    with _quiet():
-        tokenizer = _tokenizer(folder, trust_remote_code)
+    with quiet():
+        tokenizer = load_tokenizer(folder, trust_remote_code)
         model = _model(folder, DTYPES[dtype], chosen, trust_remote_code)
     model.config.use_cache = False
     model.requires_grad_(False).eval()
@@ -107,9 +107,7 @@ def load(
     try:
         model.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(
-            f"model '{path_or_hub_id}' cannot be put on device '{device}': {_first_line(error)}"
-        ) from error
+        raise ModelError(f"model '{path_or_hub_id}' cannot be put on device '{device}': {first_line(error)}") from error
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -171,7 +169,7 @@ def _folder(path_or_hub_id: str | Path, revision: str | None) -> Path:
         try:
             return find_folder(path_or_hub_id, revision)
         except ModelError as missing:
-            raise ModelError(f"{missing} (fetching it now failed: {_first_line(error)})") from error
+            raise ModelError(f"{missing} (fetching it now failed: {first_line(error)})") from error
 
 
 def _attention(architecture: Architecture, wanted: str | None) -> str:
@@ -185,7 +183,7 @@ def _attention(architecture: Architecture, wanted: str | None) -> str:
     return wanted
 
 
-def _tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
     # AutoTokenizer may rebuild a tokenizer by model type and drop what tokenizer.json says (transformers 5 does so
     # for qwen2), so that texts become other tokens than the model was trained on: the file itself is taken.
     kind = PreTrainedTokenizerFast if (folder / "tokenizer.json").is_file() and not trust_remote_code else AutoTokenizer
@@ -193,8 +191,8 @@ def _tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase
         tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(
             folder, trust_remote_code=trust_remote_code, local_files_only=True
         )
-    except _LOAD_ERRORS as error:
-        raise ModelError(f"the tokenizer in '{folder}' cannot be read: {_first_line(error)}") from error
+    except LOAD_ERRORS as error:
+        raise ModelError(f"the tokenizer in '{folder}' cannot be read: {first_line(error)}") from error
     return tokenizer
 
 
@@ -209,9 +207,9 @@ def _model(folder: Path, dtype: torch.dtype, attention: str, trust_remote_code: 
             local_files_only=True,
             output_loading_info=True,
         )
-    except _LOAD_ERRORS as error:
-        raise ModelError(f"the model in '{folder}' cannot be loaded: {_first_line(error)}") from error
-    missing = sorted(name for name in report["missing_keys"] if not _UNUSED_WEIGHTS.search(name))
+    except LOAD_ERRORS as error:
+        raise ModelError(f"the model in '{folder}' cannot be loaded: {first_line(error)}") from error
+    missing = sorted(name for name in report["missing_keys"] if not UNUSED_WEIGHTS.search(name))
     if missing:
         raise ModelError(
             f"the weights in '{folder}' lack {len(missing)} tensors of the model, first '{missing[0]}'; "
@@ -249,13 +247,13 @@ def _max_length(architecture: Architecture, tokenizer: PreTrainedTokenizerBase) 
 
 def _module_names(folder: Path, trust_remote_code: bool) -> list[str]:
     """Paths of the linear modules, with `{i}` for the index in a list, without loading weights."""
-    with _quiet():
+    with quiet():
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
             with torch.device("meta"):
                 model = AutoModel.from_config(config, trust_remote_code=trust_remote_code)
-        except _LOAD_ERRORS as error:
-            return [f"transformers cannot build it: {_first_line(error)}"]
+        except LOAD_ERRORS as error:
+            return [f"transformers cannot build it: {first_line(error)}"]
     names = (
         re.sub(r"(?<=\.)\d+(?=\.)", "{i}", name)
         for name, module in model.named_modules()
@@ -265,7 +263,7 @@ def _module_names(folder: Path, trust_remote_code: bool) -> list[str]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' load report and progress bar: what matters in them is checked here."""
     verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
@@ -278,6 +276,6 @@ def _quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -12,7 +12,7 @@ from sprachbund.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
-PAGES = ("README.md", "spec.md", "conventions.md", "vocabulary.md", "install.md", "design.md")
+PAGES = ("README.md", "spec.md", "conventions.md", "vocabulary.md", "install.md", "design.md", "export.md")
 
 
 def read(name: str) -> str:

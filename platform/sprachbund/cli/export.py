@@ -1,0 +1,90 @@
+"""`sprachbund export`: a setting as a checkpoint folder."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+
+from sprachbund import workspace
+from sprachbund.cli.experiments import find_experiment
+from sprachbund.cli.output import Json, print_json
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import SpecError, WorkspaceError, nearest
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    app.command()(export)
+
+
+def export(
+    experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
+    setting: Annotated[str, typer.Argument(help="A setting's label or the start of its key (`sprachbund show`).")],
+    out: Annotated[Path, typer.Option(help="The folder to write: new or empty.")],
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, float16 or bfloat16; default: as the checkpoint has it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a checkpoint folder with a setting's edits merged into the weights, for any program that reads them.
+
+    Example: sprachbund export demo 'experts spa_Latn k=100' --out steered
+    """
+    found = workspace.open()
+    key = find_setting(found, experiment, setting)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        from sprachbund_runners.export import export as write
+    except ModuleNotFoundError as error:
+        raise WorkspaceError(
+            f"exporting needs {error.name}: install `sprachbund[runner]` (queueing and querying do not)"
+        ) from None
+    done = write(found.engine, found.store, experiment, key, out, dtype)
+    merged = done.merged
+    if as_json:
+        print_json(
+            {
+                "folder": str(out),
+                "setting": key,
+                "fingerprint": done.fingerprint,
+                "class": done.model_class,
+                "dtype": done.dtype,
+                "n_edited": done.n_edited,
+                "options": list(merged.options),
+                "moved": list(merged.moved),
+                "rounding": merged.rounding,
+                "difference": done.difference,
+            }
+        )
+        return
+    print(f"written     {out}: {done.model_class} in {done.dtype}, {done.n_edited} units edited")
+    print(f"fingerprint {done.fingerprint}")
+    if done.n_edited:
+        print(f"difference  at most {done.difference:.2g} from the model with hooks (last hidden state, random tokens)")
+    if merged.options:
+        print(f"turned on   {', '.join(merged.options)} in config.json, as the model had no bias for the shift")
+
+
+def find_setting(found: workspace.Workspace, experiment: str, name: str) -> str:
+    """The key of the experiment's setting with this label or start of a key; SpecError if it is none or several."""
+    experiment_id = find_experiment(found, experiment)
+    with reading(found.engine) as connection:
+        rows = connection.execute(
+            select(t.ExperimentSetting.label, t.Setting.key)
+            .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
+            .where(t.ExperimentSetting.experiment_id == experiment_id)
+            .order_by(t.ExperimentSetting.ordinal)
+        ).all()
+    chosen = [row for row in rows if row.label == name] or [row for row in rows if name and row.key.startswith(name)]
+    if len(chosen) == 1:
+        return str(chosen[0].key)
+    if chosen:
+        several = ", ".join(f"'{row.label}' ({row.key[:10]})" for row in chosen[:4])
+        raise SpecError(f"setting '{name}' of experiment '{experiment}' could be {several}: give more of the key")
+    raise SpecError(
+        f"experiment '{experiment}' has no setting '{name}'"
+        f"{nearest(name, [row.label for row in rows]) or f'; see `sprachbund show {experiment}`'}"
+    )

@@ -1,0 +1,398 @@
+"""A setting as an ordinary checkpoint folder: its edits merged into the weights, with a model card."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+import transformers
+from safetensors import safe_open
+from sqlalchemy import Engine, Row, select
+from transformers import PreTrainedModel
+
+from sprachbund.architectures import describe, read_config
+from sprachbund.artifacts import ArtifactStore
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import ArtifactError, ModelError, WorkspaceError, nearest
+from sprachbund.fingerprints import fingerprint, model_files
+from sprachbund.progress import Silent
+from sprachbund.queue import Queue
+from sprachbund_runners.interventions.apply import steering
+from sprachbund_runners.interventions.edits import UnitAffine
+from sprachbund_runners.interventions.merge import Merged, check_mergeable, merge
+from sprachbund_runners.jobs.context import Context, Evicted
+from sprachbund_runners.jobs.intervention import find_edits
+from sprachbund_runners.models.loading import (
+    DTYPES,
+    LOAD_ERRORS,
+    UNUSED_WEIGHTS,
+    LoadedModel,
+    first_line,
+    load_tokenizer,
+    quiet,
+    verify,
+)
+
+_HEADS = ("AutoModelForCausalLM", "AutoModelForMaskedLM", "AutoModel")
+# Beside config and weights, which are written anew.
+_COPIED = ("LICENSE*", "NOTICE*", "USE_POLICY*", "chat_template.*")
+_STORED_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_PROBE_TOKENS = 16
+# In float32, relative to the largest value: far above rounding, far below what any wrong edit does.
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: `difference` is the largest |merged − hooked| of the last hidden state on random tokens."""
+
+    folder: Path
+    fingerprint: str
+    model_class: str
+    dtype: str
+    n_edited: int
+    merged: Merged
+    difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows of the setting, its model and its intervention, and what the experiment calls it."""
+
+    setting: Row[Any]
+    model: Row[Any]
+    intervention: Row[Any]
+    label: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """The checkpoint as it was: `dtype` of its weights (None: several), tensors its class leaves out or lacks."""
+
+    loaded: LoadedModel
+    dtype: str | None
+    unused: tuple[str, ...]
+    missing: frozenset[str]
+
+    @property
+    def model(self) -> PreTrainedModel:
+        return self.loaded.model
+
+    @property
+    def types(self) -> str:
+        return self.dtype or "several types"
+
+
+def export(
+    engine: Engine, store: ArtifactStore, experiment: str, setting_key: str, out: Path, dtype: str | None = None
+) -> Exported:
+    """Write the setting with this key, as `experiment` has it, to the folder `out`, which must be empty or absent.
+
+    `dtype` None keeps the checkpoint's type (float32 where it has several). Files appear under a hidden name beside
+    `out` first, which is then renamed: `out` is whole or not there.
+
+    Raises ModelError for settings that weights cannot express and models that are gone or changed; WorkspaceError for
+    a setting whose edits are not made yet and where `out` cannot be written; ArtifactError for evicted edits.
+    """
+    if dtype is not None and dtype not in DTYPES:
+        raise ModelError(f"dtype '{dtype}' is not known; expected {', '.join(DTYPES)}{nearest(dtype, DTYPES)}")
+    check_out(out)
+    found = _find(engine, experiment, setting_key)
+    edits = _edits(engine, store, found, experiment)
+    folder = _model_folder(found)
+    source = _load(folder, found, dtype)
+    before = _probe(source, edits)
+    merged = merge(source.model, source.loaded.architecture, edits)
+    difference = float((_probe(source, ()) - before).abs().max())
+    kind = str(source.model.dtype).removeprefix("torch.")
+    if kind == "float32" and not difference <= _TOLERANCE * max(1.0, float(before.abs().max())):
+        raise ModelError(
+            f"setting '{found.label}': the merged model differs from the hooked one by {difference:.2g} on random "
+            "tokens: a site of this model is not the linear module it is described as"
+        )
+    with _appearing(out) as unfinished:
+        _save(source, folder, unfinished)
+        done = Exported(
+            out,
+            fingerprint(unfinished),
+            type(source.model).__name__,
+            kind,
+            sum(len(edit.without_identity()) for edit in edits),
+            merged,
+            difference,
+        )
+        (unfinished / "README.md").write_text(_card(experiment, found, source, edits, done), encoding="utf-8")
+    return done
+
+
+def check_out(out: Path) -> None:
+    """Raises WorkspaceError unless `out` is absent or an empty folder."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise WorkspaceError(f"--out: '{out}' is not a folder; give a new or empty one")
+    if out.is_dir() and any(out.iterdir()):
+        raise WorkspaceError(f"--out: folder '{out}' is not empty; give a new or empty one")
+
+
+def _find(engine: Engine, experiment: str, key: str) -> _Found:
+    with reading(engine) as connection:
+        setting = connection.execute(select(t.Setting).where(t.Setting.key == key)).one()
+        label, revision = connection.execute(
+            select(t.ExperimentSetting.label, t.Experiment.revision)
+            .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
+            .where(t.ExperimentSetting.setting_id == setting.id, t.Experiment.name == experiment)
+        ).one()
+        model = connection.execute(select(t.Model).where(t.Model.id == setting.model_id)).one()
+        made_of = select(t.Intervention).where(t.Intervention.id == setting.intervention_id)
+        return _Found(setting, model, connection.execute(made_of).one(), label, revision)
+
+
+def _edits(engine: Engine, store: ArtifactStore, found: _Found, experiment: str) -> list[UnitAffine]:
+    setting, intervention, label = found.setting, found.intervention, found.label
+    if setting.transform != "none":
+        raise ModelError(
+            f"setting '{label}': its transform '{setting.transform}' changes pooled embeddings after the model, so no "
+            "checkpoint can hold it; export the setting without it"
+        )
+    if intervention.method != "none" and intervention.artifact_id is None:
+        raise WorkspaceError(f"setting '{label}': its edits are not made yet (see `sprachbund status {experiment}`)")
+    try:
+        edits = find_edits(Context(engine, store, Silent()), intervention.key)
+    except Evicted as error:
+        Queue(engine).reopen(error.job_ids)
+        raise ArtifactError(
+            f"setting '{label}': the file of its edits was evicted; the job that makes it is queued again: "
+            "`sprachbund run`, then export again"
+        ) from error
+    try:
+        check_mergeable(edits)
+    except ModelError as error:
+        raise ModelError(f"setting '{label}': {error}") from None
+    return edits
+
+
+def _model_folder(found: _Found) -> Path:
+    folder, name = Path(found.model.path), found.model.name
+    if not folder.exists():
+        raise ModelError(f"model '{name}' is not at {folder} any more: submit the experiment again from where it is")
+    expected, now = found.model.fingerprint.partition("+")[0], fingerprint(folder)
+    if now != expected:
+        raise ModelError(
+            f"model '{name}' at {folder} has changed since submission (fingerprint {now[:20]}…, expected"
+            f" {expected[:20]}…): submit the experiment again"
+        )
+    return folder
+
+
+def _load(folder: Path, found: _Found, dtype: str | None) -> _Source:
+    config, trust = read_config(folder), bool(found.model.config["trust_remote_code"])
+    if "quantization_config" in config:
+        raise ModelError(f"model '{found.model.name}' is quantised: edits are merged into float weights only")
+    stored = _stored_type(folder)
+    with quiet():
+        tokenizer = load_tokenizer(folder, trust)
+        try:
+            model, report = _class(config, trust).from_pretrained(
+                folder,
+                dtype=DTYPES[dtype or stored or "float32"],
+                attn_implementation=found.setting.attention,
+                use_safetensors=True,
+                trust_remote_code=trust,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except LOAD_ERRORS as error:
+            raise ModelError(f"the model in '{folder}' cannot be loaded: {first_line(error)}") from error
+    if missing := sorted(name for name in report["missing_keys"] if not UNUSED_WEIGHTS.search(name)):
+        raise ModelError(f"the weights in '{folder}' lack {len(missing)} tensors, first '{missing[0]}'")
+    model.requires_grad_(False).eval()
+    architecture = describe(config, found.model.config["declared"])
+    verify(model, architecture)
+    loaded = LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        architecture=architecture,
+        fingerprint=found.model.fingerprint,
+        device=model.device,
+        dtype=model.dtype,
+        attention=found.setting.attention,
+        pad_id=0,
+        pad_source="none: nothing is padded here",
+        max_length=architecture.max_positions,
+    )
+    return _Source(loaded, stored, tuple(sorted(report["unexpected_keys"])), frozenset(report["missing_keys"]))
+
+
+def _class(config: dict[str, Any], trust: bool) -> Any:
+    """The class that config.json names, so that its head is kept; the base model where it names none."""
+    own = config.get("auto_map", {}) if trust else {}
+    for name in _HEADS:
+        if name in own:
+            return getattr(transformers, name)
+    named = getattr(transformers, str((config.get("architectures") or ["AutoModel"])[0]), None)
+    return named if isinstance(named, type) and issubclass(named, PreTrainedModel) else transformers.AutoModel
+
+
+def _stored_type(folder: Path) -> str | None:
+    """The type of all floating-point weights; None where there are several."""
+    types: set[str] = set()
+    for path in model_files(folder):
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as tensors:
+                types.update(tensors.get_slice(name).get_dtype() for name in tensors.keys())  # noqa: SIM118
+    floats = {name for name in types if name.startswith(("F", "BF"))}
+    unknown = sorted(floats - _STORED_TYPES.keys())
+    if unknown:
+        raise ModelError(f"the weights in '{folder}' are {unknown[0]}; expected {', '.join(_STORED_TYPES)}")
+    return _STORED_TYPES[floats.pop()] if len(floats) == 1 else None
+
+
+def _probe(source: _Source, edits: Sequence[UnitAffine]) -> torch.Tensor:
+    """The last hidden state [1, tokens, hidden_size], float32, on fixed random tokens under hooks with these edits."""
+    model, longest = source.model, source.loaded.max_length
+    length = min(_PROBE_TOKENS, longest or _PROBE_TOKENS)
+    rows = model.get_input_embeddings().weight.shape[0]
+    ids = torch.randint(0, rows, (1, length), generator=torch.Generator().manual_seed(1))
+    with steering(source.loaded, edits), torch.inference_mode():
+        states: torch.Tensor = model.base_model(
+            input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False
+        ).last_hidden_state
+    return states.float()
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A new folder that takes the name `out` if all goes well, and is removed if not."""
+    out = Path(os.path.abspath(out))
+    unfinished = out.with_name(f".{out.name}.{uuid4().hex[:8]}.part")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        unfinished.replace(out)
+    except OSError as error:
+        raise WorkspaceError(f"--out: cannot write '{out}': {error.strerror or first_line(error)}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _save(source: _Source, folder: Path, unfinished: Path) -> None:
+    model = source.model
+    # What the checkpoint lacks (an unused pooler) was made up while loading.
+    state = {name: value for name, value in model.state_dict().items() if name not in source.missing}
+    with quiet():
+        try:
+            model.save_pretrained(unfinished, state_dict=state if source.missing else None)
+        except OSError:
+            raise
+        except LOAD_ERRORS as error:
+            raise ModelError(f"the merged model cannot be saved: {first_line(error)}") from error
+    copied = [path for path in model_files(folder) if path.suffix != ".safetensors"]
+    copied += [path for pattern in _COPIED for path in sorted(folder.glob(pattern)) if path.is_file()]
+    if type(model).__module__.startswith("transformers_modules"):
+        copied += sorted(folder.glob("*.py"))
+    for path in copied:
+        if path.name not in ("config.json", "model.safetensors.index.json"):
+            shutil.copyfile(path, unfinished / path.name)
+    for path in unfinished.glob("*.safetensors"):  # save_pretrained lets nobody but the owner read them
+        shutil.copymode(unfinished / "config.json", path)
+
+
+def _card(experiment: str, found: _Found, source: _Source, edits: Sequence[UnitAffine], done: Exported) -> str:
+    setting, model, intervention = found.setting, found.model, found.intervention
+    facts = {
+        "experiment": f"{experiment}, revision {found.revision}",
+        "setting": found.label,
+        "setting key": setting.key,
+        "model": model.name + (f", revision {model.revision}" if model.revision else ""),
+        "model fingerprint": model.fingerprint,
+        "method": intervention.method,
+        "target": intervention.target,
+        "k": intervention.k,
+        "k as a fraction": intervention.k_fraction,
+        "control": intervention.control,
+        "seed": intervention.seed,
+        "scorer": intervention.scorer,
+        "units scored at": intervention.score_site,
+        "value": intervention.value,
+        "value from": intervention.value_from,
+        "strength": intervention.strength,
+        "edited tokens": intervention.edit_tokens,
+        "units edited": done.n_edited,
+        "intervention key": intervention.key,
+        "measured with weights in": setting.dtype,
+        "weights here": done.dtype,
+        "class": done.model_class,
+        "fingerprint of this folder": done.fingerprint,
+        "written by": f"sprachbund {version('sprachbund')}",
+    }
+    lines = [
+        "---", "library_name: transformers", "tags:", "- sprachbund", "---", "",
+        f"# {model.name}, {found.label}", "",
+        "A checkpoint written by `sprachbund export`: "
+        + ("an unchanged copy, as the setting has no edits." if not edits else
+           "the edits of one setting are merged into its weights, so that it needs no hooks."), "",
+        "| | |", "| --- | --- |",
+        *(f"| {name} | {_cell(value)} |" for name, value in facts.items() if value is not None), "",
+    ]  # fmt: skip
+    if edits:
+        counts: Counter[tuple[int, str]] = Counter()
+        for edit in edits:
+            counts[edit.block, edit.site] += len(edit.without_identity())
+        lines += ["## Units edited", "", "Blocks count from 1.", "", "| block | site | units |", "| --- | --- | --- |"]
+        lines += [f"| {block} | {site} | {n} |" for (block, site), n in counts.items()]
+        lines += ["", "## What else is different", ""]
+        lines += [f"- {each}" for each in _remarks(source, done)]
+    elif done.dtype != source.dtype:
+        lines += [f"Weights were converted from {source.types} to {done.dtype}."]
+    lines += [
+        "", "## Loading", "", "```python",
+        "from transformers import AutoModel, AutoTokenizer", "",
+        'model = AutoModel.from_pretrained("path/to/this/folder")',
+        'tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")',
+        "```", "",
+        f"With its head: `{done.model_class}.from_pretrained`, or the matching `AutoModelFor…`.", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _remarks(source: _Source, done: Exported) -> list[str]:
+    merged = done.merged
+    remarks = [
+        "What the model computes changes accordingly at every token: embeddings, logits and generations.",
+        f"On {_PROBE_TOKENS} random tokens the last hidden state differs from that of the model with hooks by at most "
+        f"{done.difference:.2g} (in {done.dtype}).",
+    ]
+    if done.dtype != source.dtype:
+        remarks.append(f"All weights were converted from {source.types} to {done.dtype}.")
+    if done.dtype != "float32":
+        remarks.append(
+            f"Merged weights and biases were rounded to {done.dtype}; the largest rounding error is "
+            f"{merged.rounding:.2g}. Export with `--dtype float32` to avoid it."
+        )
+    if merged.options:
+        remarks.append(
+            f"`{'` and `'.join(merged.options)}` is on in config.json: the model had no bias to hold a shift. All "
+            "other biases that it adds are zero."
+        )
+    if merged.moved:
+        remarks.append(
+            "The MLP's output has no bias in this architecture. Attention and MLP are added in one sum, so its shift "
+            f"is in the bias of attention's output, in blocks {', '.join(map(str, merged.moved))}: these two outputs "
+            "differ from those of the model with hooks, their sum does not."
+        )
+    if source.unused:
+        remarks.append(f"{len(source.unused)} tensors that {done.model_class} does not use were left out, first "
+                       f"`{source.unused[0]}`.")  # fmt: skip
+    return remarks
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str(value).replace("|", "\\|").split())
