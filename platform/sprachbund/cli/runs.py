@@ -43,8 +43,7 @@ def work(
     lease_ms: int | None = None,
 ) -> None:
     """Serve the queue with progress bars; WorkspaceError if a job failed, or if there is nothing to run with."""
-    # Read when torch is loaded. Threads that spin while they wait starve neighbours on shared machines: without
-    # this, two busy processes on the same cores each ran four times slower.
+    # Read when torch is loaded. Threads that spin while they wait starve neighbours on shared machines.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import torch
