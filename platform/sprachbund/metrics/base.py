@@ -1,0 +1,45 @@
+"""What a metric and a measure are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["higher", "lower", "none"]
+IntervalKind = Literal["wilson", "bootstrap", "none"]
+Scope = Literal["pair", "language", "space"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric name.
+
+    unit: of the value (`share`, `cosine distance`, …). better: which way is an improvement; `none` where neither is
+    one by itself. low, high: bounds, None if there is none. interval: how a level's interval is had.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    low: float | None
+    high: float | None
+    interval: IntervalKind
+    description: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One kind of evaluation: what it looks at and which metrics it yields. The version joins the content key.
+
+    scope: `pair` (two sides with aligned items), `language` (one side), `space` (all languages of a setting).
+    directed: a pair's two directions have figures of their own.
+    """
+
+    name: str
+    version: int
+    scope: Scope
+    directed: bool
+    metrics: tuple[str, ...]
+    description: str
+
+
+SUNDAR = "Sundar et al., ACL 2025"
