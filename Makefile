@@ -55,6 +55,8 @@ wheel: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[runner,mlflow,postgres,dev,bench]'
 	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/transport.py
+	$(BIN)/python benchmarks/abx.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py
 

@@ -17,9 +17,11 @@ from collections.abc import Callable
 import numpy as np
 import sklearn
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score, mutual_info_score, roc_auc_score
 
 from sprachbund_runners.scorers import SCORERS, Target, lay_out, rank_responses, score_units
+from sprachbund_runners.scorers.mutual_information import BINS
 
 LANGUAGES = 6
 ROWS = 128  # units sorted at a time, as score_units does with 1,000 sentences
@@ -44,12 +46,37 @@ def one_scorer(
     return np.hstack([SCORERS[name].function(rank_responses(responses[b : b + ROWS], layout, b)) for b in blocks])
 
 
+def mutual_information_score(labels: NDArray[np.bool_], row: NDArray[np.float32]) -> float:
+    """scikit-learn's estimate over bins from scipy's midranks."""
+    return float(mutual_info_score(labels, ((2 * rankdata(row) - 1) * BINS // (2 * len(row))).astype(int)))
+
+
+def whole_sites(positives: NDArray[np.float32], negatives: NDArray[np.float32]) -> list[dict[str, float | str]]:
+    """Scorers that look at all units of a site together and have no peer that scores one: [n, units] of each side."""
+    width = positives.shape[1]
+    rng = np.random.default_rng(1)
+    tokens = np.full(LANGUAGES, 20_000)
+    active = rng.binomial(tokens, rng.beta(0.5, 2, (width, LANGUAGES)))
+    each = {
+        "l1_probe": lambda: SCORERS["l1_probe"].function(positives, negatives),
+        "lape": lambda: SCORERS["lape"].function(active, tokens),
+    }
+    return [
+        {"work": f"{name}, 1 target, a site of {width} units", "us_per_unit": microseconds(work, width, 3)}
+        for name, work in each.items()
+    ]
+
+
 def measure(units: int, sentences: int, peer_units: int, repetitions: int) -> list[dict[str, float | str]]:
     rng = np.random.default_rng(0)
     responses = rng.standard_normal((units, sentences)).astype(np.float32)
     language_of = np.arange(sentences) % LANGUAGES
     targets = [Target(t, tuple(n for n in range(LANGUAGES) if n != t)) for t in range(LANGUAGES - 1)]
-    functions = {"auroc": roc_auc_score, "average_precision": average_precision_score}
+    functions = {
+        "auroc": roc_auc_score,
+        "average_precision": average_precision_score,
+        "mutual_information": mutual_information_score,
+    }
 
     def peer(name: str, n_targets: int) -> NDArray[np.float64]:
         labels = [language_of == t.positive for t in targets[:n_targets]]
@@ -79,7 +106,9 @@ def measure(units: int, sentences: int, peer_units: int, repetitions: int) -> li
             compare(label, name, n, lambda name=name, n=n: one_scorer(name, responses, language_of, targets[:n]))  # type: ignore[misc]
     both = f"score_units: AUROC, AP, minimum, p and d, {len(targets)} targets, against AUROC alone"
     compare(both, "auroc", len(targets), lambda: score_units(responses, language_of, targets).values["auroc"])
-    return rows
+    site = np.ascontiguousarray(responses[:768].T)
+    site[language_of == 0, :40] += 0.5
+    return rows + whole_sites(site[language_of == 0], site[language_of != 0])
 
 
 def main() -> None:
@@ -101,6 +130,9 @@ def main() -> None:
     )
     print(f"{'µs per unit':>11}  {'scikit-learn':>12}  {'ratio':>6}  {'differs by':>10}  work")
     for row in rows:
+        if "ratio" not in row:
+            print(f"{row['us_per_unit']:>11.1f}  {'':>12}  {'':>6}  {'':>10}  {row['work']}")
+            continue
         print(
             f"{row['us_per_unit']:>11.1f}  {row['sklearn_us_per_unit']:>12.1f}  {row['ratio']:>5.0f}x"
             f"  {row['differs']:>10.1e}  {row['work']}"

@@ -36,15 +36,24 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("collection", sa.Text(), nullable=True),
         sa.Column("split", sa.Text(), nullable=False),
-        sa.Column("kind", sa.String(length=9), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("source", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-        sa.CheckConstraint("kind IN ('parallel', 'bilingual')", name=op.f("ck_corpora_kind")),
+        sa.CheckConstraint("kind IN ('parallel', 'bilingual', 'paraphrase')", name=op.f("ck_corpora_kind")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_corpora")),
         sa.UniqueConstraint("key", name=op.f("uq_corpora_key")),
     )
     with op.batch_alter_table("corpora", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_corpora_collection"), ["collection"], unique=False)
 
+    op.create_table(
+        "evaluation_tasks",
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("measure", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("parameters", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("languages", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_evaluation_tasks")),
+    )
     op.create_table(
         "experiments",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -171,8 +180,12 @@ def upgrade() -> None:
         sa.Column("seed", sa.BigInteger(), nullable=True),
         sa.Column("scorer", sa.String(length=64), nullable=True),
         sa.Column("score_site", sa.Text(), nullable=True),
+        sa.Column("selection", sa.String(length=16), nullable=True),
+        sa.Column("direction", sa.String(length=32), nullable=True),
+        sa.Column("edit", sa.String(length=16), nullable=True),
         sa.Column("edit_site", sa.Text(), nullable=True),
         sa.Column("edit_tokens", sa.String(length=16), nullable=True),
+        sa.Column("per_language", sa.Boolean(), nullable=False),
         sa.Column("value", sa.String(length=32), nullable=True),
         sa.Column("value_from", sa.String(length=16), nullable=True),
         sa.Column("parameters", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
@@ -234,13 +247,26 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_jobs_subject"), ["subject"], unique=False)
 
     op.create_table(
+        "model_languages",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("language", sa.String(length=16), nullable=False),
+        sa.Column("family", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(["language"], ["languages.code"], name=op.f("fk_model_languages_language_languages")),
+        sa.ForeignKeyConstraint(
+            ["model_id"], ["models.id"], name=op.f("fk_model_languages_model_id_models"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("model_id", "language", name=op.f("pk_model_languages")),
+    )
+    op.create_table(
         "directions",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("key", sa.String(length=40), nullable=False),
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("target", sa.String(length=16), nullable=True),
+        sa.Column("others", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("method", sa.String(length=32), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("site", sa.String(length=16), nullable=False),
         sa.Column("block", sa.Integer(), nullable=False),
         sa.Column("artifact_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -357,6 +383,7 @@ def upgrade() -> None:
         sa.Column("intervention_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("transform", sa.String(length=32), nullable=False),
         sa.Column("transform_parameters", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("side", sa.String(length=16), nullable=False),
         sa.Column("dtype", sa.String(length=16), nullable=False),
         sa.Column("attention", sa.String(length=16), nullable=False),
         sa.ForeignKeyConstraint(
@@ -461,6 +488,43 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_comparisons_setting_id"), ["setting_id"], unique=False)
 
     op.create_table(
+        "correlations",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("setting_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("baseline_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("corpus", sa.Text(), nullable=False),
+        sa.Column("split", sa.Text(), nullable=False),
+        sa.Column("layer", sa.String(length=8), nullable=False),
+        sa.Column("accuracy", sa.String(length=64), nullable=False),
+        sa.Column("distance", sa.String(length=64), nullable=False),
+        sa.Column("y", sa.String(length=16), nullable=False),
+        sa.Column("x", sa.String(length=16), nullable=False),
+        sa.Column("n_pairs", sa.Integer(), nullable=False),
+        sa.Column("n_languages", sa.Integer(), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("ci_low", sa.Float(), nullable=False),
+        sa.Column("ci_high", sa.Float(), nullable=False),
+        sa.Column("slope", sa.Float(), nullable=True),
+        sa.Column("slope_low", sa.Float(), nullable=True),
+        sa.Column("slope_high", sa.Float(), nullable=True),
+        sa.Column("slope_p", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["accuracy"], ["metric_names.name"], name=op.f("fk_correlations_accuracy_metric_names")
+        ),
+        sa.ForeignKeyConstraint(["baseline_id"], ["settings.id"], name=op.f("fk_correlations_baseline_id_settings")),
+        sa.ForeignKeyConstraint(
+            ["distance"], ["metric_names.name"], name=op.f("fk_correlations_distance_metric_names")
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_correlations_job_id_jobs")),
+        sa.ForeignKeyConstraint(["setting_id"], ["settings.id"], name=op.f("fk_correlations_setting_id_settings")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_correlations")),
+    )
+    with op.batch_alter_table("correlations", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_correlations_job_id"), ["job_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_correlations_setting_id"), ["setting_id"], unique=False)
+
+    op.create_table(
         "evaluations",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("key", sa.String(length=40), nullable=False),
@@ -469,13 +533,13 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("query_setting_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("candidate_setting_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("corpus_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("corpus_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("query_language", sa.String(length=16), nullable=True),
         sa.Column("candidate_language", sa.String(length=16), nullable=True),
-        sa.Column("query_layer", sa.String(length=8), nullable=False),
-        sa.Column("candidate_layer", sa.String(length=8), nullable=False),
-        sa.Column("pooling", sa.String(length=16), nullable=False),
-        sa.Column("tokens", sa.String(length=16), nullable=False),
+        sa.Column("query_layer", sa.String(length=8), nullable=True),
+        sa.Column("candidate_layer", sa.String(length=8), nullable=True),
+        sa.Column("pooling", sa.String(length=16), nullable=True),
+        sa.Column("tokens", sa.String(length=16), nullable=True),
         sa.Column("scope_digest", sa.String(length=40), nullable=True),
         sa.Column("seed", sa.BigInteger(), nullable=True),
         sa.Column("outcomes_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
@@ -586,6 +650,69 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("expert_set_id", "rank", name=op.f("pk_expert_units")),
     )
     op.create_table(
+        "gain_summaries",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("setting_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("baseline_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("corpus", sa.Text(), nullable=False),
+        sa.Column("split", sa.Text(), nullable=False),
+        sa.Column("layer", sa.String(length=8), nullable=False),
+        sa.Column("metric", sa.String(length=64), nullable=False),
+        sa.Column("scope", sa.String(length=32), nullable=False),
+        sa.Column("n_pairs", sa.Integer(), nullable=False),
+        sa.Column("n_languages", sa.Integer(), nullable=False),
+        sa.Column("median", sa.Float(), nullable=False),
+        sa.Column("median_low", sa.Float(), nullable=True),
+        sa.Column("median_high", sa.Float(), nullable=True),
+        sa.Column("n_gaining", sa.Integer(), nullable=False),
+        sa.Column("least", sa.Float(), nullable=False),
+        sa.Column("greatest", sa.Float(), nullable=False),
+        sa.Column("mean", sa.Float(), nullable=True),
+        sa.Column("mean_low", sa.Float(), nullable=True),
+        sa.Column("mean_high", sa.Float(), nullable=True),
+        sa.Column("mean_p", sa.Float(), nullable=True),
+        sa.Column("query_variance", sa.Float(), nullable=True),
+        sa.Column("candidate_variance", sa.Float(), nullable=True),
+        sa.Column("residual_variance", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(["baseline_id"], ["settings.id"], name=op.f("fk_gain_summaries_baseline_id_settings")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_gain_summaries_job_id_jobs")),
+        sa.ForeignKeyConstraint(["metric"], ["metric_names.name"], name=op.f("fk_gain_summaries_metric_metric_names")),
+        sa.ForeignKeyConstraint(["setting_id"], ["settings.id"], name=op.f("fk_gain_summaries_setting_id_settings")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gain_summaries")),
+    )
+    with op.batch_alter_table("gain_summaries", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_gain_summaries_job_id"), ["job_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_gain_summaries_setting_id"), ["setting_id"], unique=False)
+
+    op.create_table(
+        "generations",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("setting_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("seed", sa.BigInteger(), nullable=True),
+        sa.Column("corpus_text_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("target_language", sa.String(length=16), nullable=True),
+        sa.Column("parameters", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("distinct_1", sa.Float(), nullable=True),
+        sa.Column("distinct_2", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["corpus_text_id"], ["corpus_texts.id"], name=op.f("fk_generations_corpus_text_id_corpus_texts")
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_generations_job_id_jobs")),
+        sa.ForeignKeyConstraint(["setting_id"], ["settings.id"], name=op.f("fk_generations_setting_id_settings")),
+        sa.ForeignKeyConstraint(
+            ["target_language"], ["languages.code"], name=op.f("fk_generations_target_language_languages")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_generations")),
+        sa.UniqueConstraint("key", name=op.f("uq_generations_key")),
+    )
+    with op.batch_alter_table("generations", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_generations_job_id"), ["job_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_generations_setting_id"), ["setting_id"], unique=False)
+
+    op.create_table(
         "mlflow_runs",
         sa.Column("experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("setting_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -648,6 +775,39 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_control_comparisons_comparison_id"), ["comparison_id"], unique=False)
 
     op.create_table(
+        "evaluation_notes",
+        sa.Column("evaluation_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("metric", sa.String(length=64), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["evaluation_id"],
+            ["evaluations.id"],
+            name=op.f("fk_evaluation_notes_evaluation_id_evaluations"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["metric"], ["metric_names.name"], name=op.f("fk_evaluation_notes_metric_metric_names")
+        ),
+        sa.PrimaryKeyConstraint("evaluation_id", "metric", name=op.f("pk_evaluation_notes")),
+    )
+    op.create_table(
+        "generated_texts",
+        sa.Column("generation_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sample", sa.Integer(), nullable=False),
+        sa.Column("item", sa.Text(), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("n_tokens", sa.Integer(), nullable=False),
+        sa.Column("ended", sa.Boolean(), nullable=False),
+        sa.Column("repetition", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["generation_id"],
+            ["generations.id"],
+            name=op.f("fk_generated_texts_generation_id_generations"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("generation_id", "sample", name=op.f("pk_generated_texts")),
+    )
+    op.create_table(
         "metrics",
         sa.Column("evaluation_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -705,11 +865,37 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_snapshot_parts_artifact_id"), ["artifact_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_snapshot_parts_job_id"), ["job_id"], unique=False)
 
+    op.create_table(
+        "text_labels",
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("generation_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sample", sa.Integer(), nullable=False),
+        sa.Column("label", sa.String(length=8), nullable=True),
+        sa.Column("probability", sa.Float(), nullable=True),
+        sa.Column("degenerate", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["generation_id"],
+            ["generations.id"],
+            name=op.f("fk_text_labels_generation_id_generations"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_text_labels_job_id_jobs")),
+        sa.PrimaryKeyConstraint("job_id", "generation_id", "sample", name=op.f("pk_text_labels")),
+    )
+    with op.batch_alter_table("text_labels", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_text_labels_generation_id_sample"), ["generation_id", "sample"], unique=False
+        )
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("text_labels", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_text_labels_generation_id_sample"))
+
+    op.drop_table("text_labels")
     with op.batch_alter_table("snapshot_parts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_snapshot_parts_job_id"))
         batch_op.drop_index(batch_op.f("ix_snapshot_parts_artifact_id"))
@@ -720,6 +906,8 @@ def downgrade() -> None:
 
     op.drop_table("pair_tests")
     op.drop_table("metrics")
+    op.drop_table("generated_texts")
+    op.drop_table("evaluation_notes")
     with op.batch_alter_table("control_comparisons", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_control_comparisons_comparison_id"))
 
@@ -730,6 +918,16 @@ def downgrade() -> None:
 
     op.drop_table("snapshots")
     op.drop_table("mlflow_runs")
+    with op.batch_alter_table("generations", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_generations_setting_id"))
+        batch_op.drop_index(batch_op.f("ix_generations_job_id"))
+
+    op.drop_table("generations")
+    with op.batch_alter_table("gain_summaries", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_gain_summaries_setting_id"))
+        batch_op.drop_index(batch_op.f("ix_gain_summaries_job_id"))
+
+    op.drop_table("gain_summaries")
     op.drop_table("expert_units")
     with op.batch_alter_table("expert_overlaps", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_expert_overlaps_other_set_id"))
@@ -746,6 +944,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_evaluations_corpus_id"))
 
     op.drop_table("evaluations")
+    with op.batch_alter_table("correlations", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_correlations_setting_id"))
+        batch_op.drop_index(batch_op.f("ix_correlations_job_id"))
+
+    op.drop_table("correlations")
     with op.batch_alter_table("comparisons", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_comparisons_setting_id"))
         batch_op.drop_index(batch_op.f("ix_comparisons_job_id"))
@@ -789,6 +992,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_directions_job_id"))
 
     op.drop_table("directions")
+    op.drop_table("model_languages")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_jobs_subject"))
         batch_op.drop_index(
@@ -815,6 +1019,7 @@ def downgrade() -> None:
     op.drop_table("metric_names")
     op.drop_table("languages")
     op.drop_table("experiments")
+    op.drop_table("evaluation_tasks")
     with op.batch_alter_table("corpora", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_corpora_collection"))
 

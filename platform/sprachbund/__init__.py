@@ -3,13 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sprachbund.plugins import register
     from sprachbund.workspace import Workspace, init, open
 
-__all__ = ["Workspace", "init", "open"]
+__all__ = ["Workspace", "init", "open", "register"]
 
 
 def __getattr__(name: str) -> Any:
     # The workspace brings the database and data frames along: numerics that import a neighbour need neither.
+    if name == "register":
+        from sprachbund import plugins
+
+        return plugins.register
     if name in __all__:
         from sprachbund import workspace
 

@@ -20,6 +20,14 @@ SITES = ("mlp.up", "mlp.gate", "mlp.hidden", "mlp.down", "attn.out", "block")
 
 FINAL = "final"
 
+ENCODERS = ("bert", "camembert", "roberta", "xlm-roberta")
+"""Model types that read a whole text at once and so can neither write nor predict it."""
+
+IMPORTED = "imported_vectors"
+"""Model type of an encoder that ran elsewhere: no blocks, only the vectors in the file `VECTORS`."""
+
+VECTORS = "vectors.safetensors"
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -66,10 +74,17 @@ class Architecture:
     attention: tuple[str, ...] = ("sdpa", "eager")
     pads_by_id: bool = False
     max_positions: int | None = None
+    # The layers there are vectors of, where they were imported.
+    imported_layers: tuple[str, ...] = ()
 
     @property
     def site_names(self) -> tuple[str, ...]:
         return tuple(site.name for site in self.sites)
+
+    @property
+    def causal(self) -> bool:
+        """Whether it predicts the next token; encoders see the whole text."""
+        return self.model_type not in ENCODERS
 
     @property
     def gated(self) -> bool:
@@ -78,7 +93,7 @@ class Architecture:
     @property
     def layers(self) -> tuple[str, ...]:
         """Every layer of embeddings: "0", "1" … str(n_blocks), "final"."""
-        return (*map(str, range(self.n_blocks + 1)), FINAL)
+        return self.imported_layers or (*map(str, range(self.n_blocks + 1)), FINAL)
 
     def site(self, name: str) -> Site:
         """The site called `name`; raises ModelError where this architecture has none."""
@@ -218,6 +233,10 @@ def describe(config: Mapping[str, Any], declared: Mapping[str, Any] | None = Non
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
         raise ModelError("config.json has no 'model_type': is this the folder of a transformers model?")
+    if model_type == IMPORTED:
+        width = _integer(config, ("hidden_size",), "dimension")
+        layers = tuple(sort_layers(config["layers"]))
+        return Architecture(model_type, "imported", 0, width, "", (), ("none",), imported_layers=layers)
     if declared is not None:
         return _describe_declared(model_type, config, declared)
     family = _FAMILIES.get(model_type)

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from sprachbund.architectures import read_config
+from sprachbund.architectures import IMPORTED, VECTORS, read_config
 from sprachbund.errors import ModelError, nearest
 
 _TOKENIZER_FILES = (
@@ -50,7 +50,9 @@ def model_files(folder: Path) -> list[Path]:
     Raises ModelError where config, tokenizer or weights (or one of the shards that an index names) are missing, and
     where the only weights are pickles.
     """
-    read_config(folder)
+    config = read_config(folder)
+    if config.get("model_type") == IMPORTED:
+        return [folder / "config.json", folder / VECTORS]
     present = {path.name for path in folder.iterdir() if path.is_file()}
     if not present & _VOCABULARIES:
         raise ModelError(

@@ -25,23 +25,37 @@ class Kind:
 
 UNIT_STATISTICS = Kind(
     "unit_statistics",
-    1,
+    2,
     10,
     "pooled responses and moments of every unit over one language's fit text",
     needs_model=True,
 )
 EXPERT_SET = Kind("expert_set", 1, 20, "all units ranked by one scorer for one target language")
-INTERVENTION = Kind("intervention", 1, 30, "the edits of one intervention, made from its inputs")
+DIRECTION = Kind("direction", 1, 25, "a direction at one site of one block that tells languages apart")
+INTERVENTION = Kind("intervention", 2, 30, "the edits of one intervention, made from its inputs")
 SNAPSHOT = Kind(
     "snapshot", 1, 40, "embeddings of one corpus language under one setting", needs_model=True, layered=True
 )
 PAIR_EVALUATION = Kind(
-    "pair_evaluation", 1, 50, "retrieval in both directions and distances of one language pair", layered=True
+    "pair_evaluation", 2, 50, "retrieval in both directions and distances of one language pair", layered=True
 )
+OWN_MEASURES = Kind("own_measures", 1, 52, "registered measures of one language pair", layered=True)
+MINING = Kind("mining", 1, 58, "pairs of one language pair mined above a threshold tuned on select", layered=True)
 SPACE_EVALUATION = Kind(
     "space_evaluation", 1, 55, "medoid, spread and distances of all languages of one setting", layered=True
 )
-COMPARISON = Kind("comparison", 1, 70, "settings against baselines and controls, with intervals and tests")
+GENERATION = Kind("generation", 1, 60, "texts written freely under one setting from one seed", needs_model=True)
+GENERATION_EVALUATION = Kind("generation_evaluation", 1, 62, "languages, repetition and variety of one setting's texts")
+PERPLEXITY = Kind(
+    "perplexity", 1, 64, "perplexity and bits per byte of one language's text under one setting", needs_model=True
+)
+TRANSLATION = Kind("translation", 1, 66, "translations of one pair by prompting under one setting", needs_model=True)
+GEOMETRY_EVALUATION = Kind(
+    "geometry_evaluation", 1, 56, "likeness, isotropy, hubs and language clusters of one setting", layered=True
+)
+ABX_EVALUATION = Kind("abx_evaluation", 1, 57, "one ABX task over label columns under one setting", layered=True)
+PROBE = Kind("probe", 1, 58, "logistic probes for one label under one setting", layered=True)
+COMPARISON = Kind("comparison", 2, 70, "settings against baselines and controls, with intervals and tests")
 CHOICE = Kind("choice", 1, 80, "the setting and layer that is best on the select role")
 EXPERT_OVERLAP = Kind("expert_overlap", 1, 90, "units that expert sets share among their top k")
 
@@ -50,10 +64,20 @@ KINDS: dict[str, Kind] = {
     for kind in (
         UNIT_STATISTICS,
         EXPERT_SET,
+        DIRECTION,
         INTERVENTION,
         SNAPSHOT,
         PAIR_EVALUATION,
+        MINING,
+        OWN_MEASURES,
         SPACE_EVALUATION,
+        GEOMETRY_EVALUATION,
+        ABX_EVALUATION,
+        PROBE,
+        GENERATION,
+        GENERATION_EVALUATION,
+        PERPLEXITY,
+        TRANSLATION,
         COMPARISON,
         CHOICE,
         EXPERT_OVERLAP,
@@ -61,4 +85,11 @@ KINDS: dict[str, Kind] = {
 }
 
 # Scorers by name and version; runners hold the implementations (a test keeps the two in step).
-SCORERS: dict[str, int] = {"auroc": 1, "average_precision": 1, "cohens_d": 1}
+SCORERS: dict[str, int] = {
+    "auroc": 1,
+    "average_precision": 1,
+    "cohens_d": 1,
+    "mutual_information": 1,
+    "l1_probe": 1,
+    "lape": 1,
+}

@@ -31,6 +31,8 @@ class PlanCorpus:
     kind: str
     split: str
     texts: Mapping[str, PlanText]
+    # What ABX tasks and probes may name: item, language, group where every item has one, and the source's own.
+    labels: tuple[str, ...] = ("item", "language")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,13 @@ class PlanModel:
     units: tuple[tuple[int, str, int], ...]
     dtype: str
     attention: str
+    # The layers there are vectors of, where an encoder that ran elsewhere stands in a model's place.
+    imported_layers: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
         """All layers of embeddings: 0, 1 … n_blocks, final."""
-        return (*(str(number) for number in range(self.n_blocks + 1)), "final")
+        return self.imported_layers or (*(str(number) for number in range(self.n_blocks + 1)), "final")
 
     def n_units(self, sites: Sequence[str], blocks: Sequence[int] | None) -> int:
         """Units at these sites in these blocks (all blocks if None)."""
@@ -79,14 +83,20 @@ class PlannedIntervention:
     target: str | None = None
     k: int | None = None
     k_fraction: float | None = None
+    strength: float | None = None
     control: str | None = None
     seed: int | None = None
     scorer: str | None = None
     score_site: str | None = None
     edit_site: str | None = None
     edit_tokens: str | None = None
+    edit: str | None = None
+    selection: str | None = None
+    direction: str | None = None
     value: str | None = None
     value_from: str | None = None
+    # Whether its edits differ by input language, which then has to be known.
+    per_language: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[tuple[str, str, str], ...] = ()
 
@@ -101,6 +111,7 @@ class PlannedSetting:
     intervention: PlannedIntervention
     transform: str
     transform_parameters: Mapping[str, Any]
+    side: str
     baseline: str | None
     control_of: str | None
     choice_group: str | None
@@ -229,8 +240,8 @@ def _missing(layers: tuple[str, ...] | None, covering: Sequence[KnownJob]) -> tu
     return rest or None
 
 
-def setting_key(model: PlanModel, intervention: str, transform: str, parameters: Mapping[str, Any]) -> str:
-    """The identity of model + intervention + transform + numerics."""
+def setting_key(model: PlanModel, intervention: str, transform: str, parameters: Mapping[str, Any], side: str) -> str:
+    """The identity of model + intervention + transform + steered side + numerics."""
     return content_key(
         "setting",
         1,
@@ -238,6 +249,7 @@ def setting_key(model: PlanModel, intervention: str, transform: str, parameters:
         intervention=intervention,
         transform=transform,
         transform_parameters=dict(parameters),
+        side=side,
         dtype=model.dtype,
         attention=model.attention,
     )

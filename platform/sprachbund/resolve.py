@@ -6,14 +6,18 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from sprachbund.architectures import SITES, Architecture, describe, read_config
+from sprachbund.architectures import Architecture, describe, read_config
 from sprachbund.corpora import Corpus, TextSet, fingerprint, overlap, read_corpora
+from sprachbund.encoders import check_vectors
 from sprachbund.errors import CorpusError, ModelError, SpecError, nearest
 from sprachbund.fingerprints import find_folder
 from sprachbund.fingerprints import fingerprint as model_fingerprint
 from sprachbund.keys import canonical_json, content_key
 from sprachbund.plan import PlanCorpus, PlanModel, PlanText
+from sprachbund.side_effect_corpora import ROLES as SIDE_EFFECT_ROLES
+from sprachbund.side_effect_corpora import check_side_effects, side_effect_corpora
 from sprachbund.spec import ModelSpec, Spec
+from sprachbund.spec_interventions import FITTED_TRANSFORMS
 
 BUILTIN_MODELS = Path(__file__).parent / "builtin"
 
@@ -75,6 +79,18 @@ def resolve(spec: Spec, base: Path) -> Resolved:
             evaluated.update(code for each in found for code in each.corpus.languages)
     if spec.corpora.fit is not None:
         corpora += _read(spec, "fit", base, _fit_languages(spec, evaluated))
+    check_side_effects(spec, [(model.plan.name, model.architecture) for model in models])
+    for role, corpus, described in side_effect_corpora(spec, base):
+        corpora.append(ResolvedCorpus(role, corpus, described, plan_corpus(corpus, described)))
+    for model in models:
+        if model.plan.imported_layers:
+            if any(each.method != "none" for each in spec.interventions):
+                raise SpecError(
+                    f"interventions: {model.plan.name} was imported as vectors, it has no activations to edit; use"
+                    " none, centring and other transforms"
+                )
+            layers = model.plan.layers if spec.embeddings.layers == "all" else spec.embeddings.layers
+            check_vectors(model.plan.name, model.config, layers, [each.corpus for each in corpora])
     _check_groups(spec, corpora)
     _check_names(corpora)
     return Resolved(spec, models, tuple(corpora), _audit(spec, corpora))
@@ -97,7 +113,11 @@ def _check_groups(spec: Spec, corpora: Iterable[ResolvedCorpus]) -> None:
     """Resampling groups needs groups: items would be a silent stand-in with narrower intervals."""
     for each in corpora:
         text = next(iter(each.corpus.texts.values()))
-        if spec.statistics.unit == "group" and each.role != "fit" and any(group is None for group in text.groups):
+        if (
+            spec.statistics.unit == "group"
+            and each.role in ("select", "test")
+            and any(group is None for group in text.groups)
+        ):
             raise SpecError(
                 f"statistics.unit: found 'group', but {each.corpus.name} ({each.role}) has sentences without a group;"
                 " name a group column, or use 'item'"
@@ -115,9 +135,10 @@ def _fit_languages(spec: Spec, evaluated: Iterable[str]) -> list[str] | None:
         for each in spec.interventions:
             needed.update(each.targets or ())
             needed.update(code for control in each.controls for code in control.languages or ())
-    if any(each.transform == "centring" for each in spec.interventions):
+    if any(each.transform in FITTED_TRANSFORMS for each in spec.interventions):
         needed.update(evaluated)
-    return sorted(needed)
+    # Where nothing is fitted, all of it is still compared with the other roles.
+    return sorted(needed) or None
 
 
 def _read(spec: Spec, role: str, base: Path, languages: list[str] | None) -> list[ResolvedCorpus]:
@@ -147,12 +168,22 @@ def plan_corpus(corpus: Corpus, source: Mapping[str, Any]) -> PlanCorpus:
         selected={name: source.get(name) for name in ("filter", "limit", "sample_seed")},
     )
     texts = {
-        language: PlanText(
-            content_key("text", 1, corpus=key, language=language, fingerprint=fingerprint(text)), language, len(text)
+        side: PlanText(
+            content_key("text", 1, corpus=key, language=side, fingerprint=fingerprint(text)), text.language, len(text)
         )
-        for language, text in corpus.texts.items()
+        for side, text in corpus.texts.items()
     }
-    return PlanCorpus(key, corpus.name, corpus.collection or corpus.name, corpus.kind, corpus.split, texts)
+    first = next(iter(corpus.texts.values()))
+    grouped = () if any(group is None for group in first.groups) else ("group",)
+    return PlanCorpus(
+        key,
+        corpus.name,
+        corpus.collection or corpus.name,
+        corpus.kind,
+        corpus.split,
+        texts,
+        ("item", "language", *grouped, *first.labels),
+    )
 
 
 def _model(spec: ModelSpec, base: Path, where: str) -> ResolvedModel:
@@ -174,7 +205,7 @@ def _model(spec: ModelSpec, base: Path, where: str) -> ResolvedModel:
         )
     units = tuple(
         (part.block, part.site, part.width)
-        for part in architecture.units([site for site in SITES if site in architecture.site_names])
+        for part in (architecture.units(architecture.site_names) if architecture.sites else ())
     )
     plan = PlanModel(
         fingerprint=identity,
@@ -183,6 +214,7 @@ def _model(spec: ModelSpec, base: Path, where: str) -> ResolvedModel:
         units=units,
         dtype=spec.dtype,
         attention=attention,
+        imported_layers=architecture.imported_layers,
     )
     return ResolvedModel(spec, folder, config, architecture, plan)
 
@@ -216,6 +248,8 @@ def _audit(spec: Spec, corpora: Iterable[ResolvedCorpus]) -> dict[str, Any]:
             dropped[f"{each.role}:{each.corpus.name}"] = each.corpus.dropped
     shared: dict[str, dict[str, Any]] = {}
     for first, second in combinations(sorted(by_role), 2):
+        if {first, second} & set(SIDE_EFFECT_ROLES) and "fit" not in (first, second):
+            continue
         found = overlap(by_role[first], by_role[second])
         items = _shared_items(corpora, first, second)
         shared[f"{first}+{second}"] = {"texts": found.n_texts, "groups": found.n_groups, "items": len(items)}

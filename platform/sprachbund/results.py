@@ -10,6 +10,8 @@ from sprachbund import query
 from sprachbund.metrics import MEASURES, METRICS
 from sprachbund.plan import layer_order
 from sprachbund.results_reader import LIMITS, Reader, known, known_experiment, typed
+from sprachbund.results_side_effects import side_effects
+from sprachbund.statistics import detectable_after
 
 SCOPES = ("all", "target_query", "target_candidate", "without_target")
 # What a comparison may be broken down by, and the columns that takes.
@@ -21,6 +23,8 @@ BY: dict[str, tuple[str, ...]] = {
     "query": ("query_language",),
     "candidate": ("candidate_language",),
 }
+# A ratio to a baseline below this says nothing: it is left out.
+RATIO_FLOOR = 0.05
 # Shown beside what was tested: distance without the gap, or without the spread, may be mere collapse.
 DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
 _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
@@ -46,8 +50,11 @@ class Comparison:
         language or pair. `value` is the mean over language pairs; of a control row (kind 'control') the mean
         over its seeds, with value_low and value_high the extremes. baseline and delta refer to `vs`, or to
         each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
-        there where a comparison job tested them, else NULL.
+        there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
+        and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
+        detectable is the smallest difference that the test finds in 80 % of cases, from the interval's width.
     controls: steered settings against each variant of their controls: mean, low, high, delta, p.
+    side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
     chosen: (setting, layer) chosen on the select role.
     detail_layers, layer_reason: the layers to look at closely, and why these.
     missing: a line for everything that the plan asks for and the database does not have yet.
@@ -65,6 +72,7 @@ class Comparison:
     vs: str | None
     rows: pl.DataFrame
     controls: pl.DataFrame
+    side_effects: pl.DataFrame
     chosen: tuple[tuple[str, str], ...]
     missing: list[str]
 
@@ -107,6 +115,7 @@ def compare(
     sums = read.sums(metrics, extra)
     levels = _levels(sums, settings, scope, extra)
     rows = _with_tests(levels, stored, vs, extra)
+    rows = _with_sizes(rows, read, vs, extra)
     rows = _with_centring(rows, extra)
     plain = rows.filter(pl.col("control_of").is_null()).with_columns(kind=pl.lit("setting"))
     condensed = _condensed(rows, settings, extra)
@@ -133,6 +142,7 @@ def compare(
         vs=vs,
         rows=both.drop("kind_order", "control_of", strict=False),
         controls=_controls(plain, condensed, read.control_tests(), extra),
+        side_effects=side_effects(engine, experiment),
         chosen=chosen,
         missing=[*_missing_cells(sums, settings, layers, corpora, metric, scope), *read.unfinished()],
     )
@@ -189,6 +199,21 @@ def _with_tests(levels: pl.DataFrame, stored: pl.DataFrame, vs: str | None, extr
     ).drop([f"stored_{name}" for name in _STORED])
 
 
+def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
+    """Ratios, detectable differences, and the gains over pairs (of differences to each setting's own baseline)."""
+    from_zero = [name for name, metric in METRICS.items() if metric.low is not None and metric.low >= 0]
+    usable = pl.col("metric").is_in(from_zero) & (pl.col("baseline") >= RATIO_FLOOR)
+    rows = rows.with_columns(ratio=pl.when(usable).then(pl.col("value") / pl.col("baseline")))
+    low, high = (rows[name].fill_null(float("nan")).to_numpy() for name in ("delta_ci_low", "delta_ci_high"))
+    found = detectable_after(low, high, read.confidence())
+    rows = rows.with_columns(detectable=pl.Series(found, dtype=pl.Float64).fill_nan(None))
+    gains = read.gains()
+    keys = ["corpus", "setting", "layer", "metric"]
+    if extra or vs is not None:
+        return rows.with_columns(pl.lit(None, gains.schema[name]).alias(name) for name in gains.columns[len(keys) :])
+    return rows.join(gains, on=keys, how="left")
+
+
 def _renamed(names: Sequence[str]) -> list[pl.Expr]:
     return [pl.col(name).alias(f"stored_{name}") for name in names]
 
@@ -208,7 +233,8 @@ def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str])
     """One row per variant of a setting's controls, over its seeds (or languages)."""
     steered = settings.select(control_of="setting", ordinal="ordinal")
     keys = ["corpus", "control_of", "control", "layer", "layer_ordinal", "metric", *extra]
-    same = ["model", "method", "target", "k", "k_fraction", "transform", "baseline_setting"]
+    same = ["model", "method", "selection", "direction", "edit", "strength", "target", "k", "k_fraction",
+            "transform", "side", "baseline_setting"]  # fmt: skip
     return (
         rows.filter(pl.col("control_of").is_not_null())
         .group_by(keys, maintain_order=True)

@@ -16,10 +16,13 @@ LIMITS: dict[str, Any] = {"limit_s": 600, "max_rows": 20_000_000}
 _INTEGERS = {
     *("k", "seed", "chosen", "job", "ordinal", "setting_ordinal", "layer_ordinal"),
     *("n_items", "n_groups", "n_pairs", "n_values", "n_controls", "n_control_variants", "family_size"),
+    *("n_gaining", "n_languages", "block", "experts", "shared"),
 }
 _FLOATS = {
     *("k_fraction", "strength", "value", "ci_low", "ci_high", "median", "baseline", "p", "q", "control_p"),
     *("delta", "delta_ci_low", "delta_ci_high", "control_low", "control_high", "sum_value", "sum_baseline"),
+    *("median_gain", "median_low", "median_high", "mean_gain", "mean_low", "mean_high", "confidence"),
+    *("slope", "slope_low", "slope_high", "share", "jaccard", "mean_score"),
 }
 
 
@@ -64,8 +67,9 @@ class Reader:
     def settings(self) -> pl.DataFrame:
         return self._read(
             "SELECT xs.label AS setting, xs.ordinal AS ordinal, m.name AS model, i.method AS method, "
+            "i.selection AS selection, i.direction AS direction, i.edit AS edit, i.strength AS strength, "
             "i.target AS target, i.k AS k, i.k_fraction AS k_fraction, i.control AS control, i.seed AS seed, "
-            "s.transform AS transform, xb.label AS own_baseline, xp.label AS control_of "
+            "s.transform AS transform, s.side AS side, xb.label AS own_baseline, xp.label AS control_of "
             "FROM experiments x JOIN experiment_settings xs ON xs.experiment_id = x.id "
             "JOIN settings s ON s.id = xs.setting_id JOIN interventions i ON i.id = s.intervention_id "
             "JOIN models m ON m.id = s.model_id "
@@ -99,6 +103,23 @@ class Reader:
             role=self.role,
             scope=self.scope,
         )
+
+    def gains(self) -> pl.DataFrame:
+        """Differences to each setting's own baseline pair by pair, summed up."""
+        return self._read(
+            "SELECT corpus, setting, layer, metric, median_gain, median_low, median_high, n_gaining "
+            "FROM gain_summary WHERE experiment = :experiment AND role = :role AND scope = :scope",
+            role=self.role,
+            scope=self.scope,
+        )
+
+    def confidence(self) -> float:
+        """Of the comparison's intervals, as the experiment file has it."""
+        found = self._read(
+            "SELECT CAST(x.spec -> 'statistics' ->> 'confidence' AS DOUBLE PRECISION) AS confidence "
+            "FROM experiments x WHERE x.name = :experiment"
+        )
+        return float(found["confidence"][0] or 0.95)
 
     def control_tests(self) -> pl.DataFrame:
         return self._read(

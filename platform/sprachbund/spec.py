@@ -6,46 +6,37 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from sprachbund.architectures import SITES
 from sprachbund.corpora.source import Code, CorpusSource
 from sprachbund.errors import SpecError, nearest
 from sprachbund.presets import expand_preset
-from sprachbund.spec_controls import ControlSpec, as_control
+from sprachbund.side_effects import SideEffectsSpec
+from sprachbund.spec_abx import AbxSpec, GeometryName, ProbeSpec, as_abx, as_geometry, as_probe, named_once
+from sprachbund.spec_base import MeasureName, Pooling, ScorerName, Site, Source, Strict, Tokens, as_list
+from sprachbund.spec_interventions import FITTED_TRANSFORMS, InterventionSpec, as_intervention
 from sprachbund.spec_yaml import read_yaml
 
-Site = Literal["mlp.up", "mlp.gate", "mlp.hidden", "mlp.down", "attn.out", "block"]
 # Stands for the outputs of all linear modules of the MLP that a model has: the gate too, where there is one.
 MLP_SITES: tuple[str, ...] = ("mlp.up", "mlp.gate", "mlp.down")
-Pooling = Literal["mean", "max"]
-Tokens = Literal["all", "content", "last", "first"]
-Transform = Literal["none", "centring", "centring_transductive"]
-Method = Literal["none", "experts", "union"]
+# Metrics of one direction of a pair whose items can be compared pairwise.
+RankingMetric = Literal[
+    "top1", "top5", "top10", "mrr", "meaning_abx", "margin_ratio_top1", "margin_distance_top1", "csls_top1",
+    "xsim", "xsim_text", "bitext_accuracy", "bitext_f1", "mexa",
+]  # fmt: skip
 Layer = str
 Role = Literal["fit", "select", "test"]
 
 
-def as_list(value: Any) -> Any:
-    """A single value where a list is expected is a list of one: every sweepable field takes both."""
-    return value if isinstance(value, list) or value is None else [value]
-
-
 def _as_layer(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-class Strict(BaseModel):
-    """Refuses unknown fields, so that a misspelt one is found."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelSpec(Strict):
@@ -65,99 +56,11 @@ class ModelSpec(Strict):
 class ExpertsSpec(Strict):
     """How expert units are found; lists of scorers sweep."""
 
-    scorers: Annotated[list[str], BeforeValidator(as_list)] = Field(default=["auroc"], min_length=1)
+    scorers: Annotated[list[ScorerName], BeforeValidator(as_list)] = Field(default=["auroc"], min_length=1)
     sites: Annotated[list[Site | Literal["mlp"]], BeforeValidator(as_list)] = Field(default=["mlp"], min_length=1)
     pooling: Pooling = "max"
     tokens: Tokens = "content"
     negatives: Annotated[list[Code] | None, BeforeValidator(as_list)] = None
-
-
-class InterventionSpec(Strict):
-    """One row of the comparison, or several: targets, k, values and scorers sweep."""
-
-    method: Method = "none"
-    transform: Transform = "none"
-    targets: Annotated[list[Code] | None, BeforeValidator(as_list)] = None
-    k: Annotated[list[int | float], BeforeValidator(as_list)] = Field(default=[0.035], min_length=1)
-    scorers: Annotated[list[str] | None, BeforeValidator(as_list)] = None
-    value: Annotated[list[str], BeforeValidator(as_list)] = Field(default=["mean"], min_length=1)
-    value_from: Literal["pooled", "tokens"] = "pooled"
-    sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
-    blocks: Annotated[list[int] | None, BeforeValidator(as_list)] = None
-    tokens: Literal["all", "content", "last"] = "all"
-    controls: list[Annotated[ControlSpec, BeforeValidator(as_control)]] = []
-
-    @field_validator("k", mode="before")
-    @classmethod
-    def _no_boolean(cls, value: Any) -> Any:
-        if any(isinstance(each, bool) for each in as_list(value) or []):
-            raise ValueError("k is a count (200), a fraction (0.035) or a list of them")
-        return value
-
-    @field_validator("sites", "blocks")
-    @classmethod
-    def _as_set(cls, chosen: list[Any] | None) -> list[Any] | None:
-        # The same work has the same key, however it was written down.
-        return (
-            None
-            if chosen is None
-            else sorted(set(chosen), key=lambda each: SITES.index(each) if each in SITES else each)
-        )
-
-    @field_validator("k")
-    @classmethod
-    def _positive(cls, ks: list[int | float]) -> list[int | float]:
-        for k in ks:
-            if (isinstance(k, float) and not 0 < k <= 1) or (isinstance(k, int) and k < 1):
-                raise ValueError(f"k is {k}; expected a count of at least 1 or a fraction in (0, 1]")
-        return ks
-
-    @field_validator("value")
-    @classmethod
-    def _known_value(cls, values: list[str]) -> list[str]:
-        return list(dict.fromkeys(canonical_value(value) for value in values))
-
-    @model_validator(mode="after")
-    def _tokens_hold_moments_only(self) -> "InterventionSpec":
-        for value in self.value:
-            if self.value_from == "tokens" and parse_value(value)[0] == "quantile":
-                raise ValueError(
-                    f"value is '{value}' with value_from: tokens; per-token values are not kept, only their"
-                    " mean: use mean or zero, or value_from: pooled"
-                )
-        if self.method == "none" and self.controls:
-            raise ValueError("controls belong to a method that edits units; 'none' edits nothing")
-        return self
-
-
-def parse_value(value: str) -> tuple[Literal["mean", "zero", "quantile"], float]:
-    """`mean`, `zero`, `median` or `quantile:0.9` as (statistic, level)."""
-    if value in ("mean", "zero"):
-        return value, 0.0  # type: ignore[return-value]
-    if value == "median":
-        return "quantile", 0.5
-    matched = re.fullmatch(r"quantile:(0?\.\d+|0|1|1\.0|0\.\d+)", value)
-    if matched:
-        return "quantile", float(matched.group(1))
-    known = ("mean", "median", "zero", "quantile:0.9")
-    raise ValueError(f"value is '{value}'; expected one of {', '.join(known)}{nearest(value, known)}")
-
-
-def canonical_value(value: str) -> str:
-    """One spelling per statistic: `quantile:.50` is `median`."""
-    statistic, level = parse_value(value)
-    if statistic != "quantile":
-        return statistic
-    return "median" if level == 0.5 else f"quantile:{level:g}"
-
-
-def _as_intervention(value: Any) -> Any:
-    """`none`, `centring`, `centring_transductive`, `experts`, `union` may stand for a mapping."""
-    if isinstance(value, str):
-        if value in ("centring", "centring_transductive"):
-            return {"method": "none", "transform": value}
-        return {"method": value}
-    return value
 
 
 class EmbeddingsSpec(Strict):
@@ -185,11 +88,19 @@ class EmbeddingsSpec(Strict):
 
 class EvaluationsSpec(Strict):
     pairs: Literal["all"] | list[tuple[Code, Code]] = "all"
+    mining: bool = False
+    measures: Annotated[list[MeasureName], BeforeValidator(as_list)] = Field(default=[])
+    approximate_above: Annotated[int, Field(ge=1)] | None = None
+    geometry: Annotated[list[GeometryName], BeforeValidator(as_geometry)] = Field(default=[])
+    abx: Annotated[list[Annotated[AbxSpec, BeforeValidator(as_abx)]], AfterValidator(named_once)] = Field(default=[])
+    probes: Annotated[list[Annotated[ProbeSpec, BeforeValidator(as_probe)]], AfterValidator(named_once)] = Field(
+        default=[]
+    )
 
 
 class ChooseSpec(Strict):
-    metric: Literal["top1", "mrr", "meaning_abx", "distance_gap"] = "top1"
-    over: list[Literal["k", "layer"]] = ["k", "layer"]
+    metric: Literal[RankingMetric, "distance_gap"] = "top1"
+    over: list[Literal["k", "strength", "layer"]] = Field(default=["k", "layer"])
     scope: Literal["all", "target_query", "target_candidate", "without_target"] = "all"
 
 
@@ -197,25 +108,10 @@ class StatisticsSpec(Strict):
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     unit: Literal["item", "group"] = "item"
-    multiplicity: Literal["bh", "by"] = "bh"
-    metrics: list[Literal["top1", "mrr", "meaning_abx", "paired_distance", "distance_gap"]] = [
-        "top1",
-        "mrr",
-        "distance_gap",
-    ]
-
-
-def _as_source(value: Any) -> Any:
-    """`phrasebook/test` and `my_corpus.parquet` may stand for a mapping."""
-    if not isinstance(value, str):
-        return value
-    builtin, _, split = value.partition("/")
-    if builtin == "phrasebook" and split:
-        return {"builtin": builtin, "split": split}
-    return {"path": value}
-
-
-Source = Annotated[CorpusSource, BeforeValidator(_as_source)]
+    multiplicity: Literal["bh", "by", "max_t"] = "bh"
+    metrics: list[Literal[RankingMetric, "language_abx", "paired_distance", "unpaired_distance", "distance_gap"]] = (
+        Field(default=["top1", "mrr", "distance_gap"])
+    )
 
 
 class RolesSpec(Strict):
@@ -247,13 +143,14 @@ class Spec(Strict):
     )
     corpora: RolesSpec
     languages: Annotated[list[Code] | None, BeforeValidator(as_list)] = None
-    targets: Annotated[list[Code], BeforeValidator(as_list)] = []
+    targets: Annotated[list[Code], BeforeValidator(as_list)] = Field(default=[])
     experts: ExpertsSpec = ExpertsSpec()
-    interventions: list[Annotated[InterventionSpec, BeforeValidator(_as_intervention)]] = Field(
+    interventions: list[Annotated[InterventionSpec, BeforeValidator(as_intervention)]] = Field(
         default=[InterventionSpec()], min_length=1
     )
     embeddings: EmbeddingsSpec = EmbeddingsSpec()
     evaluations: EvaluationsSpec = EvaluationsSpec()
+    side_effects: SideEffectsSpec | None = None
     choose: ChooseSpec | None = None
     statistics: StatisticsSpec = StatisticsSpec()
     seed: Annotated[int, Field(ge=0)] = 0
@@ -264,19 +161,23 @@ class Spec(Strict):
         content = self.model_dump(mode="json", exclude_none=True)
         # A corpus refuses fields of other sorts of corpora, also where they hold the default.
         content["corpora"] = self.corpora.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        if self.side_effects is not None:
+            content["side_effects"] = self.side_effects.expanded()
         return content
 
     @model_validator(mode="after")
     def _whole(self) -> "Spec":
         steered = [each for each in self.interventions if each.method != "none"]
         for each in steered:
-            if not (each.targets or self.targets):
+            if not (each.targets or self.targets or each.targetless):
                 raise ValueError(f"targets is empty, but method '{each.method}' steers towards a target")
-        fitted = steered or any(each.transform == "centring" for each in self.interventions)
+        fitted = steered or any(each.transform in FITTED_TRANSFORMS for each in self.interventions)
         if fitted and self.corpora.fit is None:
-            raise ValueError("corpora.fit is missing, but experts and centring are fitted on it")
+            raise ValueError("corpora.fit is missing, but experts and transforms are fitted on it")
         if self.choose is not None and self.corpora.select is None:
             raise ValueError("corpora.select is missing, but choose needs text that is not reported on")
+        if self.evaluations.mining and self.corpora.select is None:
+            raise ValueError("corpora.select is missing, but evaluations.mining tunes its threshold on it")
         return self
 
 

@@ -9,16 +9,19 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sprachbund import languages, queue
+from sprachbund import languages, plugins, queue
 from sprachbund.artifacts import ArtifactStore, Stored
+from sprachbund.comparison_wants import language_pairs
 from sprachbund.corpora.text import fingerprint, to_parquet
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms, reading, writing
+from sprachbund.db.work import ROLES
 from sprachbund.keys import content_key
 from sprachbund.kinds import KINDS
 from sprachbund.plan import JobPlan, KnownJob, PlannedIntervention, PlannedSetting, jobs_for
 from sprachbund.resolve import Resolved, ResolvedModel, resolve
 from sprachbund.spec import Spec
+from sprachbund.trained_languages import trained_on
 from sprachbund.wants import Blueprint, draw_up
 
 CHUNK = 400
@@ -39,6 +42,9 @@ class Submission:
     audit: Mapping[str, Any]
     # Forward passes of new work: sentences to run through a model.
     sentences: int
+    # Of the test role: items of all its corpora, and ordered pairs that share a corpus's items.
+    n_items: int
+    n_pairs: int
 
     @property
     def n_new(self) -> int:
@@ -88,7 +94,17 @@ def submit(engine: Engine, store: ArtifactStore, spec: Spec, base: Path, *, dry_
         layers=blueprint.layers,
         audit=resolved.audit,
         sentences=_sentences(drawing),
+        **_tested(resolved),
     )
+
+
+def _tested(resolved: Resolved) -> dict[str, int]:
+    corpora = [each.plan for each in resolved.corpora if each.role == "test"]
+    sizes = [min(text.n_items for text in each.texts.values()) for each in corpora]
+    return {
+        "n_items": sum(sizes),
+        "n_pairs": 2 * max((len(language_pairs(resolved.spec, each)) for each in corpora), default=0),
+    }
 
 
 def _draw(connection: Connection, resolved: Resolved, blueprint: Blueprint) -> tuple[Drawing, dict[str, str]]:
@@ -100,7 +116,8 @@ def _draw(connection: Connection, resolved: Resolved, blueprint: Blueprint) -> t
 
 def _sentences(drawing: Drawing) -> int:
     sizes = {text.key: text.n_items for each in drawing.resolved.corpora for text in each.plan.texts.values()}
-    return sum(sizes[job.payload["text"]] for job in drawing.jobs.new if job.kind.needs_model)
+    new = (job.payload for job in drawing.jobs.new if job.kind.needs_model)
+    return sum(payload["sentences"] if "sentences" in payload else sizes[payload["text"]] for payload in new)
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -139,6 +156,8 @@ def _write(
         setting.key: _write_setting(connection, setting, models[setting.model.fingerprint])
         for setting in (*blueprint.underlying, *blueprint.settings)
     }
+    for measure in resolved.spec.evaluations.measures:
+        upsert(connection, t.MetricName, plugins.find("measure", measure).metric_row(), ["name"], [])
     jobs = queue.insert_jobs(connection, _job_rows(drawing), _edges(drawing))
     reopened = queue.reopen_wanted(connection, list(drawing.jobs.existing))
     experiment_id, revision = _write_experiment(connection, resolved)
@@ -175,6 +194,7 @@ def _write(
         [
             {"experiment_id": experiment_id, "corpus_id": corpora[each.plan.key], "role": each.role}
             for each in resolved.corpora
+            if each.role in ROLES
         ],
     )
     for setting in blueprint.settings:
@@ -213,13 +233,9 @@ def _write_corpora(
     ids: dict[str, int] = {}
     for each in resolved.corpora:
         plan = each.plan
-        for code in plan.texts:
-            known = languages.describe(code)
-            row = {
-                name: getattr(known, name) for name in ("code", "iso639_3", "script", "name", "glottocode", "family")
-            }
-            upsert(connection, t.Language, row, ["code"], [])
-        row = {
+        for code in each.corpus.languages:
+            _write_language(connection, code)
+        row: dict[str, Any] = {
             "key": plan.key,
             "name": plan.name,
             "collection": each.corpus.collection,
@@ -229,13 +245,13 @@ def _write_corpora(
         }
         upsert(connection, t.Corpus, row, ["key"], ["source"])
         ids[plan.key] = _id(connection, t.Corpus, plan.key)
-        for code, text in plan.texts.items():
-            groups = {group for group in each.corpus.texts[code].groups if group is not None}
+        for side, text in plan.texts.items():
+            groups = {group for group in each.corpus.texts[side].groups if group is not None}
             row = {
                 "key": text.key,
                 "corpus_id": ids[plan.key],
-                "language": code,
-                "fingerprint": fingerprint(each.corpus.texts[code]),
+                "language": text.language,
+                "fingerprint": fingerprint(each.corpus.texts[side]),
                 "n_items": text.n_items,
                 "n_groups": len(groups) or None,
                 "artifact_id": store.record(connection, stored[text.key]),
@@ -262,7 +278,20 @@ def _write_model(connection: Connection, model: ResolvedModel) -> int:
         },
     }
     upsert(connection, t.Model, row, ["fingerprint"], ["path", "revision", "family", "step", "config"])
-    return _id(connection, t.Model, model.plan.fingerprint, "fingerprint")
+    model_id = _id(connection, t.Model, model.plan.fingerprint, "fingerprint")
+    family = trained_on(model.spec.path, model.spec.family)
+    if family is not None:
+        for code in family.languages:
+            _write_language(connection, code)
+            row = {"model_id": model_id, "language": code, "family": family.name}
+            upsert(connection, t.ModelLanguage, row, ["model_id", "language"], ["family"])
+    return model_id
+
+
+def _write_language(connection: Connection, code: str) -> None:
+    known = languages.describe(code)
+    row = {name: getattr(known, name) for name in ("code", "iso639_3", "script", "name", "glottocode", "family")}
+    upsert(connection, t.Language, row, ["code"], [])
 
 
 def _write_intervention(connection: Connection, planned: PlannedIntervention) -> int:
@@ -284,6 +313,7 @@ def _write_setting(connection: Connection, setting: PlannedSetting, model_id: in
         "intervention_id": _write_intervention(connection, setting.intervention),
         "transform": setting.transform,
         "transform_parameters": dict(setting.transform_parameters),
+        "side": setting.side,
         "dtype": setting.model.dtype,
         "attention": setting.model.attention,
     }

@@ -24,6 +24,7 @@ from sprachbund.config import Config
 from sprachbund.db import engine as databases
 from sprachbund.db import migrate
 from sprachbund.errors import DatabaseError, WorkspaceError
+from sprachbund.plugins import F, Kind, register
 from sprachbund.queue import Queue
 from sprachbund.spec import Spec, load, parse
 from sprachbund.submission import Submission
@@ -58,6 +59,14 @@ class Workspace:
     @property
     def queue(self) -> Queue:
         return Queue(self.engine)
+
+    def register(self, function: F, *, kind: Kind = "scorer", name: str | None = None) -> F:
+        """Make a function usable by name in specs submitted, and jobs run, by this process (docs/plugins.md).
+
+        A scorer (positives, negatives) -> one value per unit, or with kind="measure" (x, y) -> one value per item.
+        The digest of its source is part of its name and so of every key made from it. Returns the function.
+        """
+        return register(function, kind=kind, name=name)
 
     def submit(self, spec: str | os.PathLike[str] | Mapping[str, Any] | Spec, *, dry_run: bool = False) -> Submission:
         """Plan and queue an experiment: a file's path, a mapping with a file's fields, or a Spec.

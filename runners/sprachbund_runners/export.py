@@ -2,11 +2,8 @@
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +11,7 @@ from uuid import uuid4
 import torch
 import transformers
 from safetensors import safe_open
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Engine, select
 from transformers import PreTrainedModel
 
 from sprachbund.architectures import describe, read_config
@@ -25,11 +22,13 @@ from sprachbund.errors import ArtifactError, ModelError, WorkspaceError, nearest
 from sprachbund.fingerprints import fingerprint, model_files
 from sprachbund.progress import Silent
 from sprachbund.queue import Queue
-from sprachbund_runners.interventions.apply import steering
-from sprachbund_runners.interventions.edits import UnitAffine
-from sprachbund_runners.interventions.merge import Merged, check_mergeable, merge
+from sprachbund_runners.interventions.apply import effective, steering
+from sprachbund_runners.interventions.edit_files import ANY
+from sprachbund_runners.interventions.low_rank import Edit
+from sprachbund_runners.interventions.merge import check_mergeable, merge
 from sprachbund_runners.jobs.context import Context, Evicted
 from sprachbund_runners.jobs.intervention import find_edits
+from sprachbund_runners.model_card import PROBE_TOKENS, Exported, FoundSetting, Source, card, coordinates
 from sprachbund_runners.models.loading import (
     DTYPES,
     LOAD_ERRORS,
@@ -45,51 +44,8 @@ _HEADS = ("AutoModelForCausalLM", "AutoModelForMaskedLM", "AutoModel")
 # Beside config and weights, which are written anew.
 _COPIED = ("LICENSE*", "NOTICE*", "USE_POLICY*", "chat_template.*")
 _STORED_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_PROBE_TOKENS = 16
 # In float32, relative to the largest value: far above rounding, far below what any wrong edit does.
 _TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What was written: `difference` is the largest |merged − hooked| of the last hidden state on random tokens."""
-
-    folder: Path
-    fingerprint: str
-    model_class: str
-    dtype: str
-    n_edited: int
-    merged: Merged
-    difference: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Rows of the setting, its model and its intervention, and what the experiment calls it."""
-
-    setting: Row[Any]
-    model: Row[Any]
-    intervention: Row[Any]
-    label: str
-    revision: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Source:
-    """The checkpoint as it was: `dtype` of its weights (None: several), tensors its class leaves out or lacks."""
-
-    loaded: LoadedModel
-    dtype: str | None
-    unused: tuple[str, ...]
-    missing: frozenset[str]
-
-    @property
-    def model(self) -> PreTrainedModel:
-        return self.loaded.model
-
-    @property
-    def types(self) -> str:
-        return self.dtype or "several types"
 
 
 def export(
@@ -126,11 +82,11 @@ def export(
             fingerprint(unfinished),
             type(source.model).__name__,
             kind,
-            sum(len(edit.without_identity()) for edit in edits),
+            sum(coordinates(edit) for edit in effective(edits)),
             merged,
             difference,
         )
-        (unfinished / "README.md").write_text(_card(experiment, found, source, edits, done), encoding="utf-8")
+        (unfinished / "README.md").write_text(card(experiment, found, source, edits, done), encoding="utf-8")
     return done
 
 
@@ -142,7 +98,7 @@ def check_out(out: Path) -> None:
         raise WorkspaceError(f"--out: folder '{out}' is not empty; give a new or empty one")
 
 
-def _find(engine: Engine, experiment: str, key: str) -> _Found:
+def _find(engine: Engine, experiment: str, key: str) -> FoundSetting:
     with reading(engine) as connection:
         setting = connection.execute(select(t.Setting).where(t.Setting.key == key)).one()
         label, revision = connection.execute(
@@ -152,10 +108,10 @@ def _find(engine: Engine, experiment: str, key: str) -> _Found:
         ).one()
         model = connection.execute(select(t.Model).where(t.Model.id == setting.model_id)).one()
         made_of = select(t.Intervention).where(t.Intervention.id == setting.intervention_id)
-        return _Found(setting, model, connection.execute(made_of).one(), label, revision)
+        return FoundSetting(setting, model, connection.execute(made_of).one(), label, revision)
 
 
-def _edits(engine: Engine, store: ArtifactStore, found: _Found, experiment: str) -> list[UnitAffine]:
+def _edits(engine: Engine, store: ArtifactStore, found: FoundSetting, experiment: str) -> list[Edit]:
     setting, intervention, label = found.setting, found.intervention, found.label
     if setting.transform != "none":
         raise ModelError(
@@ -165,13 +121,19 @@ def _edits(engine: Engine, store: ArtifactStore, found: _Found, experiment: str)
     if intervention.method != "none" and intervention.artifact_id is None:
         raise WorkspaceError(f"setting '{label}': its edits are not made yet (see `sprachbund status {experiment}`)")
     try:
-        edits = find_edits(Context(engine, store, Silent()), intervention.key)
+        by_language = find_edits(Context(engine, store, Silent()), intervention.key)
     except Evicted as error:
         Queue(engine).reopen(error.job_ids)
         raise ArtifactError(
             f"setting '{label}': the file of its edits was evicted; the job that makes it is queued again: "
             "`sprachbund run`, then export again"
         ) from error
+    if by_language.keys() - {ANY}:
+        raise ModelError(
+            f"setting '{label}': its edits differ by input language ({len(by_language)} of them), and weights are the "
+            "same for every input; it needs hooks"
+        )
+    edits = by_language.get(ANY, [])
     try:
         check_mergeable(edits)
     except ModelError as error:
@@ -179,7 +141,7 @@ def _edits(engine: Engine, store: ArtifactStore, found: _Found, experiment: str)
     return edits
 
 
-def _model_folder(found: _Found) -> Path:
+def _model_folder(found: FoundSetting) -> Path:
     folder, name = Path(found.model.path), found.model.name
     if not folder.exists():
         raise ModelError(f"model '{name}' is not at {folder} any more: submit the experiment again from where it is")
@@ -192,7 +154,7 @@ def _model_folder(found: _Found) -> Path:
     return folder
 
 
-def _load(folder: Path, found: _Found, dtype: str | None) -> _Source:
+def _load(folder: Path, found: FoundSetting, dtype: str | None) -> Source:
     config, trust = read_config(folder), bool(found.model.config["trust_remote_code"])
     if "quantization_config" in config:
         raise ModelError(f"model '{found.model.name}' is quantised: edits are merged into float weights only")
@@ -228,7 +190,7 @@ def _load(folder: Path, found: _Found, dtype: str | None) -> _Source:
         pad_source="none: nothing is padded here",
         max_length=architecture.max_positions,
     )
-    return _Source(loaded, stored, tuple(sorted(report["unexpected_keys"])), frozenset(report["missing_keys"]))
+    return Source(loaded, stored, tuple(sorted(report["unexpected_keys"])), frozenset(report["missing_keys"]))
 
 
 def _class(config: dict[str, Any], trust: bool) -> Any:
@@ -255,10 +217,10 @@ def _stored_type(folder: Path) -> str | None:
     return _STORED_TYPES[floats.pop()] if len(floats) == 1 else None
 
 
-def _probe(source: _Source, edits: Sequence[UnitAffine]) -> torch.Tensor:
+def _probe(source: Source, edits: Sequence[Edit]) -> torch.Tensor:
     """The last hidden state [1, tokens, hidden_size], float32, on fixed random tokens under hooks with these edits."""
     model, longest = source.model, source.loaded.max_length
-    length = min(_PROBE_TOKENS, longest or _PROBE_TOKENS)
+    length = min(PROBE_TOKENS, longest or PROBE_TOKENS)
     rows = model.get_input_embeddings().weight.shape[0]
     ids = torch.randint(0, rows, (1, length), generator=torch.Generator().manual_seed(1))
     with steering(source.loaded, edits), torch.inference_mode():
@@ -283,7 +245,7 @@ def _appearing(out: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _save(source: _Source, folder: Path, unfinished: Path) -> None:
+def _save(source: Source, folder: Path, unfinished: Path) -> None:
     model = source.model
     # What the checkpoint lacks (an unused pooler) was made up while loading.
     state = {name: value for name, value in model.state_dict().items() if name not in source.missing}
@@ -303,96 +265,3 @@ def _save(source: _Source, folder: Path, unfinished: Path) -> None:
             shutil.copyfile(path, unfinished / path.name)
     for path in unfinished.glob("*.safetensors"):  # save_pretrained lets nobody but the owner read them
         shutil.copymode(unfinished / "config.json", path)
-
-
-def _card(experiment: str, found: _Found, source: _Source, edits: Sequence[UnitAffine], done: Exported) -> str:
-    setting, model, intervention = found.setting, found.model, found.intervention
-    facts = {
-        "experiment": f"{experiment}, revision {found.revision}",
-        "setting": found.label,
-        "setting key": setting.key,
-        "model": model.name + (f", revision {model.revision}" if model.revision else ""),
-        "model fingerprint": model.fingerprint,
-        "method": intervention.method,
-        "target": intervention.target,
-        "k": intervention.k,
-        "k as a fraction": intervention.k_fraction,
-        "control": intervention.control,
-        "seed": intervention.seed,
-        "scorer": intervention.scorer,
-        "units scored at": intervention.score_site,
-        "value": intervention.value,
-        "value from": intervention.value_from,
-        "strength": intervention.strength,
-        "edited tokens": intervention.edit_tokens,
-        "units edited": done.n_edited,
-        "intervention key": intervention.key,
-        "measured with weights in": setting.dtype,
-        "weights here": done.dtype,
-        "class": done.model_class,
-        "fingerprint of this folder": done.fingerprint,
-        "written by": f"sprachbund {version('sprachbund')}",
-    }
-    lines = [
-        "---", "library_name: transformers", "tags:", "- sprachbund", "---", "",
-        f"# {model.name}, {found.label}", "",
-        "A checkpoint written by `sprachbund export`: "
-        + ("an unchanged copy, as the setting has no edits." if not edits else
-           "the edits of one setting are merged into its weights, so that it needs no hooks."), "",
-        "| | |", "| --- | --- |",
-        *(f"| {name} | {_cell(value)} |" for name, value in facts.items() if value is not None), "",
-    ]  # fmt: skip
-    if edits:
-        counts: Counter[tuple[int, str]] = Counter()
-        for edit in edits:
-            counts[edit.block, edit.site] += len(edit.without_identity())
-        lines += ["## Units edited", "", "Blocks count from 1.", "", "| block | site | units |", "| --- | --- | --- |"]
-        lines += [f"| {block} | {site} | {n} |" for (block, site), n in counts.items()]
-        lines += ["", "## What else is different", ""]
-        lines += [f"- {each}" for each in _remarks(source, done)]
-    elif done.dtype != source.dtype:
-        lines += [f"Weights were converted from {source.types} to {done.dtype}."]
-    lines += [
-        "", "## Loading", "", "```python",
-        "from transformers import AutoModel, AutoTokenizer", "",
-        'model = AutoModel.from_pretrained("path/to/this/folder")',
-        'tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")',
-        "```", "",
-        f"With its head: `{done.model_class}.from_pretrained`, or the matching `AutoModelFor…`.", "",
-    ]  # fmt: skip
-    return "\n".join(lines)
-
-
-def _remarks(source: _Source, done: Exported) -> list[str]:
-    merged = done.merged
-    remarks = [
-        "What the model computes changes accordingly at every token: embeddings, logits and generations.",
-        f"On {_PROBE_TOKENS} random tokens the last hidden state differs from that of the model with hooks by at most "
-        f"{done.difference:.2g} (in {done.dtype}).",
-    ]
-    if done.dtype != source.dtype:
-        remarks.append(f"All weights were converted from {source.types} to {done.dtype}.")
-    if done.dtype != "float32":
-        remarks.append(
-            f"Merged weights and biases were rounded to {done.dtype}; the largest rounding error is "
-            f"{merged.rounding:.2g}. Export with `--dtype float32` to avoid it."
-        )
-    if merged.options:
-        remarks.append(
-            f"`{'` and `'.join(merged.options)}` is on in config.json: the model had no bias to hold a shift. All "
-            "other biases that it adds are zero."
-        )
-    if merged.moved:
-        remarks.append(
-            "The MLP's output has no bias in this architecture. Attention and MLP are added in one sum, so its shift "
-            f"is in the bias of attention's output, in blocks {', '.join(map(str, merged.moved))}: these two outputs "
-            "differ from those of the model with hooks, their sum does not."
-        )
-    if source.unused:
-        remarks.append(f"{len(source.unused)} tensors that {done.model_class} does not use were left out, first "
-                       f"`{source.unused[0]}`.")  # fmt: skip
-    return remarks
-
-
-def _cell(value: Any) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())

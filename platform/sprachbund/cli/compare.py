@@ -1,13 +1,15 @@
 """`sprachbund compare`."""
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from sprachbund import results, workspace
-from sprachbund.cli.output import print_rendered
+from sprachbund import results, results_explain, results_pareto, workspace
+from sprachbund.cli.output import print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
-from sprachbund.report import tables
+from sprachbund.report import plots, tables
 
 INCOMPLETE = 1
 
@@ -27,6 +29,14 @@ def compare(
     scope: Annotated[
         str, typer.Option(help="Pairs by the target's side: all, target_query, target_candidate, without_target.")
     ] = "all",
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="The front of target share, perplexity and retrieval gain instead.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="With --pareto: draw it into this file (png, svg, pdf).")] = None,
+    explain_number: Annotated[
+        str | None,
+        typer.Option(metavar="ROW", help="Where a row's number comes from: its place in the table, or its setting."),
+    ] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Exit 0 although cells are missing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -35,12 +45,19 @@ def compare(
 ) -> None:
     """Settings side by side: every layer, then intervals, differences, q-values and controls at chosen layers.
 
+    Beside them stand the side effects, where the experiment measures them.
     Exit code 1 if cells of the table are missing (unless --partial).
 
-    Examples: sprachbund compare demo; sprachbund compare demo --layer 5 --by pair --csv
+    Examples: sprachbund compare demo; sprachbund compare demo --layer 5 --by pair --csv;
+    sprachbund compare demo --explain-number 3; sprachbund compare sweep --pareto --out front.png
     """
+    if out is not None and not pareto:
+        raise QueryError("--out draws the front: give it with --pareto")
+    if pareto and explain_number is not None:
+        raise QueryError("give one of --pareto and --explain-number")
+    engine = workspace.open().engine
     found = results.compare(
-        workspace.open().engine,
+        engine,
         experiment,
         metric=metric,
         layer=layer,
@@ -54,7 +71,14 @@ def compare(
     ]
     if len(forms) > 1:
         raise QueryError(f"give one of --json, --csv, --latex and --markdown, not {' and '.join(forms)}")
-    if forms:
+    if pareto or explain_number is not None:
+        if set(forms) - {"json"}:
+            raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
+        if pareto:
+            _print_pareto(results_pareto.pareto(found), bool(forms), out)
+        else:
+            _print_explanation(results_explain.explain_number(engine, found, str(explain_number)), bool(forms))
+    elif forms:
         print(tables.render(found, forms[0]).rstrip("\n"))
     else:
         _print(found)
@@ -65,6 +89,57 @@ def compare(
 def print_comparison(found: workspace.Workspace, experiment: str) -> None:
     """The comparison of an experiment, for a person."""
     _print(results.compare(found.engine, experiment))
+
+
+def _print_pareto(found: results_pareto.Pareto, as_json: bool, out: Path | None) -> None:
+    if out is not None:
+        plots.save(plots.pareto_plot(found), out)
+    if as_json:
+        rows = found.rows.to_dicts()
+        print_json({"experiment": found.experiment, "metric": found.metric, "layer": found.layer,
+                    "objectives": found.objectives, "rows": rows})  # fmt: skip
+        return
+    several = found.rows["model"].n_unique() > 1
+    columns = [*(["model"] if several else []), "target", "setting", *found.objectives]
+    print_table(
+        ["front", *columns],
+        [
+            ["*" if row["front"] else "", *(_cell(row[name]) for name in columns)]
+            for row in found.rows.iter_rows(named=True)
+        ],
+        title=f"{found.experiment}: {found.metric} at layer {found.layer} against side effects",
+    )
+    ways = ", ".join(f"{name} {way}" for name, way in found.objectives.items())
+    print(f"* no setting with the same target is at least as good in all and better in one ({ways})")
+    if out is not None:
+        print(f"drawn into {out}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _print_explanation(found: results_explain.Explanation, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"title": found.title, **{name: dict(facts) for name, facts in found.parts.items()}},
+                         ensure_ascii=False, indent=2, default=str))  # fmt: skip
+        return
+    print(found.title)
+    for heading, facts in found.parts.items():
+        print(f"\n{heading}")
+        width = max(len(name) for name, _ in facts)
+        for name, value in facts:
+            print(f"  {name:<{width}}  {_fact(value)}")
+
+
+def _fact(value: Any, most: int = 4) -> str:
+    """Lists shortened: all of them are in --json."""
+    if isinstance(value, list):
+        shown = ", ".join(str(each)[:60] for each in value[:most])
+        return shown if len(value) <= most else f"{shown}, … {len(value) - most} more"
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
 def _print(comparison: results.Comparison) -> None:

@@ -9,11 +9,13 @@ from sqlalchemy import select
 
 from sprachbund import workspace
 from sprachbund.cli.output import Json, counts, print_json, print_table
+from sprachbund.cli.plugin_option import Plugins, load_plugins
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError, nearest
 from sprachbund.presets import PRESETS
 from sprachbund.spec import load
+from sprachbund.statistics import detectable_before
 from sprachbund.submission import Submission
 
 Name = Annotated[str | None, typer.Argument(help="The experiment's name; default: all.")]
@@ -29,16 +31,22 @@ def submit(
     spec: Annotated[Path, typer.Argument(help="The experiment file (YAML).")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check only; queue nothing.")] = False,
     expand: Annotated[bool, typer.Option("--expand", help="Print the spec with presets and defaults.")] = False,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Check an experiment, plan it, and queue what nobody has done yet.
 
     Examples: sprachbund submit experiment.yaml --dry-run; sprachbund submit experiment.yaml
     """
+    load_plugins(plugin)
     if expand:
         print(yaml.safe_dump(load(spec).expanded(), sort_keys=False, allow_unicode=True), end="")
         return
-    found = workspace.open().submit(spec, dry_run=dry_run)
+    print_submission(workspace.open().submit(spec, dry_run=dry_run), dry_run, as_json)
+
+
+def print_submission(found: Submission, dry_run: bool, as_json: bool) -> None:
+    """What a submission did, or would do."""
     if as_json:
         print_json(_as_json(found))
         return
@@ -51,10 +59,26 @@ def submit(
     if found.reopened:
         print(f"reopened   {found.reopened} jobs that had failed or were cancelled")
     print(f"to run     {found.sentences} sentences through a model")
+    if dry_run and found.n_items and found.n_pairs:
+        print(f"detectable {_detectable(found)}")
     for roles, shared in found.audit["overlap"].items():
         print(f"overlap    {roles}: {shared['texts']} texts, {shared['groups']} groups")
     for corpus, dropped in found.audit["dropped"].items():
         print(f"dropped    {corpus}: {dropped} items that lack a language")
+
+
+def _detectable(found: Submission) -> str:
+    """Smallest differences in top-1 that a run this size can find, by how often two settings disagree on an item."""
+    shares = (0.05, 0.1, 0.2, 0.4)
+    whole, single = (
+        ", ".join(f"{detectable_before(found.n_items, found.n_pairs, share, shared=shared):.3f} if {share:.0%} differ"
+                  for share in shares)
+        for shared in (1.0, 0.0)
+    )  # fmt: skip
+    return (
+        f"difference in top1 over {found.n_items} items and {found.n_pairs} pairs, 80 % power at 5 %, one test:\n"
+        f"           {whole} (pairs agree on every item)\n           {single} (pairs are as good as new items)"
+    )
 
 
 def _as_json(found: Submission) -> dict[str, Any]:

@@ -10,7 +10,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sprachbund.cli import compare, database, demo, experiments, export, jobs, mirror, queries, runs
+from sprachbund.cli import (
+    compare,
+    database,
+    demo,
+    diff,
+    experiments,
+    explain,
+    export,
+    figures,
+    imports,
+    jobs,
+    mirror,
+    queries,
+    recipes,
+    report,
+    runs,
+    samples,
+)
 from sprachbund.errors import SprachbundError
 
 
@@ -40,7 +57,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, database, experiments, runs, jobs, compare, queries, mirror, export):
+for module in (
+    demo,
+    database,
+    experiments,
+    runs,
+    jobs,
+    compare,
+    diff,
+    explain,
+    report,
+    recipes,
+    samples,
+    queries,
+    mirror,
+    export,
+    figures,
+    imports,
+):
     module.register(app)
 
 

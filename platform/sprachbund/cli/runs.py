@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sprachbund import workspace
+from sprachbund.cli.plugin_option import Plugins, load_plugins
 from sprachbund.errors import WorkspaceError
 from sprachbund.progress import Bars
 
@@ -24,12 +25,14 @@ def run(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="End after so many jobs.")] = None,
+    plugin: Plugins = None,
     lease_ms: Annotated[int | None, typer.Option(min=100, hidden=True)] = None,
 ) -> None:
     """Work off the queue in this process. Ctrl-C gives unfinished jobs back; run again to go on.
 
     Examples: sprachbund run; sprachbund run --watch --device cuda:0
     """
+    load_plugins(plugin)
     work(workspace.open(), watch, device, max_tokens, threads, max_jobs, lease_ms)
 
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from sprachbund.corpora.corpus import some
 from sprachbund.corpora.source import CorpusSource
+from sprachbund.corpora.text import LABEL
 from sprachbund.errors import CorpusError
 
 _DIGITS = re.compile(r"([0-9]+)")
@@ -15,11 +16,18 @@ _DIGITS = re.compile(r"([0-9]+)")
 def check_rows(rows: pl.DataFrame, name: str, texts: tuple[str, ...] = ("text",)) -> None:
     """Refuse nameless items, empty texts and items that occur twice in a language.
 
-    `rows` has the columns language, item, group and those of `texts`.
+    `rows` has the columns language, item, group, those of `texts` and perhaps further labels, all of them given.
     """
     nameless = rows.filter(pl.col("item").is_null() | (pl.col("item").str.strip_chars() == ""))
     if nameless.height:
         raise CorpusError(f"corpus '{name}': {nameless.height} rows without an item")
+    for column in (each for each in rows.columns if each.startswith(LABEL)):
+        unlabelled = rows.filter(pl.col(column).is_null() | (pl.col(column).str.strip_chars() == ""))
+        if unlabelled.height:
+            raise CorpusError(
+                f"corpus '{name}': {unlabelled.height} rows without a {column.removeprefix(LABEL)}: "
+                f"{_places(unlabelled)}"
+            )
     for column in texts:
         empty = rows.filter(pl.col(column).is_null() | (pl.col(column).str.strip_chars() == ""))
         if empty.height:

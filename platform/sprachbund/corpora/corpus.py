@@ -7,7 +7,19 @@ from typing import Literal
 from sprachbund.corpora.text import TextSet
 from sprachbund.errors import CorpusError, nearest
 
-CorpusKind = Literal["parallel", "bilingual"]
+CorpusKind = Literal["parallel", "bilingual", "paraphrase"]
+
+_PARAPHRASE = "/paraphrase"
+
+
+def paraphrase_side(language: str) -> str:
+    """What the paraphrases of a language go by where its own sentences go by its code."""
+    return language + _PARAPHRASE
+
+
+def code_of(side: str) -> str:
+    """The language code of a side of a corpus: of a language, or of its paraphrases."""
+    return side.removesuffix(_PARAPHRASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,8 +27,9 @@ class Corpus:
     """Aligned sentences: all text sets have the same items, groups and order.
 
     `parallel`: every language was asked for. `bilingual`: one language with its own translations into a pivot
-    language (`texts` holds both), one of several in a `collection`. `dropped` counts the items that lacked
-    a language and were left out by `on_missing: drop`.
+    language (`texts` holds both), one of several in a `collection`. `paraphrase`: one language twice, its sentences
+    under its code and their paraphrases under `paraphrase_side`, one of several in a collection. `dropped` counts the
+    items that lacked a language and were left out by `on_missing: drop`.
     """
 
     name: str
@@ -28,7 +41,8 @@ class Corpus:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        return tuple(self.texts)
+        """Language codes."""
+        return tuple(dict.fromkeys(code_of(side) for side in self.texts))
 
     def __len__(self) -> int:
         return len(next(iter(self.texts.values())))

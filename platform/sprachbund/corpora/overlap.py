@@ -46,7 +46,7 @@ def _index(role: Iterable[TextSet]) -> tuple[dict[tuple[str, str], str], dict[tu
     texts: dict[tuple[str, str], str] = {}
     groups: dict[tuple[str, str], None] = {}
     for text_set in role:
-        for item, text, group in text_set.frame.iter_rows():
+        for item, text, group in text_set.frame.select("item", "text", "group").iter_rows():
             texts.setdefault((text_set.language, normalise(text)), item)
             if group is not None:
                 groups[text_set.origin, group] = None

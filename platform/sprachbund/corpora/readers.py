@@ -9,11 +9,11 @@ import polars as pl
 
 from sprachbund import languages as names
 from sprachbund.corpora.alignment import align, check_rows
-from sprachbund.corpora.corpus import Corpus, some
+from sprachbund.corpora.corpus import Corpus, code_of, paraphrase_side, some
 from sprachbund.corpora.formats import first_line, locate, read_lines, scan_table
 from sprachbund.corpora.source import LANGUAGE, CorpusSource, DatasetSource
 from sprachbund.corpora.tables import Table
-from sprachbund.corpora.text import TextSet
+from sprachbund.corpora.text import LABEL, TextSet
 from sprachbund.errors import CorpusError, nearest
 
 _ROWS = {"label": pl.String, "item": pl.String, "text": pl.String, "group": pl.String}
@@ -25,11 +25,11 @@ class Reader(Protocol):
     def labels(self) -> list[str]: ...
 
     def rows(self, labels: list[str]) -> pl.DataFrame:
-        """Columns label, item, text, group and, in a bilingual corpus, pivot_text."""
+        """Columns label, item, text, group and, in a bilingual corpus, pivot_text (of paraphrases: paraphrase)."""
 
 
 def read_corpora(source: CorpusSource, languages: Sequence[str] | None = None, base: Path | str = ".") -> list[Corpus]:
-    """The corpora that `source` describes: one if parallel, one for each language if bilingual.
+    """The corpora that `source` describes: one if parallel, one for each language if bilingual or of paraphrases.
 
     `languages` are codes or other words for languages, default all that there are; in a bilingual corpus the
     pivot language always comes along. Relative paths start at `base`. Raises CorpusError.
@@ -42,15 +42,16 @@ def read_corpora(source: CorpusSource, languages: Sequence[str] | None = None, b
     if source.kind == "parallel":
         check_rows(rows, source.label)
         return [_corpus(rows, source, list(chosen), source.label, None, _origin(source, Path(base)))]
-    check_rows(rows, source.label, ("text", "pivot_text"))
+    other = "paraphrase" if source.kind == "paraphrase" else "pivot_text"
+    check_rows(rows, source.label, ("text", other))
     parts = rows.partition_by("language", as_dict=True)
     corpora = []
     for code in chosen:
         part = parts[(code,)]
-        pivot = part.with_columns(pl.lit(source.pivot).alias("language"), pl.col("pivot_text").alias("text"))
-        both = pl.concat([part, pivot])
+        side = paraphrase_side(code) if source.kind == "paraphrase" else source.pivot
+        both = pl.concat([part, part.with_columns(pl.lit(side).alias("language"), pl.col(other).alias("text"))])
         name = f"{source.label}/{code}"
-        pair = [code, source.pivot]
+        pair = [code, side]
         corpora.append(_corpus(both, source, pair, name, source.label, _origin(source, Path(base))))
     return corpora
 
@@ -65,7 +66,8 @@ def _corpus(
     texts = {}
     for code in codes:
         frame = order.join(parts[(code,)], on="item", how="left", maintain_order="left")
-        texts[code] = TextSet(code, split, frame.select("item", "text", "group"), origin)
+        labels = [LABEL + name for name in source.columns.labels]
+        texts[code] = TextSet(code_of(code), split, frame.select("item", "text", "group", *labels), origin)
     return Corpus(name, collection, source.kind, split, texts, dropped)
 
 

@@ -24,6 +24,16 @@ def _code(word: object) -> object:
 
 
 Code = Annotated[str, BeforeValidator(_code)]
+RESERVED_LABELS = ("item", "language", "group", "text")
+
+
+def _as_labels(value: object) -> object:
+    """`[topic]` or `topic` may stand for `{topic: topic}`."""
+    if isinstance(value, str):
+        value = [value]
+    return {name: name for name in value} if isinstance(value, list) else value
+
+
 ColumnNames = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -38,10 +48,24 @@ class Columns(BaseModel):
     language: str = Field(default="language", description="long layout: the language of the row")
     text: str = Field(default="text", description="long layout: the sentence")
     pivot_text: str | None = Field(default=None, description="bilingual: the translation into the pivot language")
+    paraphrase: str | None = Field(default=None, description="paraphrase: the sentence in other words, same language")
     group: ColumnNames | None = Field(
         default=None, description="what dependent sentences share (article); default `group` if there is one"
     )
     split: str = Field(default="split", description="the split of the row; used if the source names a split")
+    labels: Annotated[dict[str, str], BeforeValidator(_as_labels)] = Field(
+        default_factory=dict, description="further labels for ABX tasks and probes: name → column, or a list of columns"
+    )
+
+    @field_validator("labels")
+    @classmethod
+    def _no_reserved_label(cls, labels: dict[str, str]) -> dict[str, str]:
+        for name in labels:
+            if name in RESERVED_LABELS:
+                raise ValueError(f"'{name}' is a label of every corpus already; call yours something else")
+            if not name.isidentifier():
+                raise ValueError(f"'{name}' is no name for a label; use letters, digits and _")
+        return dict(sorted(labels.items()))
 
 
 class DatasetSource(BaseModel):
@@ -142,8 +166,10 @@ class CorpusSource(BaseModel):
             raise ValueError("sample_seed: only with 'limit'")
         if (self.columns.pivot_text is not None) != (self.kind == "bilingual"):
             raise ValueError("columns.pivot_text: required with 'kind: bilingual', and only there")
-        if self.kind == "bilingual" and self.layout == "wide":
-            raise ValueError("layout: a bilingual corpus is 'long'")
+        if (self.columns.paraphrase is not None) != (self.kind == "paraphrase"):
+            raise ValueError("columns.paraphrase: required with 'kind: paraphrase', and only there")
+        if self.kind != "parallel" and self.layout == "wide":
+            raise ValueError(f"layout: a {self.kind} corpus is 'long'")
         if self.languages_are_configs and self.layout == "wide":
             raise ValueError("layout: a dataset with a configuration for each language is 'long'")
         return self

@@ -11,6 +11,7 @@ import polars as pl
 from sprachbund import languages
 from sprachbund.corpora.corpus import some
 from sprachbund.corpora.source import CorpusSource, Scalar
+from sprachbund.corpora.text import LABEL
 from sprachbund.errors import CorpusError, nearest
 
 _ROW_NUMBER = "__row_number__"
@@ -45,6 +46,9 @@ class Table:
             named += [("columns.language", (columns.language,)), ("columns.text", (columns.text,))]
         if columns.pivot_text is not None:
             named.append(("columns.pivot_text", (columns.pivot_text,)))
+        if columns.paraphrase is not None:
+            named.append(("columns.paraphrase", (columns.paraphrase,)))
+        named += [(f"columns.labels.{name}", (column,)) for name, column in columns.labels.items()]
         by_split = source.split is not None and source.dataset is None
         if by_split:
             named.append(("columns.split", (columns.split,)))
@@ -70,7 +74,7 @@ class Table:
         """The languages of the table in its own words."""
         if self.source.layout == "wide":
             columns = self.source.columns
-            other = {*(self.item or ()), *(self.group or ()), *self.source.filter}
+            other = {*(self.item or ()), *(self.group or ()), *self.source.filter, *columns.labels.values()}
             if self.source.split is not None:
                 other.add(columns.split)
             names = self.frame.collect_schema().names()
@@ -92,6 +96,7 @@ class Table:
         item = pl.col(_ROW_NUMBER).cast(pl.String) if self.item is None else _joined(self.item)
         group = pl.lit(None, pl.String) if self.group is None else _joined(self.group)
         common = [item.alias("item"), group.replace("", None).alias("group")]
+        common += [pl.col(column).cast(pl.String).alias(LABEL + name) for name, column in columns.labels.items()]
         if self.source.layout == "wide":
             schema = dict(self.frame.collect_schema())
             for label in labels:
@@ -102,6 +107,8 @@ class Table:
         texts = [pl.col(columns.text).cast(pl.String).alias("text")]
         if columns.pivot_text is not None:
             texts.append(pl.col(columns.pivot_text).cast(pl.String).alias("pivot_text"))
+        if columns.paraphrase is not None:
+            texts.append(pl.col(columns.paraphrase).cast(pl.String).alias("paraphrase"))
         wanted = self.frame.filter(language.is_in(labels))
         return wanted.select(language.alias("label"), *texts, *common).collect()
 
@@ -123,7 +130,7 @@ def _joined(columns: tuple[str, ...]) -> pl.Expr:
 
 def _check_type(source: CorpusSource, field: str, column: str, dtype: pl.DataType) -> None:
     is_text = isinstance(dtype, (pl.String, pl.Categorical, pl.Enum, pl.Null))
-    text = field in ("columns.text", "columns.language", "columns.pivot_text", "languages")
+    text = field in ("columns.text", "columns.language", "columns.pivot_text", "columns.paraphrase", "languages")
     if field.startswith("filter"):
         fits, expected = not dtype.is_nested() and dtype != pl.Object, "single values"
     elif text:

@@ -13,6 +13,8 @@ import polars as pl
 from sprachbund.errors import ArtifactError
 
 SCHEMA = {"item": pl.String, "text": pl.String, "group": pl.String}
+# Columns of further labels (topic) are named with this before them.
+LABEL = "label:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Sentence:
 class TextSet:
     """The sentences of one language in one split, in order.
 
-    `frame` has the String columns item, text and group; only group may hold nulls. Groups of equal
-    name are the same group within one `origin` only.
+    `frame` has the String columns item, text and group and, for each further label, `label:` and its name; only
+    group may hold nulls. Groups of equal name are the same group within one `origin` only.
     """
 
     language: str
@@ -38,7 +40,7 @@ class TextSet:
     origin: str = ""
 
     def __post_init__(self) -> None:
-        if dict(self.frame.schema) != SCHEMA:
+        if not has_schema(self.frame):
             raise ValueError(f"a TextSet has the columns {SCHEMA}, not {dict(self.frame.schema)}")
 
     @classmethod
@@ -53,7 +55,7 @@ class TextSet:
         return self.frame.height
 
     def __iter__(self) -> Iterator[Sentence]:
-        return (Sentence(*row) for row in self.frame.iter_rows())
+        return (Sentence(*row) for row in self.frame.select(list(SCHEMA)).iter_rows())
 
     @property
     def items(self) -> list[str]:
@@ -66,6 +68,23 @@ class TextSet:
     @property
     def groups(self) -> list[str | None]:
         return self.frame["group"].to_list()
+
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """Further labels of the sentences, by name."""
+        names = [name for name in self.frame.columns if name.startswith(LABEL)]
+        return {name.removeprefix(LABEL): self.frame[name].to_list() for name in names}
+
+
+def has_schema(frame: pl.DataFrame) -> bool:
+    """Whether a frame has the columns of a TextSet: item, text, group, then labels in order of their names."""
+    rest = frame.columns[len(SCHEMA) :]
+    return (
+        frame.columns[: len(SCHEMA)] == list(SCHEMA)
+        and all(dtype == pl.String for dtype in frame.dtypes)
+        and all(name.startswith(LABEL) for name in rest)
+        and rest == sorted(rest)
+    )
 
 
 class _KeepLettersDigitsMarks(dict[int, int | None]):
@@ -101,8 +120,10 @@ def gold_groups(texts: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def fingerprint(texts: TextSet) -> str:
-    """40 hexadecimal digits over the ordered items, texts and groups; not language, split or origin."""
+    """40 hexadecimal digits over the ordered items, texts, groups and labels; not language, split or origin."""
     digest = hashlib.sha256(b"sprachbund texts 1\n")
+    for name in texts.frame.columns[len(SCHEMA) :]:
+        digest.update(b"label %d\n%b" % (len(name.encode()), name.encode()))
     for row in texts.frame.iter_rows():
         for value in row:
             data = None if value is None else value.encode()
@@ -112,7 +133,7 @@ def fingerprint(texts: TextSet) -> str:
 
 
 def to_parquet(texts: TextSet) -> bytes:
-    """The frame (item, text, group) as Parquet: the same bytes for the same content and library version."""
+    """The frame (item, text, group, labels) as Parquet: the same bytes for the same content and library version."""
     buffer = io.BytesIO()
     texts.frame.write_parquet(buffer, compression="zstd", compression_level=3, statistics=True)
     return buffer.getvalue()
@@ -124,7 +145,7 @@ def from_parquet(data: bytes, language: str, split: str, origin: str = "", expec
         frame = pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ArtifactError(f"texts of {language}, split '{split}': no readable Parquet file") from error
-    if dict(frame.schema) != SCHEMA:
+    if not has_schema(frame):
         raise ArtifactError(
             f"texts of {language}, split '{split}': columns {frame.columns}, expected {list(SCHEMA)} as text"
         )

@@ -55,7 +55,7 @@ class Artifact(Base):
 class Corpus(Base):
     __tablename__ = "corpora"
     __table_args__ = (
-        CheckConstraint("kind IN ('parallel', 'bilingual')", name="kind"),
+        CheckConstraint("kind IN ('parallel', 'bilingual', 'paraphrase')", name="kind"),
         Index(None, "collection"),
     )
 
@@ -64,7 +64,7 @@ class Corpus(Base):
     name: Mapped[str] = mapped_column(Text)
     collection: Mapped[str | None] = mapped_column(Text)
     split: Mapped[str] = mapped_column(Text)
-    kind: Mapped[str] = mapped_column(String(9))
+    kind: Mapped[str] = mapped_column(String(10))
     source: Mapped[dict[str, Any]] = mapped_column(Json)
 
 

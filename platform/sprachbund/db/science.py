@@ -97,7 +97,9 @@ class Direction(Base):
     job_id: Mapped[int] = mapped_column(reference("jobs.id"), index=True)
     model_id: Mapped[int] = mapped_column(reference("models.id"))
     target: Mapped[str | None] = mapped_column(reference("languages.code"))
+    others: Mapped[list[str]] = mapped_column(Json)
     method: Mapped[str] = mapped_column(String(32))
+    rank: Mapped[int]
     site: Mapped[str] = mapped_column(String(16))
     block: Mapped[int]
     artifact_id: Mapped[int] = mapped_column(reference("artifacts.id"))
@@ -119,8 +121,13 @@ class Intervention(Base):
     seed: Mapped[int | None] = mapped_column(BigInteger)
     scorer: Mapped[str | None] = mapped_column(String(64))
     score_site: Mapped[str | None] = mapped_column(Text)
+    selection: Mapped[str | None] = mapped_column(String(16))
+    direction: Mapped[str | None] = mapped_column(String(32))
+    edit: Mapped[str | None] = mapped_column(String(16))
     edit_site: Mapped[str | None] = mapped_column(Text)
     edit_tokens: Mapped[str | None] = mapped_column(String(16))
+    # Edits differ by input language, which then has to be known.
+    per_language: Mapped[bool] = mapped_column(Boolean)
     value: Mapped[str | None] = mapped_column(String(32))
     value_from: Mapped[str | None] = mapped_column(String(16))
     parameters: Mapped[dict[str, Any]] = mapped_column(Json)
@@ -157,6 +164,8 @@ class Setting(Base):
     intervention_id: Mapped[int] = mapped_column(reference("interventions.id"))
     transform: Mapped[str] = mapped_column(String(32))
     transform_parameters: Mapped[dict[str, Any]] = mapped_column(Json)
+    # Which side of a pair is steered and transformed: both, or one of query and candidate.
+    side: Mapped[str] = mapped_column(String(16))
     dtype: Mapped[str] = mapped_column(String(16))
     attention: Mapped[str] = mapped_column(String(16))
 
@@ -214,13 +223,14 @@ class Evaluation(Base):
     version: Mapped[int]
     query_setting_id: Mapped[int] = mapped_column(reference("settings.id"))
     candidate_setting_id: Mapped[int] = mapped_column(reference("settings.id"))
-    corpus_id: Mapped[int] = mapped_column(reference("corpora.id"))
+    # What a model writes has no layer, pooling or tokens; what it writes freely has no corpus.
+    corpus_id: Mapped[int | None] = mapped_column(reference("corpora.id"))
     query_language: Mapped[str | None] = mapped_column(reference("languages.code"))
     candidate_language: Mapped[str | None] = mapped_column(reference("languages.code"))
-    query_layer: Mapped[str] = mapped_column(String(8))
-    candidate_layer: Mapped[str] = mapped_column(String(8))
-    pooling: Mapped[str] = mapped_column(String(16))
-    tokens: Mapped[str] = mapped_column(String(16))
+    query_layer: Mapped[str | None] = mapped_column(String(8))
+    candidate_layer: Mapped[str | None] = mapped_column(String(8))
+    pooling: Mapped[str | None] = mapped_column(String(16))
+    tokens: Mapped[str | None] = mapped_column(String(16))
     scope_digest: Mapped[str | None] = mapped_column(String(40))
     seed: Mapped[int | None] = mapped_column(BigInteger)
     # Per-item outcomes of this evaluation: a prefix of tensor names in the file.

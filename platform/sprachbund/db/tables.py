@@ -1,7 +1,9 @@
 """Every table, so that `Base.metadata` is complete once this module is imported."""
 
+from sprachbund.db.annotations import EvaluationNote, ModelLanguage
 from sprachbund.db.base import Base
 from sprachbund.db.catalogue import Artifact, Corpus, CorpusText, Language, Model
+from sprachbund.db.pairs import Correlation, GainSummary
 from sprachbund.db.science import (
     Choice,
     Comparison,
@@ -21,6 +23,8 @@ from sprachbund.db.science import (
     SnapshotPart,
     UnitStatistics,
 )
+from sprachbund.db.side_effects import GeneratedText, Generation, TextLabel
+from sprachbund.db.tasks import EvaluationTask
 from sprachbund.db.work import (
     Experiment,
     ExperimentCorpus,
@@ -42,8 +46,11 @@ __all__ = [
     "ControlComparison",
     "Corpus",
     "CorpusText",
+    "Correlation",
     "Direction",
     "Evaluation",
+    "EvaluationNote",
+    "EvaluationTask",
     "Experiment",
     "ExperimentCorpus",
     "ExperimentJob",
@@ -52,6 +59,9 @@ __all__ = [
     "ExpertOverlap",
     "ExpertSet",
     "ExpertUnit",
+    "GainSummary",
+    "GeneratedText",
+    "Generation",
     "Intervention",
     "InterventionInput",
     "Job",
@@ -62,10 +72,12 @@ __all__ = [
     "MetricName",
     "MlflowRun",
     "Model",
+    "ModelLanguage",
     "PairTest",
     "Runner",
     "Setting",
     "Snapshot",
     "SnapshotPart",
+    "TextLabel",
     "UnitStatistics",
 ]

@@ -1,10 +1,14 @@
 """What each column of each view holds, in the views' order."""
 
-_SETTING = {
+COLUMNS_OF_A_SETTING = {
     "experiment": "name of the experiment",
     "model": "name of the model",
     "revision": "the model's revision: its commit, where it came from the Hub",
-    "method": "how the setting's intervention selects units: none, experts, union, random, wrong_language",
+    "method": "what the setting's intervention edits: none, experts, union, intersection, difference, own, direction; "
+    "of a control: random, wrong_language, wrong_values",
+    "selection": "which units of the ranking are taken: top, top_and_bottom, per_block, threshold; NULL without units",
+    "direction": "how the direction was found; NULL where units are edited",
+    "edit": "what happens to activations: set, shift, scale …; NULL without an edit",
     "score_site": "sites whose units were scored",
     "edit_site": "sites whose units are edited",
     "target": "language the setting steers towards; NULL without a target",
@@ -37,6 +41,7 @@ _SETTING = {
     "chosen": "1 if this setting and layer were chosen on the select role",
     "numerics": "dtype and attention implementation of the setting, e.g. float32/eager",
     "transform": "post-hoc transform of the embeddings: none, centring, centring_transductive",
+    "side": "which side of a pair is steered and transformed: both, query, candidate",
     "job": "id of the job that computed the row",
     "setting": "label of the setting the row is about: the query side's, or the candidate side's where the "
     "query side has its baseline",
@@ -52,12 +57,12 @@ _SETTING = {
 }
 
 RETRIEVAL_RESULTS = {
-    **_SETTING,
+    **COLUMNS_OF_A_SETTING,
     "candidate_layer": "layer of the candidates' embeddings (layer is that of the queries)",
 }
 
 ALIGNMENT_RESULTS = {
-    **_SETTING,
+    **COLUMNS_OF_A_SETTING,
     "query_language": "language, of a pair the alphabetically first; NULL for the whole space",
     "candidate_language": "second language of a pair; NULL for one language or the whole space",
     "candidate_layer": "layer of the second side's embeddings",
@@ -79,7 +84,7 @@ _SCOPE = {
 }
 
 SETTING_COMPARISON = {
-    **_SETTING,
+    **COLUMNS_OF_A_SETTING,
     **_OF_PAIRS,
     "p": "p-value of the paired difference to the baseline",
     "q": "that p-value adjusted for multiplicity within its family",
@@ -92,7 +97,7 @@ SETTING_COMPARISON = {
 }
 
 CONTROL_COMPARISON = {
-    **_SETTING,
+    **COLUMNS_OF_A_SETTING,
     **_OF_PAIRS,
     "control": "variant of the controls compared with",
     "seed": "always NULL: a distribution over seeds",

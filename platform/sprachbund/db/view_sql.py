@@ -17,6 +17,7 @@ _EVALUATED = Template(
     """
 SELECT
     x.name AS experiment, m.name AS model, m.revision AS revision, i.method AS method,
+    i.selection AS selection, i.direction AS direction, i.edit AS edit,
     i.score_site AS score_site, i.edit_site AS edit_site, i.target AS target, i.k AS k,
     i.k_fraction AS k_fraction, i.strength AS strength, i.control AS control, i.seed AS seed,
     xq.label AS query_setting, qs.key AS query_setting_key, e.query_language AS query_language,
@@ -35,7 +36,8 @@ SELECT
     br.value AS baseline, r.value - br.value AS delta,
     pt.p AS p, pt.q AS q,
     $chosen AS chosen,
-    s.dtype || '/' || s.attention AS numerics, s.transform AS transform, e.job_id AS job,
+    s.dtype || '/' || s.attention AS numerics, s.transform AS transform, s.side AS side,
+    e.job_id AS job,
     xs.label AS setting, s.key AS setting_key, xs.ordinal AS setting_ordinal,
     xb.label AS baseline_setting, xp.label AS control_of, xs.choice_group AS choice_group,
     c.split AS split, xl.ordinal AS layer_ordinal, r.n_items AS n_items, r.n_groups AS n_groups,
@@ -101,23 +103,27 @@ ALIGNMENT_RESULTS = (
     _EVALUATED.substitute(
         chosen=_CHOSEN_EVALUATED,
         same=_SAME_PAIR,
-        measures="e.measure <> 'retrieval' AND e.candidate_language IS NOT NULL",
+        measures="e.measure NOT IN ('retrieval', 'abx', 'probe') AND e.candidate_language IS NOT NULL",
         more=", e.measure AS measure",
     )
     + "UNION ALL"
     + _EVALUATED.substitute(
         chosen=_CHOSEN_EVALUATED,
         same=_SAME_SCOPE,
-        measures="e.measure <> 'retrieval' AND e.candidate_language IS NULL",
+        measures="e.measure NOT IN ('retrieval', 'abx', 'probe') AND e.candidate_language IS NULL",
         more=", e.measure AS measure",
     )
 )
+
+# What other modules of views are made of.
+evaluated, same_scope, chosen_evaluated = _EVALUATED, _SAME_SCOPE, _CHOSEN_EVALUATED
 
 # A comparison names a corpus or a collection and its job the role: a split may have two roles.
 _COMPARED = Template(
     """
 SELECT
     x.name AS experiment, m.name AS model, m.revision AS revision, i.method AS method,
+    i.selection AS selection, i.direction AS direction, i.edit AS edit,
     i.score_site AS score_site, i.edit_site AS edit_site, i.target AS target, i.k AS k,
     i.k_fraction AS k_fraction, i.strength AS strength, $control AS control, $seed AS seed,
     xs.label AS query_setting, s.key AS query_setting_key, CAST(NULL AS VARCHAR(16)) AS query_language,
@@ -131,7 +137,8 @@ SELECT
     c.metric AS metric, c.value AS value, c.ci_low AS ci_low, c.ci_high AS ci_high,
     $tested,
     $chosen AS chosen,
-    s.dtype || '/' || s.attention AS numerics, s.transform AS transform, c.job_id AS job,
+    s.dtype || '/' || s.attention AS numerics, s.transform AS transform, s.side AS side,
+    c.job_id AS job,
     xs.label AS setting, s.key AS setting_key, xs.ordinal AS setting_ordinal,
     $baseline_setting AS baseline_setting, xp.label AS control_of, xs.choice_group AS choice_group,
     c.split AS split, xl.ordinal AS layer_ordinal, c.n_items AS n_items, c.n_groups AS n_groups,

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from sprachbund.db import benchmark_views, view_sql, view_sql_output, view_sql_study, view_tasks
 from sprachbund.db import view_columns as columns_of
-from sprachbund.db import view_sql
+from sprachbund.db import view_columns_output as output_columns
+from sprachbund.db import view_columns_study as study_columns
 from sprachbund.errors import DatabaseError
 
 # What the two engines spell differently: the elements of a JSON array or object, and joining distinct texts.
@@ -61,6 +63,27 @@ VIEWS: dict[str, View] = {
         "order), the geometry of one language, or of the whole space (languages are NULL).",
         columns_of.ALIGNMENT_RESULTS,
     ),
+    "abx_results": View(
+        view_tasks.ABX_RESULTS,
+        "One number of one ABX task over label columns: of all languages together, of one, or of one language "
+        "against another.",
+        view_tasks.ABX_RESULTS_COLUMNS,
+    ),
+    "probe_results": View(
+        view_tasks.PROBE_RESULTS,
+        "One number of the logistic probes for one label: of all languages together, or of one.",
+        view_tasks.PROBE_RESULTS_COLUMNS,
+    ),
+    "probe_abx_points": View(
+        view_tasks.PROBE_ABX_POINTS,
+        "A probe and an ABX task of one setting at one layer side by side, all languages together.",
+        view_tasks.PROBE_ABX_POINTS_COLUMNS,
+    ),
+    "probe_abx": View(
+        view_tasks.PROBE_ABX,
+        "How a probe and an ABX task go together over layers, settings and checkpoints.",
+        view_tasks.PROBE_ABX_COLUMNS,
+    ),
     "setting_comparison": View(
         view_sql.SETTING_COMPARISON,
         "One setting against one baseline on one metric and layer: the macro mean over the language pairs of "
@@ -73,10 +96,60 @@ VIEWS: dict[str, View] = {
         "and p are those of the controls.",
         columns_of.CONTROL_COMPARISON,
     ),
+    "side_effects": View(
+        view_sql_output.SIDE_EFFECTS,
+        "One number on what a setting makes the model write or predict: free generation, perplexity, translation, "
+        "beside the baseline's.",
+        output_columns.SIDE_EFFECTS,
+    ),
+    "generated_samples": View(
+        view_sql_output.GENERATED_SAMPLES,
+        "One text that the model wrote under a setting: a free generation with its language, or a translation.",
+        output_columns.GENERATED_SAMPLES,
+    ),
+    "benchmark_scores": View(
+        benchmark_views.BENCHMARK_SCORES,
+        "One setting's score by one benchmark's convention at one layer: a mean over language pairs. All come "
+        "from the same similarities.",
+        benchmark_views.COLUMNS["benchmark_scores"],
+    ),
+    "metric_notes": View(
+        benchmark_views.METRIC_NOTES,
+        "What must be known of one metric of one evaluation: why it has no value, or that it was approximated.",
+        benchmark_views.COLUMNS["metric_notes"],
+    ),
+    "trained_languages": View(
+        benchmark_views.TRAINED_LANGUAGES,
+        "Whether a model's published list of training languages has a language of the experiment.",
+        benchmark_views.COLUMNS["trained_languages"],
+    ),
     "expert_overlap": View(
         view_sql.EXPERT_OVERLAP,
         "How many of their top k units two expert sets of one model share.",
         columns_of.EXPERT_OVERLAP,
+    ),
+    "expert_layers": View(
+        view_sql_study.EXPERT_LAYERS,
+        "How the top k experts of one target are spread over one site of one block.",
+        study_columns.EXPERT_LAYERS,
+    ),
+    "gain_summary": View(
+        view_sql_study.GAIN_SUMMARY,
+        "Differences of one setting to its baseline pair by pair, summed up: median and mean over language pairs, "
+        "with intervals that know pairs share languages.",
+        study_columns.GAIN_SUMMARY,
+    ),
+    "distance_correlations": View(
+        view_sql_study.DISTANCE_CORRELATIONS,
+        "One correlation of retrieval accuracy and distance over language pairs, before and after steering "
+        "(the steering study's Table 2).",
+        study_columns.DISTANCE_CORRELATIONS,
+    ),
+    "distance_table": View(
+        view_sql_study.DISTANCE_TABLE,
+        "Distances among the languages' means under one setting at one layer, before and after (the steering "
+        "study's Table 1).",
+        study_columns.DISTANCE_TABLE,
     ),
     "job_status": View(
         view_sql.JOB_STATUS,

@@ -4,12 +4,12 @@ The planner and the views read this without the runner's libraries; `sprachbund_
 functions, under the same names. One module per family; to add one, name it in `_FAMILIES`.
 """
 
-from sprachbund.metrics import distances, retrieval
+from sprachbund.metrics import abx, distances, geometry, language_modelling, own, probing, retrieval
 from sprachbund.metrics.base import Better, IntervalKind, Measure, Metric, Scope
 
 __all__ = ["MEASURES", "METRICS", "Better", "IntervalKind", "Measure", "Metric", "Scope"]
 
-_FAMILIES = (retrieval, distances)
+_FAMILIES = (retrieval, distances, language_modelling, geometry, abx, probing, own)
 
 METRICS: dict[str, Metric] = {metric.name: metric for family in _FAMILIES for metric in family.METRICS}
 MEASURES: dict[str, Measure] = {measure.name: measure for family in _FAMILIES for measure in family.MEASURES}

@@ -5,7 +5,7 @@ from typing import Literal
 
 Better = Literal["higher", "lower", "none"]
 IntervalKind = Literal["wilson", "bootstrap", "none"]
-Scope = Literal["pair", "language", "space"]
+Scope = Literal["pair", "language", "space", "output"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,10 @@ class Metric:
 class Measure:
     """One kind of evaluation: what it looks at and which metrics it yields. The version joins the content key.
 
-    scope: `pair` (two sides with aligned items), `language` (one side), `space` (all languages of a setting).
+    scope: `pair` (two sides with aligned items), `language` (one side), `space` (all languages of a setting),
+    `output` (what the model writes or predicts; it has no layer).
     directed: a pair's two directions have figures of their own.
+    optional: computed only where the spec asks for it, by a job of its own.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Measure:
     directed: bool
     metrics: tuple[str, ...]
     description: str
+    optional: bool = False
 
 
 SUNDAR = "Sundar et al., ACL 2025"

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from sprachbund.errors import QueryError
 from sprachbund.metrics import METRICS
-from sprachbund.results import BY, Comparison
+from sprachbund.results import BY, RATIO_FLOOR, Comparison
+from sprachbund.results_side_effects import COLUMNS
 
 EMPTY = "–"
 _LATEX = {
@@ -40,7 +41,10 @@ class TextTable:
 
 
 def layout(comparison: Comparison) -> list[TextTable]:
-    """Per corpus: the metric at every layer, then at the layers to look at closely, then other metrics there."""
+    """Per corpus: the metric at every layer, then at the layers to look at closely, then other metrics there.
+
+    Side effects, which have no layer, come last.
+    """
     tables = []
     for corpus in comparison.rows["corpus"].unique(maintain_order=True):
         rows = comparison.rows.filter(pl.col("corpus") == corpus)
@@ -50,6 +54,8 @@ def layout(comparison: Comparison) -> list[TextTable]:
             tables.append(_detail_table(comparison, corpus, layer, at_layer))
             if len(comparison.metrics) > 1:
                 tables.append(_beside_table(comparison, corpus, layer, at_layer))
+    if comparison.side_effects.height:
+        tables.append(_effects_table(comparison))
     return tables
 
 
@@ -113,7 +119,7 @@ def to_json(comparison: Comparison) -> str:
     """One JSON object: what was compared, rows, controls and what is missing."""
     names = "experiment role scope metric metrics layers detail_layers layer_reason by vs chosen missing"
     content: dict[str, Any] = {name: getattr(comparison, name) for name in names.split()}
-    for name in ("rows", "controls"):
+    for name in ("rows", "controls", "side_effects"):
         frame: pl.DataFrame = getattr(comparison, name)
         content[name] = frame.fill_nan(None).to_dicts()
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
@@ -158,7 +164,9 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     names = variants["control"].unique(maintain_order=True).to_list()
     centring = rows["delta_centring"].null_count() < rows.height
     labels_of = _label_columns(comparison)
-    columns = [*labels_of, comparison.metric, "interval", f"Δ {comparison.vs or 'baseline'}", "interval", "q"]
+    medians = rows["median_gain"].null_count() < rows.height
+    columns = [*labels_of, comparison.metric, "interval", *(["median Δ", "interval", "gaining"] if medians else [])]
+    columns += [f"Δ {comparison.vs or 'baseline'}", "interval", "ratio", "q", "detectable"]
     columns += [f"Δ {name} (p)" for name in names] + (["Δ centring"] if centring else [])
     cells: list[tuple[str, ...]] = []
     controls: list[bool] = []
@@ -170,15 +178,22 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         numbers = [
             _level(row),
             _range(*interval),
+            *(_gain(row) if medians else []),
             _signed(row["delta"]),
             _range(row["delta_ci_low"], row["delta_ci_high"], signed=True),
+            _ratio(row["ratio"]),
             _probability(row["q"]),
+            _number(row["detectable"]),
             *(_against(beside.filter(pl.col("control") == name)) for name in names),
             *([_signed(row["delta_centring"])] if centring else []),
         ]
         cells.append((*labels, *numbers))
         controls.append(control)
     notes = [_pairs_note(rows), f"layer {layer}: {comparison.layer_reason}"]
+    if medians:
+        notes.append("median Δ: over the language pairs, languages resampled for its interval; read it before the mean")
+    notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
+    notes.append("detectable: the smallest Δ that this test finds in 80 % of cases at 5 %, from the interval's width")
     if names:
         notes.append("controls: mean, lowest and highest; p = (1 + controls at least as good) / (1 + controls)")
     return TextTable(
@@ -209,6 +224,30 @@ def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         tuple(controls),
         (f"value (Δ {comparison.vs or 'baseline'}; q where tested)",),
     )
+
+
+def _effects_table(comparison: Comparison) -> TextTable:
+    """What every setting but controls does beside its aim, each with its difference to the baseline."""
+    rows = comparison.side_effects.filter(pl.col("control_of").is_null())
+    shown = [name for name in COLUMNS if rows[name].null_count() < rows.height]
+    cells = tuple(
+        (str(row["setting"]), *(_effect(row[name], row[f"{name}_delta"]) for name in shown))
+        for row in rows.iter_rows(named=True)
+    )
+    return TextTable(
+        f"{comparison.experiment}: side effects",
+        ("setting", *shown),
+        1,
+        cells,
+        (False,) * len(cells),
+        ("value (Δ baseline); of a share or perplexity in a language: the setting's target",),
+    )
+
+
+def _effect(value: float | None, delta: float | None) -> str:
+    if value is None:
+        return EMPTY
+    return _number(value) + ("" if delta is None else f" ({_signed(delta)})")
 
 
 def _label_columns(comparison: Comparison) -> tuple[str, ...]:
@@ -257,6 +296,17 @@ def _number(value: float | None) -> str:
 
 def _signed(value: float | None) -> str:
     return EMPTY if value is None else _short(f"{value:+.3f}")
+
+
+def _ratio(value: float | None) -> str:
+    return EMPTY if value is None else f"×{value:.2f}"
+
+
+def _gain(row: dict[str, Any]) -> list[str]:
+    if row["median_gain"] is None:
+        return [EMPTY] * 3
+    interval = _range(row["median_low"], row["median_high"], signed=True)
+    return [_signed(row["median_gain"]), interval, f"{row['n_gaining']} of {row['n_pairs']}"]
 
 
 def _short(number: str) -> str:

@@ -9,27 +9,29 @@ ranked of them counts, once. Against the candidates that are not gold,
 and the gold stands with equal chance at any of the places greater + 1 … greater + ties + 1. All figures follow from
 these two counts: midrank = 1 + greater + ties / 2, top-k credit = the share of those places that are ≤ k (so a tie
 among m = ties + 1 for the first place earns 1 / m), and so on.
+
+`survey` reads more from the same matrix: the nearest neighbours of both sides, and ranks by margin scores.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund_runners.evaluation.gold import Counts, Gold, Scoring, checked_groups, gold_by_block
+from sprachbund_runners.evaluation.margins import Margin, Refused, margin
+from sprachbund_runners.evaluation.neighbours import K_CSLS, Collector, Neighbours
 from sprachbund_runners.evaluation.similarity import (
     BLOCK_SIZE,
+    SimilarityMatrix,
     UnitVectors,
-    blocks,
     check_same_width,
-    similarity_block,
 )
 
 CACHE_BYTES = 256 * 2**20
-"""Blocks computed to read gold similarities are kept up to this size, and computed again beyond it."""
-
-Block = tuple[int, int]
+"""Blocks of the first pass over the matrix are kept up to this size, and computed again beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,189 +114,104 @@ def retrieve(
     Raises ModelError if widths or types differ, ValueError if lengths differ, groups are not integers [n], or
     block_size < 1.
     """
+    matrix, forward, backward = _start(x, y, groups_x, groups_y, block_size, cache_bytes)
+    places = gold_by_block(matrix, forward, backward)
+    for block in places:
+        _read_gold(matrix, block, places, forward, backward)
+    return _rank(matrix, forward, backward, places, [Scoring.cosine(x, y)])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that is read from the similarity matrix of one pair of sides.
+
+    cosine: ranks by cosine. forward, backward: neighbours of x among y, and of y among x.
+    margins: ranks by each margin score, or why there are none.
+    """
+
+    cosine: RetrievalPair
+    forward: Neighbours
+    backward: Neighbours
+    margins: Mapping[Margin, RetrievalPair | Refused]
+
+
+def survey(
+    x: UnitVectors,
+    y: UnitVectors,
+    *,
+    groups_x: NDArray[np.integer[Any]] | None = None,
+    groups_y: NDArray[np.integer[Any]] | None = None,
+    margins: Sequence[Margin] = ("distance", "ratio", "csls"),
+    block_size: int = BLOCK_SIZE,
+    cache_bytes: int = CACHE_BYTES,
+) -> Survey:
+    """`retrieve`, with neighbours and ranks by margin scores, from two passes over the matrix.
+
+    The margins need all neighbours first. The second pass computes nothing anew as far as `cache_bytes` reaches.
+    Raises as `retrieve` does.
+    """
+    matrix, forward, backward = _start(x, y, groups_x, groups_y, block_size, cache_bytes)
+    places = gold_by_block(matrix, forward, backward)
+    near = Collector.of(x, y, K_CSLS)
+    for block, similarity in matrix.all_blocks():
+        near.add(similarity, *matrix.slices(block))
+        if block in places:
+            _read_gold(matrix, block, places, forward, backward, similarity)
+    x_near, y_near = near.forward(), near.backward()
+    found: dict[Margin, Scoring | Refused] = {name: margin(name, x_near, y_near) for name in margins}
+    scorings = {name: each for name, each in found.items() if isinstance(each, Scoring)}
+    ranked = _rank(matrix, forward, backward, places, [Scoring.cosine(x, y), *scorings.values()])
+    by_name: dict[Margin, RetrievalPair | Refused] = {
+        name: each for name, each in found.items() if isinstance(each, Refused)
+    }
+    by_name |= dict(zip(scorings, ranked[1:], strict=True))
+    return Survey(ranked[0], x_near, y_near, by_name)
+
+
+def _start(
+    x: UnitVectors,
+    y: UnitVectors,
+    groups_x: NDArray[np.integer[Any]] | None,
+    groups_y: NDArray[np.integer[Any]] | None,
+    block_size: int,
+    cache_bytes: int,
+) -> tuple[SimilarityMatrix, Gold, Gold]:
     check_same_width(x, y)
     if x.n != y.n:
         raise ValueError(f"retrieval: expected as many items on both sides, found {x.n} and {y.n}")
-    forward = _Direction.of(x, y, _checked_groups(groups_y, y.n, "groups_y"))
-    backward = _Direction.of(y, x, _checked_groups(groups_x, x.n, "groups_x"))
-    matrix = _Matrix(x, y, block_size, cache_bytes)
+    forward = Gold.of(x, y, checked_groups(groups_y, y.n, "groups_y"))
+    backward = Gold.of(y, x, checked_groups(groups_x, x.n, "groups_x"))
+    return SimilarityMatrix(x, y, block_size, cache_bytes), forward, backward
 
-    gold = _gold_by_block(matrix, forward, backward)
-    for block, (forward_pairs, backward_pairs) in gold.items():
-        similarity = matrix.block(block)
-        rows, columns = matrix.slices(block)
-        forward.read(similarity, forward_pairs, rows.start, columns.start)
-        backward.read(similarity.T, backward_pairs, columns.start, rows.start)
-    forward.settle()
-    backward.settle()
+
+_Places = Mapping[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+def _read_gold(
+    matrix: SimilarityMatrix,
+    block: tuple[int, int],
+    places: _Places,
+    forward: Gold,
+    backward: Gold,
+    similarity: NDArray[Any] | None = None,
+) -> None:
+    similarity = matrix.block(block) if similarity is None else similarity
+    rows, columns = matrix.slices(block)
+    forward.read(similarity, places[block][0], rows.start, columns.start)
+    backward.read(similarity.T, places[block][1], columns.start, rows.start)
+
+
+def _rank(
+    matrix: SimilarityMatrix, forward: Gold, backward: Gold, places: _Places, scorings: Sequence[Scoring]
+) -> list[RetrievalPair]:
+    """One pass over the matrix for all scorings and both directions."""
+    counts = [(Counts(forward, each, across=False), Counts(backward, each, across=True)) for each in scorings]
     for block, similarity in matrix.all_blocks():
         rows, columns = matrix.slices(block)
-        if block in gold:
-            forward.write(similarity, gold[block][0], rows.start, columns.start)
-            backward.write(similarity.T, gold[block][1], columns.start, rows.start)
-        forward.count(similarity, rows, columns, block_size)
-        backward.count(similarity.T, columns, rows, block_size)
-    return RetrievalPair(forward.outcome(), backward.outcome())
-
-
-@dataclass(slots=True)
-class _Direction:
-    """The gold pairs of one direction and the counts gathered so far. Rows are queries, columns candidates."""
-
-    queries: UnitVectors
-    candidates: UnitVectors
-    group_sizes: NDArray[np.int64]
-    query: NDArray[np.int64]  # item of each gold pair, ascending
-    row: NDArray[np.int64]  # distinct query vector of each gold pair
-    column: NDArray[np.int64]  # distinct candidate vector of each gold pair
-    score: NDArray[Any]
-    weights: NDArray[np.float64] | None  # how many candidates share each distinct vector; None: one each
-    items: NDArray[np.int64]  # query items in order of their distinct vector
-    item_rows: NDArray[np.int64]
-    best: NDArray[Any] = field(init=False)
-    gold_at_best: NDArray[np.int64] = field(init=False)
-    greater: NDArray[np.int64] = field(init=False)
-    equal: NDArray[np.int64] = field(init=False)
-
-    @classmethod
-    def of(cls, queries: UnitVectors, candidates: UnitVectors, groups: NDArray[np.int64]) -> "_Direction":
-        query, candidate, sizes = _gold_pairs(groups)
-        items = np.argsort(queries.inverse, kind="stable")
-        weights = None
-        if not candidates.all_distinct:
-            weights = np.bincount(candidates.inverse, minlength=len(candidates.distinct)).astype(np.float64)
-        return cls(
-            queries=queries,
-            candidates=candidates,
-            group_sizes=sizes,
-            query=query,
-            row=queries.inverse[query],
-            column=candidates.inverse[candidate],
-            score=np.empty(len(query), queries.rows.dtype),
-            weights=weights,
-            items=items,
-            item_rows=queries.inverse[items],
-        )
-
-    def read(self, similarity: NDArray[Any], pairs: NDArray[np.int64], row: int, column: int) -> None:
-        self.score[pairs] = similarity[self.row[pairs] - row, self.column[pairs] - column]
-
-    def write(self, similarity: NDArray[Any], pairs: NDArray[np.int64], row: int, column: int) -> None:
-        """Put the gold similarities back: a block computed again then holds the very values compared with."""
-        similarity[self.row[pairs] - row, self.column[pairs] - column] = self.score[pairs]
-
-    def settle(self) -> None:
-        """All gold similarities are read: choose the best of each item."""
-        n = self.queries.n
-        starts = np.searchsorted(self.query, np.arange(n))
-        self.best = np.maximum.reduceat(self.score, starts)
-        self.gold_at_best = np.add.reduceat((self.score == self.best[self.query]).astype(np.int64), starts)
-        self.greater = np.zeros(n, np.int64)
-        self.equal = np.zeros(n, np.int64)
-
-    def count(self, similarity: NDArray[Any], rows: slice, columns: slice, size: int) -> None:
-        weights = None if self.weights is None else self.weights[columns]
-        if self.queries.all_distinct:
-            self._add(rows, similarity, weights)
-            return
-        start, stop = np.searchsorted(self.item_rows, [rows.start, rows.stop])
-        for part in range(start, stop, size):  # a vector shared by many items must not blow the block up
-            chosen = slice(part, min(part + size, stop))
-            self._add(self.items[chosen], similarity[self.item_rows[chosen] - rows.start], weights)
-
-    def _add(
-        self, items: slice | NDArray[np.int64], similarity: NDArray[Any], weights: NDArray[np.float64] | None
-    ) -> None:
-        best = self.best[items][:, None]
-        # No gold candidate exceeds the best gold, so `greater` needs no mask; `equal` is corrected in outcome().
-        self.greater[items] += _row_counts(similarity > best, weights)
-        self.equal[items] += _row_counts(similarity == best, weights)
-
-    def outcome(self) -> RetrievalOutcome:
-        return RetrievalOutcome(
-            greater=self.greater.astype(np.int32),
-            ties=(self.equal - self.gold_at_best).astype(np.int32),
-            n_candidates=(self.candidates.n - self.group_sizes + 1).astype(np.int32),
-        )
-
-
-@dataclass(slots=True)
-class _Matrix:
-    """The similarity matrix of distinct vectors, block by block, the first ones remembered."""
-
-    x: UnitVectors
-    y: UnitVectors
-    size: int
-    cache_bytes: int
-    row_blocks: list[slice] = field(init=False)
-    column_blocks: list[slice] = field(init=False)
-    cache: dict[Block, NDArray[Any]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.row_blocks = blocks(len(self.x.distinct), self.size)
-        self.column_blocks = blocks(len(self.y.distinct), self.size)
-        self.cache = {}
-
-    def slices(self, block: Block) -> tuple[slice, slice]:
-        return self.row_blocks[block[0]], self.column_blocks[block[1]]
-
-    def block(self, block: Block) -> NDArray[Any]:
-        similarity = similarity_block(self.x, self.y, *self.slices(block))
-        if similarity.nbytes <= self.cache_bytes:
-            self.cache_bytes -= similarity.nbytes
-            self.cache[block] = similarity
-        return similarity
-
-    def all_blocks(self) -> Iterator[tuple[Block, NDArray[Any]]]:
-        for row in range(len(self.row_blocks)):
-            for column in range(len(self.column_blocks)):
-                kept = self.cache.pop((row, column), None)
-                if kept is None:
-                    kept = similarity_block(self.x, self.y, *self.slices((row, column)))
-                yield (row, column), kept
-
-
-def _gold_by_block(
-    matrix: _Matrix, forward: _Direction, backward: _Direction
-) -> dict[Block, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The gold pairs (forward, backward) that lie in each block that has any."""
-    size, across = matrix.size, len(matrix.column_blocks)
-    ids = (
-        forward.row // size * across + forward.column // size,
-        backward.column // size * across + backward.row // size,
-    )
-    used = np.unique(np.concatenate(ids))
-    parts = []
-    for each in ids:
-        order = np.argsort(each, kind="stable")
-        parts.append(np.split(order, np.searchsorted(each[order], used[1:])))
-    places = [(int(block) // across, int(block) % across) for block in used]
-    return dict(zip(places, zip(*parts, strict=True), strict=True))
-
-
-def _gold_pairs(
-    groups: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(query, candidate) of every gold pair with queries ascending, and each item's group size."""
-    _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    members = np.argsort(inverse, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    sizes = counts[inverse]
-    query = np.repeat(np.arange(len(groups)), sizes)
-    within = np.arange(len(query)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return query, members[starts[inverse[query]] + within], sizes
-
-
-def _row_counts(mask: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[np.int64]:
-    if weights is None:
-        return np.count_nonzero(mask, axis=1)
-    return np.rint(mask.astype(np.float64) @ weights).astype(np.int64)
-
-
-def _checked_groups(groups: NDArray[np.integer[Any]] | None, n: int, name: str) -> NDArray[np.int64]:
-    if groups is None:
-        return np.arange(n)
-    array = np.asarray(groups)
-    if array.shape != (n,) or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name}: expected integers of shape [{n}], found {array.dtype} {list(array.shape)}")
-    return array.astype(np.int64)
+        if block in places:
+            forward.write(similarity, places[block][0], rows.start, columns.start)
+            backward.write(similarity.T, places[block][1], columns.start, rows.start)
+        for each in counts:
+            for direction in each:
+                direction.add(similarity, rows, columns)
+    return [RetrievalPair(RetrievalOutcome(*one.counts()), RetrievalOutcome(*other.counts())) for one, other in counts]

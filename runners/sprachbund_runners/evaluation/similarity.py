@@ -7,7 +7,7 @@ needs more than a block asks for the next one.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,11 @@ class UnitVectors:
     @property
     def all_distinct(self) -> bool:
         return len(self.distinct) == self.n
+
+    @property
+    def copies(self) -> NDArray[np.int64]:
+        """int64 [u]: how many rows share each distinct vector."""
+        return np.bincount(self.inverse, minlength=len(self.distinct)).astype(np.int64)
 
     def distinct_rows(self, start: int, stop: int) -> NDArray[Any]:
         """[stop - start, d]: the distinct vectors from `start` up to `stop`."""
@@ -130,6 +135,45 @@ def cosine_similarity(
                 yield rows, columns, similarity_block(x, y, rows, columns)
                 continue
             yield rows, columns, _expanded(x, y, rows, columns, block_size)
+
+
+@dataclass(slots=True)
+class SimilarityMatrix:
+    """The similarity matrix of distinct vectors, block by block and row by row; the first blocks are remembered.
+
+    Pass after pass may be made over it: beyond `cache_bytes` blocks are computed anew.
+    """
+
+    x: UnitVectors
+    y: UnitVectors
+    size: int
+    cache_bytes: int
+    row_blocks: list[slice] = field(init=False)
+    column_blocks: list[slice] = field(init=False)
+    cache: dict[tuple[int, int], NDArray[Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.row_blocks = blocks(len(self.x.distinct), self.size)
+        self.column_blocks = blocks(len(self.y.distinct), self.size)
+        self.cache = {}
+
+    def slices(self, block: tuple[int, int]) -> tuple[slice, slice]:
+        return self.row_blocks[block[0]], self.column_blocks[block[1]]
+
+    def block(self, block: tuple[int, int]) -> NDArray[Any]:
+        if block in self.cache:
+            return self.cache[block]
+        similarity = similarity_block(self.x, self.y, *self.slices(block))
+        if similarity.nbytes <= self.cache_bytes:
+            self.cache_bytes -= similarity.nbytes
+            self.cache[block] = similarity
+        return similarity
+
+    def all_blocks(self) -> Iterator[tuple[tuple[int, int], NDArray[Any]]]:
+        """Every block: row by row, columns ascending."""
+        for row in range(len(self.row_blocks)):
+            for column in range(len(self.column_blocks)):
+                yield (row, column), self.block((row, column))
 
 
 def _expanded(x: UnitVectors, y: UnitVectors, rows: slice, columns: slice, size: int) -> NDArray[Any]:

@@ -1,12 +1,13 @@
 """Post-hoc transforms of pooled embeddings: the baselines that an intervention has to beat.
 
-Both are fitted on one text and applied to another (fitted on the evaluated text itself they are transductive, and
-the caller labels them so), and both need to know each input's language, which steering does not.
+They are fitted on one text and applied to another (fitted on the evaluated text itself they are transductive, and
+the caller labels them so). Centring and whitening need to know each input's language, which single-target steering
+does not; removing top principal components doesn't either.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,46 @@ from sprachbund.errors import ModelError, nearest
 from sprachbund_runners.evaluation.similarity import checked_embeddings
 
 
+class Fitted(Protocol):
+    """A transform that has seen its fit text."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that it holds."""
+
+    def apply(self, embeddings: NDArray[Any], language: str) -> NDArray[Any]:
+        """`embeddings` [n, d] of a language, transformed: float32, or float64 if they were."""
+
+
+def fit_transform(
+    name: str, embeddings: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any] | None = None
+) -> Fitted:
+    """Fit `centring`, `whitening` or `top_pc_removal` on embeddings [n, d] per language.
+
+    parameters: `components`, how many directions whitening keeps (None: all) or top_pc_removal removes.
+
+    Raises ModelError as the fitters below, or for an unknown name.
+    """
+    components = (parameters or {}).get("components")
+    if name == "centring":
+        return fit_centring(embeddings)
+    if name == "whitening":
+        return fit_whitening(embeddings, components)
+    if name == "top_pc_removal":
+        return fit_top_pc_removal(embeddings, 1 if components is None else components)
+    known = ("centring", "whitening", "top_pc_removal")
+    raise ModelError(f"no transform '{name}', only {', '.join(known)}{nearest(name, known)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Centring:
     """Takes each language's mean off its embeddings. means: language -> float64 [d]."""
 
     means: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(mean.nbytes for mean in self.means.values())
 
     def apply(self, embeddings: NDArray[Any], language: str) -> NDArray[Any]:
         """`embeddings` [n, d] less the mean of `language`; float32, or float64 if they were.
@@ -49,6 +85,10 @@ class Whitening:
 
     means: Mapping[str, NDArray[np.float64]]
     matrix: NDArray[np.float64]
+
+    @property
+    def n_bytes(self) -> int:
+        return self.matrix.nbytes + sum(mean.nbytes for mean in self.means.values())
 
     def apply(self, embeddings: NDArray[Any], language: str) -> NDArray[Any]:
         """`embeddings` [n, d] whitened, [n, rank]; float32, or float64 if they were.
@@ -85,6 +125,57 @@ def fit_whitening(embeddings: Mapping[str, NDArray[Any]], rank: int | None = Non
     kept = int(np.count_nonzero(variances > 1e-10 * variances[0]))
     kept = kept if rank is None else min(kept, rank)
     return Whitening(means, directions[:, :kept] / np.sqrt(variances[:kept]))
+
+
+@dataclass(frozen=True, slots=True)
+class TopPcRemoval:
+    """Takes the common mean and the top principal components off every embedding, whatever its language.
+
+    mean: float64 [d], over all items of all languages. directions: float64 [d, r], orthonormal.
+    """
+
+    mean: NDArray[np.float64]
+    directions: NDArray[np.float64]
+
+    @property
+    def n_bytes(self) -> int:
+        return self.mean.nbytes + self.directions.nbytes
+
+    def apply(self, embeddings: NDArray[Any], language: str) -> NDArray[Any]:
+        """`embeddings` [n, d] without the removed directions; float32, or float64 if they were.
+
+        Raises ModelError if widths differ.
+        """
+        array = checked_embeddings(embeddings, language)
+        if array.shape[1] != len(self.mean):
+            raise ModelError(f"{language}: embeddings of width {array.shape[1]}, but fitted on width {len(self.mean)}")
+        centred = array.astype(np.float64) - self.mean
+        return (centred - (centred @ self.directions) @ self.directions.T).astype(array.dtype)
+
+
+def fit_top_pc_removal(embeddings: Mapping[str, NDArray[Any]], components: int) -> TopPcRemoval:
+    """The mean and the top `components` principal directions of all languages' embeddings [n, d] together.
+
+    Mu & Viswanath (ICLR 2018) for words; over several languages the top directions are mostly those that tell
+    languages apart.
+
+    Raises ModelError as `fit_centring`, or if nothing would be left; ValueError if components < 1.
+    """
+    if components < 1:
+        raise ValueError(f"components: expected at least 1, found {components}")
+    arrays = _same_width(embeddings)
+    for language, array in arrays.items():
+        _mean(array, language)
+    stacked = np.concatenate(list(arrays.values())).astype(np.float64)
+    mean = stacked.mean(axis=0)
+    stacked -= mean
+    if components >= min(stacked.shape):
+        raise ModelError(
+            f"top_pc_removal: {components} components of {len(stacked)} embeddings of width {stacked.shape[1]}"
+            " leave nothing; remove fewer"
+        )
+    _, directions = np.linalg.eigh(stacked.T @ stacked)
+    return TopPcRemoval(mean, directions[:, : -components - 1 : -1].copy())
 
 
 def _mean(array: NDArray[Any], language: str) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Which units an intervention selects, and its random controls: arrays in, selections out.
 
 Random units are drawn from the units that are *not* experts, so that a control never contains what it is compared
-with; the draw is numpy's PCG64 from the seed, without replacement. Units are positions on the flat unit axis.
+with; the draw is numpy's PCG64 from the seed, without replacement. Units are positions on the flat unit axis. They
+may carry any map (`Affine` of these very units, or the experts' own by `deal`); `matched_shift` is for values to set.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ def union(expert_sets: Sequence[ArrayLike]) -> NDArray[np.int64]:
 
 
 def random_units(
-    units: Sequence[UnitBlock], experts: ArrayLike, seed: int, control: str = "uniform"
+    units: Sequence[UnitBlock], experts: ArrayLike, seed: int | Sequence[int], control: str = "uniform"
 ) -> NDArray[np.int64]:
     """As many random units as experts, none of them an expert, ascending; int64 [k].
 
@@ -90,27 +91,40 @@ def own_values(units: ArrayLike, values: ArrayLike) -> Selection:
 
 
 def experts_values(
-    axis: Sequence[UnitBlock], units: ArrayLike, experts: ArrayLike, expert_values: ArrayLike, seed: int
+    axis: Sequence[UnitBlock], units: ArrayLike, experts: ArrayLike, expert_values: ArrayLike, seed: int | Sequence[int]
 ) -> Selection:
     """The selected units with the experts' values, dealt out at random.
 
     Inside a (block, site) that holds as many of `units` as of `experts` the values stay there, which is always so
     for a profile control; otherwise they are dealt out over all units. expert_values float [k] is parallel to experts.
     """
-    positions, sources = np.asarray(units, dtype=np.int64), np.asarray(experts, dtype=np.int64)
     given = np.asarray(expert_values, dtype=np.float32)
-    if positions.shape != sources.shape or given.shape != sources.shape:
-        raise ModelError(f"control values: {positions.size} units, {sources.size} experts, {given.size} values")
+    places = deal(axis, units, experts, seed)
+    if given.shape != places.shape:
+        raise ModelError(f"control values: {places.size} units, {places.size} experts, {given.size} values")
+    return Selection(np.asarray(units, dtype=np.int64), given[places])
+
+
+def deal(
+    axis: Sequence[UnitBlock], units: ArrayLike, experts: ArrayLike, seed: int | Sequence[int]
+) -> NDArray[np.int64]:
+    """For each of `units` the place in `experts` whose value or map (`Affine.take`) it gets; a permutation, int64 [k].
+
+    Inside a (block, site) that holds as many of `units` as of `experts` what belongs to it stays there, which is
+    always so for a profile control; otherwise it is dealt out over all units.
+    """
+    positions, sources = np.asarray(units, dtype=np.int64), np.asarray(experts, dtype=np.int64)
+    if positions.shape != sources.shape:
+        raise ModelError(f"control: {positions.size} units for what {sources.size} experts have")
     generator = np.random.Generator(np.random.PCG64(seed))
     to_part, _ = split_flat(axis, positions)
     from_part, _ = split_flat(axis, sources)
-    values = np.empty(len(positions), dtype=np.float32)
-    if np.array_equal(np.sort(to_part), np.sort(from_part)):
-        for index in np.unique(to_part):
-            values[to_part == index] = generator.permutation(given[from_part == index])
-    else:
-        values[:] = generator.permutation(given)
-    return Selection(positions, values)
+    if not np.array_equal(np.sort(to_part), np.sort(from_part)):
+        return generator.permutation(len(sources)).astype(np.int64)
+    places = np.empty(len(positions), dtype=np.int64)
+    for index in np.unique(to_part):
+        places[to_part == index] = generator.permutation(np.flatnonzero(from_part == index))
+    return places
 
 
 def matched_shift(

@@ -4,13 +4,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sprachbund.architectures import SITES, UnitBlock, split_flat
 from sprachbund.errors import ModelError, nearest
+from sprachbund_runners.interventions.affine import Affine, interpolated
 
 EDIT_TOKENS = ("all", "content", "last")
 _FIELDS = ("unit", "a", "b", "lo", "hi")
@@ -21,6 +22,9 @@ class Mergeable(NamedTuple):
 
     yes: bool
     reason: str
+
+
+SHIFT_OF_BLOCK = Mergeable(True, "the shift joins the bias of the last linear module, where the block adds its output")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,16 +46,7 @@ class UnitAffine:
     tokens: str = "all"
 
     def __post_init__(self) -> None:
-        where = f"edit of {self.site} in block {self.block}"
-        if self.site not in SITES:
-            raise ModelError(f"{where}: unknown site{nearest(self.site, SITES)}; sites are {', '.join(SITES)}")
-        if self.block < 1:
-            raise ModelError(f"{where}: blocks count from 1")
-        if self.tokens not in EDIT_TOKENS:
-            raise ModelError(
-                f"{where}: tokens is '{self.tokens}', expected {', '.join(EDIT_TOKENS)}"
-                f"{nearest(self.tokens, EDIT_TOKENS)}"
-            )
+        where = check_place(self.site, self.block, self.tokens)
         unit = np.asarray(self.unit)
         if unit.ndim != 1 or not (unit.size == 0 or np.issubdtype(unit.dtype, np.integer)):
             raise ModelError(f"{where}: units are {unit.dtype} of shape {unit.shape}, expected whole numbers [k]")
@@ -93,6 +88,8 @@ class UnitAffine:
             return Mergeable(False, f"it touches {self.tokens} tokens only, weights act at every token")
         if self.bounded:
             return Mergeable(False, "it acts inside bounds only, a linear module acts everywhere")
+        if self.site == "block" and (self.a == 1).all():
+            return SHIFT_OF_BLOCK
         if self.site == "block":
             return Mergeable(False, "the residual stream is a sum of modules, not the output of one")
         if self.site == "mlp.hidden":
@@ -118,9 +115,27 @@ class UnitAffine:
         return digest.hexdigest()
 
 
-def intervention_digest(edits: Sequence[UnitAffine]) -> str:
+class _Named(Protocol):
+    def digest(self) -> str: ...
+
+
+def intervention_digest(edits: Sequence[_Named]) -> str:
     """64 hexadecimal digits that name a set of edits, in whatever order they come."""
     return hashlib.sha256("".join(sorted(edit.digest() for edit in edits)).encode()).hexdigest()
+
+
+def check_place(site: str, block: int, tokens: str) -> str:
+    """What an error calls an edit of this place; raises ModelError for an unknown site, block or choice of tokens."""
+    where = f"edit of {site} in block {block}"
+    if site not in SITES:
+        raise ModelError(f"{where}: unknown site{nearest(site, SITES)}; sites are {', '.join(SITES)}")
+    if block < 1:
+        raise ModelError(f"{where}: blocks count from 1")
+    if tokens not in EDIT_TOKENS:
+        raise ModelError(
+            f"{where}: tokens is '{tokens}', expected {', '.join(EDIT_TOKENS)}{nearest(tokens, EDIT_TOKENS)}"
+        )
+    return where
 
 
 def set_to(site: str, block: int, unit: ArrayLike, value: ArrayLike, tokens: str = "all") -> UnitAffine:
@@ -156,14 +171,25 @@ def to_edits(
     positions, targets = np.asarray(flat, dtype=np.int64), np.asarray(values, dtype=np.float64)
     if positions.ndim != 1 or positions.shape != targets.shape:
         raise ModelError(f"edits: {positions.shape} units but values of shape {targets.shape}")
+    return edits_of(units, positions, interpolated(targets, strength), tokens)
+
+
+def edits_of(units: Sequence[UnitBlock], flat: ArrayLike, affine: Affine, tokens: str = "all") -> list[UnitAffine]:
+    """Flat unit positions [k] and the map of each → one edit for each (block, site) that has any.
+
+    `units` is the flat axis that `flat` refers to. Raises ModelError for positions outside the axis or repeated ones.
+    """
+    positions = np.asarray(flat, dtype=np.int64)
+    if positions.ndim != 1 or len(positions) != len(affine):
+        raise ModelError(f"edits: {positions.shape} units but {len(affine)} maps")
     if positions.size == 0:
         return []
     part, unit = split_flat(units, positions)
     edits = []
     for index in np.unique(part):
-        here = part == index
-        where = units[index]
-        edits.append(interpolate(where.site, where.block, unit[here], targets[here], strength, tokens))
+        here = np.flatnonzero(part == index)
+        where, maps = units[index], affine.take(here)
+        edits.append(UnitAffine(where.site, where.block, unit[here], maps.a, maps.b, maps.lo, maps.hi, tokens))
     return edits
 
 

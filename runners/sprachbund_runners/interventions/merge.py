@@ -4,23 +4,27 @@ For a linear module y = W·x + c with an edit (a_i, b_i) of its input and one (a
 
     y' = a_o · (W·(a_i · x + b_i) + c) + b_o = (a_o W a_i)·x + a_o · (c + W·b_i) + b_o,
 
-with a = 1 and b = 0 for units that no edit changes. Where a module has no bias to hold the second part, the smallest
-change that keeps the model type is sought: an option of the model's configuration that adds biases (all others stay
-zero), or, in parallel blocks, the bias of the other module whose output joins the same sum.
+with a = 1 and b = 0 for units that no edit changes. Low-rank edits e(h) = (I + U·Vᵀ)·h + c act after unit edits, in the
+order in which they are given: at the output I + U·Vᵀ multiplies weight and bias from the left and c joins the bias, at
+the input it multiplies the weight from the right and W·c joins the bias. A shift of the residual stream is one of the
+MLP's output where the block adds that output as it is. Where a module has no bias to hold a shift,
+the smallest change that keeps the model type is sought: an option of the model's configuration that adds biases (all
+others stay zero), or, in parallel blocks, the bias of the other module whose output joins the same sum.
 """
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from sprachbund.architectures import Architecture
 from sprachbund.errors import ModelError
-from sprachbund_runners.interventions.apply import check_edits
-from sprachbund_runners.interventions.edits import UnitAffine
+from sprachbund_runners.interventions.apply import check_edits, effective
+from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.models.hooks import resolve
 
 BIAS_OPTIONS = ("mlp_bias", "attention_bias")
@@ -28,6 +32,8 @@ BIAS_OPTIONS = ("mlp_bias", "attention_bias")
 
 # A block of these adds attention and MLP, both computed from the block's input, in one sum.
 _PARALLEL_FAMILIES = frozenset({"cohere"})
+# The last step of a block of these is to add the MLP's output to the residual stream, without norm or factor.
+_PLAIN_SUMS = frozenset({"bloom", "gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "olmo", "cohere", "cohere2"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,30 @@ class Merged:
     rounding: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Map:
+    """A low-rank edit e(h) = h + U·(Vᵀ·h) + c, float64 on the weights' device."""
+
+    u: torch.Tensor
+    v: torch.Tensor
+    c: torch.Tensor
+
+    @classmethod
+    def of(cls, edit: LowRank, device: torch.device) -> "_Map":
+        return cls(*(torch.tensor(each, dtype=torch.float64, device=device) for each in (edit.u, edit.v, edit.c)))
+
+    def of_constant(self, h: torch.Tensor) -> torch.Tensor:
+        return h + self.u @ (self.v.T @ h) + self.c
+
+    def after(self, weight: torch.Tensor) -> torch.Tensor:
+        """(I + U·Vᵀ)·W."""
+        return weight + self.u @ (self.v.T @ weight)
+
+    def before(self, weight: torch.Tensor) -> torch.Tensor:
+        """W·(I + U·Vᵀ)."""
+        return weight + (weight @ self.u) @ self.v.T
+
+
 @dataclass(slots=True, eq=False)
 class _Change:
     """Edits of one linear module; all arrays float64 over its input or output width."""
@@ -56,6 +86,9 @@ class _Change:
     b_in: torch.Tensor
     a_out: torch.Tensor
     b_out: torch.Tensor
+    # Low-rank edits, which act after those of units.
+    of_input: list[_Map] = field(default_factory=list)
+    of_output: list[_Map] = field(default_factory=list)
     # Added to the bias by an edit of another module, after this one's own.
     guest: torch.Tensor | None = field(default=None)
 
@@ -76,7 +109,10 @@ class _Change:
             **{name: torch.zeros(n, dtype=torch.float64, device=weight.device) for name, n in zeros.items()},
         )
 
-    def add(self, edit: UnitAffine, of_input: bool) -> None:
+    def add(self, edit: Edit, of_input: bool) -> None:
+        if isinstance(edit, LowRank):
+            (self.of_input if of_input else self.of_output).append(_Map.of(edit, self.weight.device))
+            return
         a, b = (self.a_in, self.b_in) if of_input else (self.a_out, self.b_out)
         unit = torch.tensor(edit.unit, device=a.device)
         a[unit] = torch.tensor(edit.a, dtype=torch.float64, device=a.device)
@@ -85,34 +121,44 @@ class _Change:
     def bias(self) -> torch.Tensor:
         """The module's bias after the edits, float64 [out]; zero where it neither has nor needs one."""
         own = self.module.bias
-        before = torch.zeros_like(self.b_out) if own is None else own.double()
-        shifted = self.b_in.nonzero().squeeze(1)
+        constant = torch.zeros_like(self.b_out) if own is None else own.double()
+        entering = self.b_in
+        for edit in self.of_input:
+            entering = edit.of_constant(entering)
+        shifted = entering.nonzero().squeeze(1)
         if len(shifted):
-            before = before + self.weight[:, shifted].double() @ self.b_in[shifted]
-        after = _times(before, self.a_out) + self.b_out
-        return after if self.guest is None else after + self.guest
+            constant = constant + self.weight[:, shifted].double() @ entering[shifted]
+        constant = _times(constant, self.a_out) + self.b_out
+        for edit in self.of_output:
+            constant = edit.of_constant(constant)
+        return constant if self.guest is None else constant + self.guest
 
     def write(self) -> float:
         """Change weight and bias in place; returns the largest rounding error."""
         bias = self.bias()
-        exact = _times(_times(self.weight.double(), self.a_in), self.a_out.unsqueeze(1))
+        exact = self.weight.double()
+        for edit in reversed(self.of_input):
+            exact = edit.before(exact)
+        exact = _times(_times(exact, self.a_in), self.a_out.unsqueeze(1))
+        for edit in self.of_output:
+            exact = edit.after(exact)
         rounding = _store(self.weight, exact, self.path)
         return rounding if self.module.bias is None else max(rounding, _store(self.module.bias, bias, self.path))
 
 
-def check_mergeable(edits: Sequence[UnitAffine]) -> None:
+def check_mergeable(edits: Sequence[Edit]) -> None:
     """Raises ModelError for edits that no linear module can hold, whatever the architecture."""
-    for edit in edits:
+    for edit in effective(edits):
         yes, reason = edit.mergeable
-        if not yes and len(edit.without_identity()):
+        if not yes:
             raise ModelError(f"edit of {edit.site} in block {edit.block} cannot be merged into weights: {reason}")
 
 
-def merge(model: PreTrainedModel, architecture: Architecture, edits: Sequence[UnitAffine]) -> Merged:
+def merge(model: PreTrainedModel, architecture: Architecture, edits: Sequence[Edit]) -> Merged:
     """Change the weights of `model` in place to the same effect as hooks with these edits.
 
     `architecture` describes the base model; a head on top of it stays as it is. Arithmetic is in float64, results are
-    rounded to the weights' own type. Units with a = 1 and b = 0 change nothing and demand nothing.
+    rounded to the weights' own type. Edits that are the identity change nothing and demand nothing.
 
     Raises ModelError, before anything is changed, for edits that no linear module can hold (at some tokens only,
     inside bounds, of the residual stream), that need a bias this architecture cannot have, or of modules that are not
@@ -121,20 +167,35 @@ def merge(model: PreTrainedModel, architecture: Architecture, edits: Sequence[Un
     check_edits(architecture, edits)
     check_mergeable(edits)
     changes: dict[str, _Change] = {}
-    for edit in edits:
-        effective = edit.without_identity()
-        if not len(effective):
-            continue
-        site = architecture.site(edit.site)
+    # Those of the residual stream come last in a block.
+    for edit in sorted(effective(edits), key=lambda edit: edit.site == "block"):
+        of_module = _as_output(architecture, edit) if edit.site == "block" else edit
+        site = architecture.site(of_module.site)
         path = site.module(edit.block)
         if path not in changes:
             changes[path] = _Change.of(model, path, edit.block, edit.site)
-        changes[path].add(effective, site.of_input)
+        changes[path].add(of_module, site.of_input)
     _check_unshared(model, changes.values())
     options, moved = _make_room(model, architecture, changes)
     with torch.no_grad():
         rounding = max((change.write() for change in changes.values()), default=0.0)
     return Merged(options, moved, rounding)
+
+
+def _as_output(architecture: Architecture, edit: Edit) -> LowRank:
+    """A shift of the residual stream as one of the MLP's output."""
+    if architecture.model_type not in _PLAIN_SUMS:
+        raise ModelError(
+            f"edit of block in block {edit.block} cannot be merged into weights: model type "
+            f"'{architecture.model_type}' does not add the MLP's output to the residual stream as it is"
+        )
+    if isinstance(edit, LowRank):
+        shift = edit.c
+    else:
+        shift = np.zeros(architecture.hidden_size, dtype=np.float32)
+        shift[edit.unit] = edit.b
+    none = np.zeros((len(shift), 0), dtype=np.float32)
+    return LowRank("mlp.down", edit.block, none, none, shift)
 
 
 def _make_room(
@@ -220,7 +281,7 @@ def _no_room(architecture: Architecture, change: _Change) -> str:
     return (
         f"edit of {change.site} in block {change.block} cannot be merged into weights: model type "
         f"'{architecture.model_type}' has no bias there to hold the shift b, and no option that adds one; edits with "
-        "b = 0 (set to zero, scale) can be merged, others need hooks"
+        "b = 0 (set to zero, scale) can be merged, others (values, shifts, directions) need hooks"
     )
 
 

@@ -2,7 +2,7 @@
 
 An item's outcome under a setting is its mean over the ordered language pairs of a scope. Both settings are resampled
 with the same draws of items (or groups), so that differences are paired. In a collection of bilingual corpora
-every corpus has items, and draws, of its own.
+every corpus has items, and draws, of its own. Summaries over pairs and correlations: `pair_statistics`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +19,6 @@ from sprachbund.metrics import METRICS
 from sprachbund.queue import Claim
 from sprachbund.statistics import (
     Bootstrap,
-    benjamini_hochberg,
-    benjamini_yekutieli,
     bootstrap_replicates,
     control_p,
     mcnemar_counts,
@@ -28,7 +26,9 @@ from sprachbund.statistics import (
     summarise_replicates,
 )
 from sprachbund_runners.jobs.context import Context, Outcome
+from sprachbund_runners.jobs.families import Differences, Family
 from sprachbund_runners.jobs.outcomes import Cell, Outcomes
+from sprachbund_runners.jobs.pair_statistics import PairValues, correlation_rows, gain_rows
 
 ROUNDING = 1e-6
 SCOPES = ("all", "target_query", "target_candidate", "without_target")
@@ -55,22 +55,35 @@ def _compare(claim: Claim, context: Context) -> Outcome:
     payload = claim.payload
     outcomes = Outcomes.of(context, claim)
     settings: list[dict[str, Any]] = payload["settings"]
+    compared = _compared(payload)
+    keys_compared = {each["setting"] for each in compared}
     rows: list[dict[str, Any]] = []
     controls: list[list[dict[str, Any]]] = []
+    families: dict[tuple[str, str], Family] = {}
+    groups: dict[str, Sequence[str] | None] = {}
     step = context.progress.start("comparing settings", len(payload["layers"]) * len(payload["metrics"]))
     for layer in payload["layers"]:
         for metric in payload["metrics"]:
             context.check_stop()
             levels = _Levels(payload, outcomes, layer, metric)
+            groups.update(levels.groups)
             for setting in settings:
                 for scope in SCOPES if setting["target"] else SCOPES[:1]:
                     row = _row(levels, setting, scope, payload["confidence"])
-                    if row is not None:
-                        rows.append({**row, "layer": layer, "metric": metric, "scope": scope})
-                        controls.append(_controls(levels, setting, scope, row["value"]))
+                    if row is None:
+                        continue
+                    rows.append({**row, "layer": layer, "metric": metric, "scope": scope})
+                    controls.append(_controls(levels, setting, scope, row["value"]))
+                    if setting["setting"] in keys_compared:
+                        family = families.setdefault((metric, scope), Family())
+                        family.add(rows[-1], levels.differences(setting, scope))
             step(1)
-    _adjust(rows, payload)
+    for family in families.values():
+        family.adjust(payload, groups)
     tests = pair_tests(payload, outcomes)
+    values = PairValues.of(context, claim)
+    gains = gain_rows(values, payload, compared, SCOPES, _pair_inside)
+    correlations = correlation_rows(values, payload, compared)
 
     def write(connection: Connection) -> None:
         keys = [setting["setting"] for setting in settings]
@@ -80,6 +93,10 @@ def _compare(claim: Claim, context: Context) -> Outcome:
             ids.update((key, number) for key, number in connection.execute(found))
         connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
         connection.execute(delete(t.PairTest).where(t.PairTest.job_id == claim.job_id))
+        for table, found_rows in ((t.GainSummary, gains), (t.Correlation, correlations)):
+            connection.execute(delete(table).where(table.job_id == claim.job_id))
+            if found_rows:
+                connection.execute(insert(table), [_placed(row, ids, claim) for row in found_rows])
         if tests:
             connection.execute(insert(t.PairTest), [{"job_id": claim.job_id, **test} for test in tests])
         for row, beside in zip(rows, controls, strict=True):
@@ -107,12 +124,29 @@ def _compare(claim: Claim, context: Context) -> Outcome:
     return Outcome(claim, write)
 
 
+def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim) -> dict[str, Any]:
+    """A row of a table over pairs, with its job, its settings' ids and its corpus."""
+    values = {name: value for name, value in row.items() if name not in ("setting", "baseline_setting")}
+    return values | {
+        "job_id": claim.job_id,
+        "setting_id": ids[row["setting"]],
+        "baseline_id": ids[row["baseline_setting"]],
+        "corpus": claim.payload["group"],
+        "split": claim.payload["split"],
+    }
+
+
 class _Levels:
     """Levels of all settings on one layer and metric; resampled together, since draws cost more than columns."""
 
     def __init__(self, payload: Mapping[str, Any], outcomes: Outcomes, layer: str, metric: str) -> None:
         self.metric = metric
         self._found: dict[tuple[str, str, str | None], Level] = {}
+        # Per corpus, for max-T: an item's share of the mean over all pairs.
+        self._items: dict[tuple[str, str, str | None], dict[str, NDArray[np.float64]]] | None = (
+            {} if payload["multiplicity"] == "max_t" else None
+        )
+        self.groups: dict[str, Sequence[str] | None] = {}
         wanted: dict[tuple[str, str, str | None], list[Cell]] = {}
         for setting in payload["settings"]:
             for scope in SCOPES if setting["target"] else SCOPES[:1]:
@@ -128,6 +162,19 @@ class _Levels:
     def level(self, setting: str, scope: str, target: str | None) -> Level | None:
         """None where the scope has no pairs, or the metric is undefined for an item."""
         return self._found.get((setting, scope, target if scope != "all" else None))
+
+    def differences(self, setting: Mapping[str, Any], scope: str) -> Differences | None:
+        """Item by item what the setting adds to its baseline's mean, per corpus; None unless max-T needs them."""
+        if self._items is None:
+            return None
+        target = setting["target"] if scope != "all" else None
+        own, baseline = (self._items[setting[side], scope, target] for side in ("setting", "baseline"))
+        found = {}
+        for corpus, items in own.items():
+            change = items - baseline[corpus]
+            change[np.abs(change) * len(change) < ROUNDING] = 0.0
+            found[corpus] = change
+        return found
 
     def _resample(
         self, payload: Mapping[str, Any], wanted: Mapping[tuple[str, str, str | None], Sequence[Cell]]
@@ -146,6 +193,11 @@ class _Levels:
             items = np.stack([np.mean([cell.items for cell in cells], axis=0) for cells in inside.values()], axis=1)
             groups = next(iter(inside.values()))[0].groups if payload["unit"] == "group" else None
             n_groups = len(items) if groups is None else len(set(groups))
+            self.groups[corpus] = groups
+            if self._items is not None:
+                for place, (key, members) in enumerate(inside.items()):
+                    share = len(members) / (len(usable[key]) * len(items))
+                    self._items.setdefault(key, {})[corpus] = share * items[:, place]
             # Corpora of a collection are independent: each has draws of its own.
             seed = payload["seed"] if len(corpora) == 1 else _seed(payload["seed"], corpus)
             drawn = bootstrap_replicates(items, groups, payload["resamples"], seed)
@@ -170,14 +222,20 @@ def _inside(cell: Cell, scope: str, target: str | None) -> bool:
         return True
     if cell.query is None or cell.candidate is None:
         return False
-    if not cell.directed:
-        # A distance has no direction: the target is on both sides, or on none.
-        return (target in (cell.query, cell.candidate)) != (scope == "without_target")
+    return _pair_inside(scope, cell.query, cell.candidate, cell.directed, target)
+
+
+def _pair_inside(scope: str, query: str, candidate: str, directed: bool, target: str | None) -> bool:
+    """Whether a pair is averaged. A distance has no direction: the target is on both of its sides, or on none."""
+    if scope == "all":
+        return True
+    if not directed:
+        return (target in (query, candidate)) != (scope == "without_target")
     if scope == "target_query":
-        return cell.query == target
+        return query == target
     if scope == "target_candidate":
-        return cell.candidate == target
-    return target not in (cell.query, cell.candidate)
+        return candidate == target
+    return target not in (query, candidate)
 
 
 def _row(levels: _Levels, setting: Mapping[str, Any], scope: str, confidence: float) -> dict[str, Any] | None:
@@ -250,31 +308,15 @@ def _compared(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [each for each in payload["settings"] if each["baseline"] and each["setting"] not in controls]
 
 
-def _adjust(rows: Sequence[dict[str, Any]], payload: Mapping[str, Any]) -> None:
-    """q-values within one family: the compared settings × layers of one metric and scope."""
-    compared = {each["setting"] for each in _compared(payload)}
-    families: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["setting"] in compared:
-            families.setdefault((row["metric"], row["scope"]), []).append(row)
-    for family in families.values():
-        for row, q in zip(family, _adjusted([row["p"] for row in family], payload), strict=True):
-            row["q"] = q
-            row["family_size"] = len(family)
-
-
-def _adjusted(p_values: Sequence[float], payload: Mapping[str, Any]) -> list[float]:
-    adjust = benjamini_hochberg if payload["multiplicity"] == "bh" else benjamini_yekutieli
-    return [float(q) for q in adjust(np.array(p_values))]
-
-
 def pair_tests(payload: Mapping[str, Any], outcomes: Outcomes) -> list[dict[str, Any]]:
     """McNemar's exact test of top-1 for every ordered pair; one family over settings × layers × pairs.
 
     Counts are never pooled over pairs, which share items. A pair with a tie for the first place has credits between
     0 and 1 and no such test.
     """
-    found: list[dict[str, Any]] = []
+    family = Family()
+    groups: dict[str, Sequence[str] | None] = {}
+    swapped = payload["multiplicity"] == "max_t"
     for layer in payload["layers"]:
         for setting in _compared(payload):
             baseline = {
@@ -286,16 +328,14 @@ def pair_tests(payload: Mapping[str, Any], outcomes: Outcomes) -> list[dict[str,
                 if before is None or not all(np.isin(each.items, (0.0, 1.0)).all() for each in (cell, before)):
                     continue
                 only_setting, only_baseline = mcnemar_counts(cell.items, before.items)
-                found.append(
-                    {
-                        "evaluation_id": cell.evaluation_id,
-                        "metric": "top1",
-                        "only_setting": only_setting,
-                        "only_baseline": only_baseline,
-                        "p": mcnemar_exact(only_setting, only_baseline),
-                    }
-                )
-    for test, q in zip(found, _adjusted([test["p"] for test in found], payload) if found else [], strict=True):
-        test["q"] = q
-        test["family_size"] = len(found)
-    return found
+                test = {
+                    "evaluation_id": cell.evaluation_id,
+                    "metric": "top1",
+                    "only_setting": only_setting,
+                    "only_baseline": only_baseline,
+                    "p": mcnemar_exact(only_setting, only_baseline),
+                }
+                groups[cell.corpus] = cell.groups if payload["unit"] == "group" else None
+                family.add(test, {cell.corpus: cell.items - before.items} if swapped else None)
+    family.adjust(payload, groups)
+    return family.rows

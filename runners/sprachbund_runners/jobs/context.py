@@ -104,10 +104,13 @@ class Context:
         """Fingerprint of the model in memory."""
         return None if self._model is None else self._model[0][0]
 
-    def model(self, fingerprint: str, dtype: str, attention: str) -> LoadedModel:
-        """The model of this fingerprint, loaded once; raises ModelError if its folder is gone or changed."""
+    def model(self, fingerprint: str, dtype: str, attention: str, head: bool = False) -> LoadedModel:
+        """The model of this fingerprint, loaded once; raises ModelError if its folder is gone or changed.
+
+        With `head` it predicts tokens too; a model that does serves those who ask for one without as well.
+        """
         wanted = (fingerprint, dtype, attention)
-        if self._model is not None and self._model[0] == wanted:
+        if self._model is not None and self._model[0] == wanted and (self._model[1].has_head or not head):
             return self._model[1]
         with self.reading() as connection:
             row = connection.execute(select(t.Model).where(t.Model.fingerprint == fingerprint)).one()
@@ -123,6 +126,7 @@ class Context:
             attention=attention,
             trust_remote_code=bool(row.config["trust_remote_code"]),
             declared=row.config["declared"],
+            head=head,
         )
         if loaded.fingerprint != fingerprint.partition("+")[0]:
             raise ModelError(

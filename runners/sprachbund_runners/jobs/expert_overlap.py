@@ -25,7 +25,7 @@ def _overlap(claim: Claim, context: Context) -> Outcome:
     rows: list[dict[str, Any]] = []
     for first, second in combinations(sorted(rankings, key=lambda ranking: ranking.id), 2):
         for k in claim.payload["ks"]:
-            if k > len(first.order):
+            if k > min(len(first.order), len(second.order)):
                 continue
             shared = len(np.intersect1d(first.order[:k], second.order[:k], assume_unique=True))
             rows.append(

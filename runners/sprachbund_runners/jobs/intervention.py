@@ -1,7 +1,7 @@
-"""Interventions: from expert sets and unit statistics to the edits that a pass applies."""
+"""Interventions: from expert sets, unit statistics and directions to the edits that a pass applies."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,101 +10,249 @@ from sqlalchemy import Connection, select, update
 
 from sprachbund.architectures import UnitBlock
 from sprachbund.db import tables as t
-from sprachbund.errors import ModelError
 from sprachbund.queue import Claim
-from sprachbund.spec import parse_value
-from sprachbund.tensors import load_tensors, read_metadata
+from sprachbund_runners.interventions import affine
+from sprachbund_runners.interventions.affine import Affine
 from sprachbund_runners.interventions.controls import Selection, experts_values, matched_shift, random_units, union
-from sprachbund_runners.interventions.edits import UnitAffine, to_edits
+from sprachbund_runners.interventions.edit_files import ANY, edit_tensors, read_edits
+from sprachbund_runners.interventions.edits import edits_of
+from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.jobs.context import Context, Outcome
-from sprachbund_runners.jobs.expert_set import Ranking, Statistics, find_ranking, find_statistics
-from sprachbund_runners.jobs.unit_statistics import place_name
-from sprachbund_runners.models.moments import TokenMoments, merge_all
+from sprachbund_runners.jobs.direction import direction_edits
+from sprachbund_runners.jobs.edit_inputs import Axis, Responses, first_two, value_of
+from sprachbund_runners.jobs.expert_set import Ranking, find_ranking, find_statistics
+from sprachbund_runners.jobs.steered_responses import steered_responses
+from sprachbund_runners.scorers.selection import Rule, difference, intersection
 
-_FIELDS = ("unit", "a", "b", "lo", "hi")
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An intervention's edits by input language, and how far they move activations of the fit text."""
 
-@dataclass(slots=True)
-class _Axis:
-    """The units that may be edited: those of the wanted sites and blocks, on a flat axis of their own."""
-
-    units: list[UnitBlock]
-    # Position on the rankings' axis of every unit of this one.
-    parent: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, whole: Sequence[tuple[int, str, int]], sites: Sequence[str], blocks: Sequence[int] | None) -> "_Axis":
-        units, parents, start, offset = [], [], 0, 0
-        for block, site, width in whole:
-            if site in sites and (blocks is None or block in blocks):
-                units.append(UnitBlock(block, site, width, offset))
-                parents.append(np.arange(start, start + width))
-                offset += width
-            start += width
-        return cls(units, np.concatenate(parents))
-
-    def top(self, ranking: Ranking, k: int) -> NDArray[np.int64]:
-        """The k best units of a ranking that lie on this axis."""
-        place = np.full(len(ranking.order), -1, dtype=np.int64)
-        place[self.parent] = np.arange(len(self.parent))
-        here = place[ranking.order]
-        return here[here >= 0][:k]
-
-    def gather(self, by_place: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """One value per unit of this axis, from arrays per (block, site)."""
-        return np.concatenate([by_place[place_name(part.block, part.site)] for part in self.units])
+    edits: Mapping[str, Sequence[Edit]]
+    # Σ E(h' − h)² over the fitted tokens; None where edits act inside bounds or along directions.
+    shift: float | None
+    # That of a control over the experts' it stands beside.
+    ratio: float | None = None
 
 
 def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
-    """Edits of each claim; rankings and values are read once per bundle."""
+    """Edits of each claim; rankings are read once per bundle."""
     rankings: dict[str, Ranking] = {}
-    values: dict[tuple[str, str, str], dict[str, NDArray[np.float64]]] = {}
+    flat: dict[tuple[Any, ...], NDArray[np.float64]] = {}
     step = context.progress.start("making edits", len(claims))
     for claim in claims:
         context.check_stop()
-        yield _make(claim, context, rankings, values)
+        if claim.payload["base_method"] == "direction":
+            made = Made(direction_edits(context, claim.payload), None)
+        else:
+            made = _UnitEdits.of(claim, context, rankings, flat).make()
+        yield _finish(claim, context, made)
         step(1)
 
 
-def _make(
-    claim: Claim,
-    context: Context,
-    rankings: dict[str, Ranking],
-    values: dict[tuple[str, str, str], dict[str, NDArray[np.float64]]],
-) -> Outcome:
-    payload = claim.payload
-    for key in payload["experts"].values():
-        if key not in rankings:
-            rankings[key] = find_ranking(context, key)
-    chosen = [rankings[key] for key in payload["experts"].values()]
-    axis = _Axis.of(chosen[0].axis, payload["sites"], payload["blocks"])
-    statistics = find_statistics(context, [payload["values"], *payload["source"].values()])
-    wanted = (payload["values"], payload["value"], payload["value_from"])
-    if wanted not in values:
-        values[wanted] = _set_values(
-            statistics[payload["values"]], chosen[0].axis, payload["value"], payload["value_from"]
+@dataclass(slots=True)
+class _UnitEdits:
+    """One claim's way from units to edits."""
+
+    payload: Mapping[str, Any]
+    context: Context
+    rankings: dict[str, Ranking]
+    axis: Axis
+    responses: Responses
+    # Means, variances and values of the whole axis: a bundle's controls share them.
+    flat: dict[tuple[Any, ...], NDArray[np.float64]]
+    # Σ E(h' − h)² of what is edited and, for random controls, of the experts in its place.
+    shift: float = 0.0
+    experts_shift: float = 0.0
+    bounded: bool = field(default=False)
+
+    @classmethod
+    def of(
+        cls,
+        claim: Claim,
+        context: Context,
+        known: dict[str, Ranking],
+        flat: dict[tuple[Any, ...], NDArray[np.float64]],
+    ) -> "_UnitEdits":
+        payload = claim.payload
+        for key in payload["experts"].values():
+            if key not in known:
+                known[key] = find_ranking(context, key)
+        rankings = {language: known[key] for language, key in payload["experts"].items()}
+        axis = Axis.of(next(iter(rankings.values())).axis, payload["sites"], payload["blocks"])
+        found = find_statistics(context, list(payload["statistics"].values()))
+        statistics = {language: found[key] for language, key in payload["statistics"].items()}
+        return cls(payload, context, rankings, axis, Responses(statistics), flat)
+
+    def make(self) -> Made:
+        edits = {language: self._map(language, number) for number, language in enumerate(self.payload["maps"])}
+        if self.bounded:
+            return Made(edits, None)
+        # Maps for different input languages each act on their own texts.
+        n_maps = len(self.payload["maps"])
+        ratio = None
+        if self._random and self.experts_shift > 0:
+            ratio = self.shift / self.experts_shift
+        return Made(edits, self.shift / n_maps, ratio)
+
+    @property
+    def _random(self) -> bool:
+        return self.payload["seed"] is not None
+
+    def _map(self, language: str, number: int) -> list[Edit]:
+        """The edits for inputs in one language (or any)."""
+        experts = self._experts(language)
+        if self.payload["edit"] == "set":
+            return self._set(experts, number)
+        units = self._randomised(experts, number) if self._random else experts
+        sources = self.payload["sources"] if language == ANY else [language]
+        if self._random and self.payload["fit"] == "at_once":
+            self.experts_shift += sum(
+                self._expected(part, here, self._affine(part, here, sources, []))
+                for part, here in self.axis.parts(experts)
+            )
+        edits: list[Edit] = []
+        for part, here in self.axis.parts(units):
+            self.context.check_stop()
+            made = self._affine(part, here, sources, edits)
+            self.shift += self._expected(part, here, made)
+            edits += edits_of(self.axis.units, here + part.offset, made, self.payload["tokens"])
+        return edits
+
+    def _experts(self, language: str) -> NDArray[np.int64]:
+        payload = self.payload
+        rule = Rule(
+            payload["selection"]["how"], payload["k"], payload["selection"]["q"], payload["selection"]["effect"]
         )
-    all_values = axis.gather(values[wanted])
-    experts = union([axis.top(ranking, payload["k"]) for ranking in chosen])
-    moments = _moments([statistics[key] for key in payload["source"].values()], axis)
-    selection = Selection(experts, all_values[experts].astype(np.float32))
-    ratio: float | None = None
-    control = payload["control"]
-    if control is not None and payload["seed"] is not None:
-        selection, ratio = _randomise(payload, control, axis, selection, all_values, moments)
-    edits = to_edits(axis.units, selection.units, selection.values, payload["tokens"])
-    shift = _expected_shift(selection, moments)
-    stored = context.save(edit_tensors(edits), {"key": claim.subject, "edits": edit_header(edits)})
+        method = payload["base_method"]
+        if method == "own":
+            return self.axis.chosen(self.rankings[language], rule)
+        chosen = {each: self.axis.chosen(ranking, rule) for each, ranking in self.rankings.items()}
+        if method == "union":
+            return union(list(chosen.values()))
+        if method == "intersection":
+            return intersection(list(chosen.values()))
+        if method == "difference":
+            target = payload["target"]
+            return difference(chosen[target], [units for each, units in chosen.items() if each != target])
+        return next(iter(chosen.values()))
+
+    def _seed(self, number: int) -> Any:
+        # Each input language draws for itself.
+        return [*self.payload["seed"], number] if len(self.payload["maps"]) > 1 else self.payload["seed"]
+
+    def _randomised(self, experts: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+        variant = self.payload["control"]["variant"]
+        return random_units(self.axis.units, experts, self._seed(number), "matched" if variant == "shift" else variant)
+
+    def _set(self, experts: NDArray[np.int64], number: int) -> list[Edit]:
+        """Units set to values: these alone may be rescaled or dealt out anew for a control."""
+        payload, responses = self.payload, self.responses
+        toward, value, value_from = payload["toward"], payload["value"], payload["value_from"]
+        mean = self._flat(("mean",), lambda part: responses.all_moments(part).mean)
+        variance = self._flat(("variance",), lambda part: responses.all_moments(part).variance)
+        values = self._flat(
+            ("value", toward, value, value_from), lambda part: value_of(responses, toward, part, value, value_from)
+        )
+
+        def shift_of(selection: Selection) -> float:
+            units = selection.units
+            return float((variance[units] + (mean[units] - selection.values) ** 2).sum())
+
+        selection = Selection(experts, values[experts].astype(np.float32))
+        if self._random:
+            self.experts_shift += shift_of(selection)
+            control, seed = self.payload["control"], self._seed(number)
+            units = self._randomised(experts, number)
+            drawn = Selection(units, values[units].astype(np.float32))
+            if control["values"] == "experts":
+                drawn = experts_values(self.axis.units, units, experts, selection.values, seed)
+            if control["variant"] == "shift":
+                drawn = matched_shift(self.axis.units, selection, drawn, mean, variance).selection
+            selection = drawn
+        self.shift += shift_of(selection)
+        return list(edits_of(self.axis.units, selection.units, affine.set_to(selection.values), payload["tokens"]))
+
+    def _flat(self, name: tuple[Any, ...], of: Callable[[UnitBlock], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """One number per unit of the axis, made once per bundle."""
+        parts = tuple((part.block, part.site) for part in self.axis.units)
+        key = (*name, parts, tuple(sorted(self.payload["statistics"].items())))
+        if key not in self.flat:
+            self.flat[key] = np.concatenate([of(part) for part in self.axis.units])
+        return self.flat[key]
+
+    def _affine(
+        self, part: UnitBlock, here: NDArray[np.int64], sources: Sequence[str], before: Sequence[Edit]
+    ) -> Affine:
+        """a, b and bounds of some units of a part, `before` being the edits of earlier places."""
+        payload, edit, strength = self.payload, self.payload["edit"], self.payload["strength"]
+        toward = payload["toward"]
+        if edit == "interpolate":
+            values = value_of(self.responses, toward, part, payload["value"], payload["value_from"])
+            return affine.interpolated(values[here], strength)
+        if edit == "scale":
+            return affine.scaled(np.full(len(here), 1.0 - strength))
+        if edit == "aura":
+            places = self.axis.parent[here + part.offset]
+            return affine.aura(
+                np.max([ranking.score[places] for ranking in self._aura_rankings(sources)], axis=0), strength
+            )
+        source, source_moments = self._samples(part, here, sources, before)
+        target, target_moments = self._samples(part, here, [toward], before)
+        if edit == "linear_act":
+            return affine.linear_act(target, source, strength)
+        if payload["value_from"] == "pooled":
+            target_moments, source_moments = first_two(target), first_two(source)
+        if edit == "gaussian_act":
+            return affine.gaussian_act(*target_moments, *source_moments, strength)
+        move = affine.mean_act if edit == "mean_act" else affine.shifted
+        return move(target_moments[0], source_moments[0], strength)
+
+    def _aura_rankings(self, sources: Sequence[str]) -> list[Ranking]:
+        """A map of one language dampens by its own ranking, others by the greatest of all that select."""
+        if self.payload["base_method"] == "own":
+            return [self.rankings[language] for language in sources]
+        return list(self.rankings.values())
+
+    def _samples(
+        self, part: UnitBlock, here: NDArray[np.int64], languages: Sequence[str], before: Sequence[Edit]
+    ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Pooled responses of languages [sentences, k], and their token means and variances [k]."""
+        if self.payload["fit"] == "incremental":
+            pooled, moments = steered_responses(self.context, self.payload, part, languages, before)
+        else:
+            pooled = np.concatenate([self.responses.pooled(language, part) for language in languages])
+            moments = self.responses.all_moments(part, languages)
+        return pooled[:, here], (moments.mean[here], moments.variance[here])
+
+    def _expected(self, part: UnitBlock, here: NDArray[np.int64], made: Affine) -> float:
+        """Σ E(h' − h)² = Σ (a − 1)²·E h² + 2(a − 1)·b·E h + b² of edits without bounds."""
+        if np.isfinite(made.lo).any() or np.isfinite(made.hi).any():
+            self.bounded = True
+            return 0.0
+        moments = self.responses.all_moments(part)
+        mean, square = moments.mean[here], (moments.variance + moments.mean**2)[here]
+        a, b = made.a.astype(np.float64) - 1.0, made.b.astype(np.float64)
+        return float((a**2 * square + 2 * a * b * mean + b**2).sum())
+
+
+def _finish(claim: Claim, context: Context, made: Made) -> Outcome:
+    tensors, header = edit_tensors(made.edits)
+    stored = context.save(tensors, {"key": claim.subject, **header})
+    edits = [edit for each in made.edits.values() for edit in each]
+    per_map = len(made.edits)
 
     def write(connection: Connection) -> None:
         connection.execute(
             update(t.Intervention)
             .where(t.Intervention.key == claim.subject)
             .values(
-                n_edited=len(selection.units),
+                # Coordinates changed per input: a direction touches its whole site.
+                n_edited=sum(edit.width if isinstance(edit, LowRank) else len(edit) for edit in edits) // per_map,
                 first_block=min(edit.block for edit in edits),
-                shift_norm=float(np.sqrt(shift)),
-                shift_ratio=ratio,
+                shift_norm=None if made.shift is None else float(np.sqrt(made.shift)),
+                shift_ratio=None if made.shift is None else made.ratio,
                 artifact_id=context.store.record(connection, stored),
             )
         )
@@ -112,89 +260,12 @@ def _make(
     return Outcome(claim, write)
 
 
-def _randomise(
-    payload: Mapping[str, Any],
-    control: Mapping[str, Any],
-    axis: _Axis,
-    experts: Selection,
-    all_values: NDArray[np.float64],
-    moments: TokenMoments,
-) -> tuple[Selection, float | None]:
-    variant = "matched" if control["variant"] == "shift" else control["variant"]
-    units = random_units(axis.units, experts.units, payload["seed"], variant)
-    own = Selection(units, all_values[units].astype(np.float32))
-    if control["values"] == "experts":
-        own = experts_values(axis.units, units, experts.units, experts.values, payload["seed"])
-    if variant != "matched":
-        return own, float(_expected_shift(own, moments) / _expected_shift(experts, moments))
-    matched = matched_shift(axis.units, experts, own, moments.mean, moments.variance)
-    return matched.selection, matched.overall_ratio
-
-
-def _expected_shift(selection: Selection, moments: TokenMoments) -> float:
-    """Σ E(h − v)² = Σ variance + (mean − v)² over the fit tokens of all source languages."""
-    variance, mean = moments.variance[selection.units], moments.mean[selection.units]
-    return float((variance + (mean - selection.values) ** 2).sum())
-
-
-def _moments(statistics: Sequence[Statistics], axis: _Axis) -> TokenMoments:
-    parts = []
-    for each in statistics:
-        tensors = load_tensors(each.moments)
-        names = [place_name(part.block, part.site) for part in axis.units]
-        parts.append(
-            TokenMoments(
-                int(tensors[f"{names[0]}/count"][0]),
-                np.concatenate([tensors[f"{name}/mean"] for name in names]),
-                np.concatenate([tensors[f"{name}/m2"] for name in names]),
-            )
-        )
-    return merge_all(parts)
-
-
-def _set_values(
-    statistics: Statistics, axis: Sequence[tuple[int, str, int]], value: str, value_from: str
-) -> dict[str, NDArray[np.float64]]:
-    """What every unit would be set to, per (block, site)."""
-    statistic, level = parse_value(value)
-    found: dict[str, NDArray[np.float64]] = {}
-    for block, site, width in axis:
-        name = place_name(block, site)
-        if statistic == "zero":
-            found[name] = np.zeros(width)
-        elif value_from == "tokens":
-            if statistic != "mean":
-                raise ModelError(f"value '{value}' from tokens: per-token values are not kept, only their mean")
-            found[name] = load_tensors(statistics.moments, [f"{name}/mean"])[f"{name}/mean"]
-        else:
-            pooled = load_tensors(statistics.responses, [name])[name]
-            if statistic == "mean":
-                found[name] = pooled.mean(axis=0, dtype=np.float64)
-            else:
-                found[name] = np.quantile(pooled.astype(np.float64), level, axis=0)
-    return found
-
-
-def edit_header(edits: Sequence[UnitAffine]) -> list[list[str | int]]:
-    """Site, block and tokens of every edit, in the order of their tensors."""
-    return [[edit.site, edit.block, edit.tokens] for edit in edits]
-
-
-def edit_tensors(edits: Sequence[UnitAffine]) -> dict[str, NDArray[Any]]:
-    """The arrays of every edit under `number/field`."""
-    return {f"{number}/{name}": getattr(edit, name) for number, edit in enumerate(edits) for name in _FIELDS}
-
-
-def find_edits(context: Context, key: str) -> list[UnitAffine]:
-    """The stored edits of an intervention; none for the intervention `none`."""
+def find_edits(context: Context, key: str) -> dict[str, list[Edit]]:
+    """The stored edits of an intervention by input language (`*`: any); none for the intervention `none`."""
     with context.reading() as connection:
         row = connection.execute(select(t.Intervention).where(t.Intervention.key == key)).one()
         if row.method == "none":
-            return []
+            return {}
         job = connection.execute(select(t.Job.id).where(t.Job.subject == key)).scalar_one()
         path = context.artifact(connection, row.artifact_id, job)
-    tensors = load_tensors(path)
-    return [
-        UnitAffine(site, block, **{name: tensors[f"{number}/{name}"] for name in _FIELDS}, tokens=tokens)
-        for number, (site, block, tokens) in enumerate(read_metadata(path)["edits"])
-    ]
+    return read_edits(path)

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sprachbund.db import tables as t
 from sprachbund.metrics import MEASURES
 from sprachbund.queue import Claim
-from sprachbund.tensors import load_tensors
-from sprachbund_runners.evaluation import retrieval_items
+from sprachbund.tensors import load_tensors, shapes
+from sprachbund_runners.evaluation import RANK_METRICS, retrieval_items
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
 from sprachbund_runners.jobs.context import Context
 
@@ -109,10 +109,12 @@ class Outcomes:
     def _items(self, place: _Place, metric: str) -> NDArray[np.float64]:
         key = (str(place.path), place.tensor, place.measure)
         if metric not in self._read.get(key, {}):
-            if place.measure == "retrieval":
-                names = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
+            names = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
+            # Approximate search has hits, but no counts to rank by.
+            if place.measure == "retrieval" and metric in RANK_METRICS and names[0] in shapes(place.path):
                 tensors = load_tensors(place.path, names)
-                self._read[key] = retrieval_items(RetrievalOutcome(*(tensors[name] for name in names)))
+                counts = RetrievalOutcome(*(tensors[name] for name in names))
+                self._read.setdefault(key, {}).update(retrieval_items(counts))
             else:
                 name = f"{place.tensor}/{metric}"
                 values: NDArray[Any] = load_tensors(place.path, [name])[name]

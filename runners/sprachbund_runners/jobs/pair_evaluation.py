@@ -1,18 +1,33 @@
-"""Pair evaluations: retrieval both ways, language ABX and distances of one language pair, layer by layer."""
+"""Pair evaluations: retrieval both ways, language ABX and distances of one language pair, layer by layer.
+
+A setting may steer one side of a pair only: `query` or `candidate` (payload `side`, with the unsteered snapshots in
+`plain_snapshots`). Language ABX is left out then, since the two sides differ by more than their language.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, select
 
+from sprachbund.corpora.corpus import code_of
 from sprachbund.db import tables as t
 from sprachbund.keys import content_key
 from sprachbund.metrics import MEASURES
 from sprachbund.queue import Claim
-from sprachbund_runners.evaluation import PAIR_MEASURES, Items, Level, levels
+from sprachbund_runners.evaluation import (
+    PAIR_MEASURES,
+    RANK_METRICS,
+    Items,
+    Level,
+    PairScores,
+    levels,
+    listed_retrieval_scores,
+    one_sided,
+)
+from sprachbund_runners.evaluation.distances import LanguageVectors
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embedded import Embedded
 
@@ -23,7 +38,7 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One evaluation row to be, with its metrics."""
+    """One evaluation row to be, with its metrics; `notes` has what must be known of single ones."""
 
     measure: str
     query: str | None
@@ -32,6 +47,7 @@ class Row:
     metrics: Mapping[str, Level]
     tensor: str | None = None
     scope: str | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
@@ -46,24 +62,26 @@ def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
 
 def _pair(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
     payload = claim.payload
-    query, candidate = payload["languages"]
+    query, candidate = map(code_of, payload["languages"])
     rows: list[Row] = []
     tensors: dict[str, NDArray[Any]] = {}
     for layer in payload["layers"]:
-        x, y = (embedded.vectors(claim, each, layer, payload["texts"][each]) for each in (query, candidate))
-        for measure, function in PAIR_MEASURES.items():
-            scores = function(x, y)
-            prefix = f"{layer}/{measure}"
+        for measure, scores in _scores(claim, embedded, layer):
+            prefix, n_items = f"{layer}/{measure}", _n_items(scores)
             if MEASURES[measure].directed:
-                rows.append(Row(measure, query, candidate, layer, _levels(scores.forward), f"{prefix}/forward"))
-                rows.append(Row(measure, candidate, query, layer, _levels(scores.backward), f"{prefix}/backward"))
+                sides = ((query, candidate, "forward", scores.forward), (candidate, query, "backward", scores.backward))
+                # Of paraphrases only sentences ask: both directions would be of one and the same language pair.
+                rows += [
+                    Row(measure, asking, answering, layer, _levels(items), f"{prefix}/{side}", notes=scores.notes)
+                    for asking, answering, side, items in (sides if query != candidate else sides[:1])
+                ]
             else:
                 values = {
-                    name: Level(value, float("nan"), float("nan"), x.unit.n, x.unit.n)
+                    name: Level(value, float("nan"), float("nan"), n_items, n_items)
                     for name, value in scores.values.items()
                 }
                 rows.append(Row(measure, query, candidate, layer, {**_levels(scores.both), **values}, f"{prefix}/both"))
-            tensors.update(kept_outcomes(prefix, scores.forward, scores.backward, scores.both, scores.arrays))
+            tensors.update(kept_outcomes(prefix, scores))
     stored = context.save(tensors, {"key": claim.subject})
 
     def write(connection: Connection) -> None:
@@ -72,21 +90,51 @@ def _pair(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
     return Outcome(claim, write)
 
 
+def _scores(claim: Claim, embedded: Embedded, layer: str) -> Iterator[tuple[str, PairScores]]:
+    """Every measure of the pair at a layer."""
+    payload = claim.payload
+    side = payload.get("side", "both")
+
+    def vectors(plain: bool) -> tuple[LanguageVectors, LanguageVectors]:
+        x, y = (embedded.vectors(claim, each, layer, payload["texts"][each], plain) for each in payload["languages"])
+        return x, y
+
+    steered = vectors(plain=False)
+    paraphrases = len(set(map(code_of, payload["languages"]))) == 1
+    # Of a large pool only what does not need every pair of its items.
+    large = steered[0].unit.n > (payload.get("approximate_above") or steered[0].unit.n)
+    measures = {**PAIR_MEASURES, "retrieval": listed_retrieval_scores} if large else PAIR_MEASURES
+    for measure, function in measures.items():
+        if measure == "language_abx" and (large or paraphrases):
+            continue
+        if side == "both":
+            yield measure, function(*steered)
+        elif measure != "language_abx":
+            yield measure, one_sided(function, steered, vectors(plain=True), side)
+
+
+def _n_items(scores: PairScores) -> int:
+    """Items of the pair."""
+    return len(next(iter((scores.forward or scores.both).values())))
+
+
 def _levels(items: Items) -> dict[str, Level]:
     return levels(items, resamples=RESAMPLES, seed=SEED)
 
 
-def kept_outcomes(
-    prefix: str, forward: Items, backward: Items, both: Items, arrays: Mapping[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    """Per-item outcomes by tensor name: rank counts where there are any, else the items' values as float32."""
-    if arrays:
-        return {f"{prefix}/{name.replace('_', '/', 1)}": values for name, values in arrays.items()}
-    found: dict[str, NDArray[Any]] = {}
-    for side, items in (("forward", forward), ("backward", backward), ("both", both)):
+def kept_outcomes(prefix: str, scores: PairScores) -> dict[str, NDArray[Any]]:
+    """Per-item outcomes by tensor name; metrics that follow from stored counts are not stored beside them."""
+    found = {f"{prefix}/{name.replace('_', '/', 1)}": values for name, values in scores.arrays.items()}
+    for side, items in (("forward", scores.forward), ("backward", scores.backward), ("both", scores.both)):
         for name, values in items.items():
-            found[f"{prefix}/{side}/{name}"] = values.astype(np.float32)
+            if not (f"{side}_greater" in scores.arrays and name in RANK_METRICS):
+                found[f"{prefix}/{side}/{name}"] = compact(values)
     return found
+
+
+def compact(values: NDArray[np.float64]) -> NDArray[Any]:
+    """Hits and misses as uint8, anything else as float32."""
+    return values.astype(np.uint8 if np.isin(values, (0.0, 1.0)).all() else np.float32)
 
 
 def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row], outcomes_id: int | None) -> None:
@@ -99,6 +147,7 @@ def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row],
     settings = {row.key: row.id for row in found}
     corpus_id = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload["corpus"])).scalar_one()
     metrics: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
     for row in rows:
         version = MEASURES[row.measure].version
         evaluation_id = connection.execute(
@@ -144,5 +193,8 @@ def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row],
             for name, level in row.metrics.items()
             if not np.isnan(level.value)
         ]
+        notes += [{"evaluation_id": evaluation_id, "metric": name, "note": note} for name, note in row.notes.items()]
     if metrics:
         connection.execute(insert(t.Metric), metrics)
+    if notes:
+        connection.execute(insert(t.EvaluationNote), notes)

@@ -1,6 +1,7 @@
 """Unit statistics: one pass over a language's fit text, responses spooled to a file block by block."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from sprachbund.architectures import SITES
+from sprachbund.artifacts import Stored
 from sprachbund.db import tables as t
 from sprachbund.queue import Claim
 from sprachbund.submission import upsert
 from sprachbund.tensors import TensorSpool, shapes
-from sprachbund_runners.jobs.context import Context, Outcome
+from sprachbund_runners.jobs.context import Context, Outcome, Text
 from sprachbund_runners.models.batches import tokenise
-from sprachbund_runners.models.respond import Responses, respond
+from sprachbund_runners.models.respond import Request, Responses, Sink, respond
 
 
 def place_name(block: int, site: str) -> str:
@@ -24,38 +26,55 @@ def place_name(block: int, site: str) -> str:
 
 
 def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
-    """Each language's text goes through the model once; all sites, targets and scorers are served from it."""
-    step = context.progress.start(
-        "unit statistics", sum(len(context.text(claim.payload["text"]).sentences) for claim in claims)
-    )
+    """Each language's text goes through the model once for all claims on it: other sites, pooling or tokens cost
+    no second pass, and all targets and scorers are served from what is stored."""
+    groups: dict[tuple[str, ...], list[Claim]] = {}
     for claim in claims:
-        yield _language(claim, context, step)
+        groups.setdefault(tuple(claim.payload[name] for name in ("model", "dtype", "attention", "text")), []).append(
+            claim
+        )
+    n_texts = sum(len(context.text(group[0].payload["text"]).sentences) for group in groups.values())
+    step = context.progress.start("unit statistics", n_texts)
+    for group in groups.values():
+        yield from _language(group, context, step)
 
 
-def _language(claim: Claim, context: Context, step: Any) -> Outcome:
-    payload = claim.payload
+def _language(claims: Sequence[Claim], context: Context, step: Callable[[int], None]) -> Iterator[Outcome]:
+    payload = claims[0].payload
     loaded = context.model(payload["model"], payload["dtype"], payload["attention"])
     text = context.text(payload["text"])
-    units = loaded.architecture.units(payload["sites"])
     n_items = len(text.sentences)
-    widths = {place_name(part.block, part.site): (n_items, part.width) for part in units}
-    with TensorSpool(context.store, widths, np.float32, {"key": claim.subject}) as spool:
-
-        def sink(block: int, site: str, rows: NDArray[np.int64], values: NDArray[np.float32]) -> None:
-            context.check_stop()
-            spool[place_name(block, site)][rows] = values
-
+    with ExitStack() as stack:
+        spools: list[TensorSpool] = []
+        requests: list[Request] = []
+        for claim in claims:
+            asked = claim.payload
+            units = loaded.architecture.units(asked["sites"])
+            widths = {place_name(part.block, part.site): (n_items, part.width) for part in units}
+            spools.append(stack.enter_context(TensorSpool(context.store, widths, np.float32, {"key": claim.subject})))
+            requests.append(Request(asked["sites"], asked["pooling"], asked["tokens"], _sink_to(spools[-1], context)))
         responses = respond(
             loaded,
             tokenise(loaded, text.sentences.texts),
-            payload["sites"],
-            payload["pooling"],
-            payload["tokens"],
-            sink,
+            requests,
             max_tokens_per_batch=context.max_tokens,
             progress=step,
         )
-        stored = spool.store()
+        stored = [spool.store() for spool in spools]
+    for claim, found, kept in zip(claims, responses, stored, strict=True):
+        yield _finish(claim, context, text, found, kept)
+
+
+def _sink_to(spool: TensorSpool, context: Context) -> Sink:
+    def sink(block: int, site: str, rows: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        context.check_stop()
+        spool[place_name(block, site)][rows] = values
+
+    return sink
+
+
+def _finish(claim: Claim, context: Context, text: Text, responses: Responses, stored: Stored) -> Outcome:
+    payload = claim.payload
     moments = context.save(_moments(responses), {"key": claim.subject})
 
     def write(connection: Connection) -> None:
@@ -68,8 +87,8 @@ def _language(claim: Claim, context: Context, step: Any) -> Outcome:
             "pooling": payload["pooling"],
             "tokens": payload["tokens"],
             "condition": None,
-            "n_items": n_items,
-            "n_units": sum(part.width for part in units),
+            "n_items": len(text.sentences),
+            "n_units": sum(len(each.mean) for each in responses.moments.values()),
             "n_tokens": int(responses.token_counts.sum()),
             "responses_id": context.store.record(connection, stored),
             "moments_id": context.store.record(connection, moments),
@@ -87,6 +106,7 @@ def _moments(responses: Responses) -> dict[str, NDArray[Any]]:
         tensors[f"{name}/mean"] = moments.mean
         tensors[f"{name}/m2"] = moments.m2
         tensors[f"{name}/count"] = np.array([moments.count], dtype=np.int64)
+        tensors[f"{name}/positive"] = responses.positive[block, site]
     return tensors
 
 

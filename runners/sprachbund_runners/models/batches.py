@@ -5,7 +5,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -33,6 +33,16 @@ class TokenisedTexts:
     special: tuple[NDArray[np.bool_], ...]
     n_truncated: int
     max_length: int | None
+
+    @classmethod
+    def joined(cls, parts: Sequence["TokenisedTexts"]) -> "TokenisedTexts":
+        """The texts of all parts (at least one, all cut to the same length), one after the other."""
+        return cls(
+            tuple(chain.from_iterable(part.ids for part in parts)),
+            tuple(chain.from_iterable(part.special for part in parts)),
+            sum(part.n_truncated for part in parts),
+            parts[0].max_length,
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,6 +82,19 @@ class Batch:
         if tokens == "first":
             return (place == 0).expand_as(present)
         return place == present.sum(dim=1, keepdim=True) - 1
+
+    def take(self, positions: NDArray[np.int64]) -> "Batch":
+        """The texts at `positions` (int64 [k], repetitions allowed), padded as they are here."""
+        if np.array_equal(positions, np.arange(len(self.rows))):
+            return self
+        index = torch.from_numpy(positions).to(self.input_ids.device)
+        return Batch(
+            self.rows[positions],
+            self.lengths[positions],
+            self.input_ids.index_select(0, index),
+            self.attention_mask.index_select(0, index),
+            self.special.index_select(0, index),
+        )
 
 
 class BatchMasks:
@@ -169,13 +192,15 @@ def run_batches(
     """Run `forward` on every batch, hand its result to `commit`, and report.
 
     `forward` may be repeated and must keep nothing; `commit` is called once per batch that fitted. A batch that does
-    not fit into memory is halved, and so is every later one as large as it. `progress` gets the number of texts done.
+    not fit into memory is halved, and so is every later one as large as it. `progress` gets the number of texts of
+    every batch that is done.
+
     Raises ModelError naming the sentence and its length where even one alone does not fit.
     """
     lengths = texts.lengths
     waiting = deque(plan_batches(lengths, max_tokens_per_batch))
     ceiling: int | None = None
-    n_batches = n_padded = n_halvings = n_done = 0
+    n_batches = n_padded = n_halvings = 0
     digest = hashlib.sha256()
     while waiting:
         rows = waiting.popleft()
@@ -199,9 +224,8 @@ def run_batches(
         n_batches += 1
         n_padded += padded
         digest.update(np.array([padded // len(rows), *rows], dtype="<i8").tobytes())
-        n_done += len(rows)
         if progress is not None:
-            progress(n_done)
+            progress(len(rows))
     return PassReport(
         n_texts=len(texts),
         n_tokens=int(lengths.sum()),

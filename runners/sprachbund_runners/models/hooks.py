@@ -3,7 +3,7 @@
 Hooks run in the order in which they were registered: enter `steering` before these to read edited activations.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +110,88 @@ def run_forward(model: PreTrainedModel, input_ids: torch.Tensor, attention_mask:
         return None
     final: torch.Tensor = output.last_hidden_state
     return final
+
+
+class Course:
+    """Which blocks of a model a pass runs: all of them, those below one block, or those from one block on.
+
+    Made by `coursing`. Between `below` or `from_block` and the next of them every pass takes that course.
+    """
+
+    def __init__(self) -> None:
+        self._keep: frozenset[int] = frozenset()
+        self._end: int | None = None
+        self._start = 1
+        self._hidden: torch.Tensor | None = None
+        self._output_sizes: dict[int, int] = {}
+        self.kept: dict[int, torch.Tensor] = {}
+
+    def whole(self) -> None:
+        """All blocks."""
+        self._take(frozenset(), None, 1, None)
+
+    def below(self, keep: Collection[int], end: int | None) -> None:
+        """End the pass where block `end` begins (None: run on), keeping in `kept` what enters the blocks `keep`.
+
+        kept: block → [batch, tokens, hidden_size], the live tensors: copy what is to be changed.
+        """
+        self._take(frozenset(keep), end, 1, None)
+
+    def from_block(self, block: int, hidden: torch.Tensor) -> None:
+        """Begin at `block` with what entered it in an earlier pass over the same texts, one row per text.
+
+        What comes before the blocks (masks, positions) is computed as ever; the blocks below let everything through,
+        so that what is observed there means nothing.
+        """
+        self._take(frozenset(), None, block, hidden)
+
+    def _take(self, keep: frozenset[int], end: int | None, start: int, hidden: torch.Tensor | None) -> None:
+        self._keep, self._end, self._start, self._hidden = keep, end, start, hidden
+        self.kept = {}
+
+    def run(self, block: int, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What stands in for `forward` of a block."""
+        if block < self._start:
+            size = self._output_sizes[block]
+            through = first_input(args, kwargs)
+            return (through, *[None] * (size - 1)) if size else through
+        if block == self._start and self._hidden is not None:
+            if args:
+                args = (self._hidden, *args[1:])
+            else:
+                kwargs = {**kwargs, "hidden_states": self._hidden}
+        if block in self._keep:
+            self.kept[block] = first_input(args, kwargs)
+        if block == self._end:
+            raise PassComplete
+        output = forward(*args, **kwargs)
+        self._output_sizes[block] = len(output) if isinstance(output, tuple | list) else 0
+        return output
+
+
+@contextmanager
+def coursing(model: PreTrainedModel, architecture: Architecture) -> Iterator[Course]:
+    """Let passes (by `run_forward`) begin and end at chosen blocks; the model is put back as it was.
+
+    For architectures whose blocks hand on nothing but hidden states, which is true of all that are known by name.
+    """
+    course = Course()
+
+    def replaced(block: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: course.run(block, forward, args, kwargs)
+
+    def restore(module: nn.Module, own: Any) -> None:
+        if own is None:
+            del module.forward
+        else:
+            module.forward = own
+
+    with ExitStack() as stack:
+        for block in range(1, architecture.n_blocks + 1):
+            module = resolve(model, architecture.blocks.replace("{i}", str(block - 1)))
+            stack.callback(restore, module, vars(module).get("forward"))
+            module.forward = replaced(block, module.forward)
+        yield course
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -65,6 +66,11 @@ class LoadedModel:
     pad_source: str
     max_length: int | None
 
+    @property
+    def has_head(self) -> bool:
+        """Whether it was loaded with what predicts the next token."""
+        return self.model.base_model is not self.model
+
 
 def load(
     path_or_hub_id: str | Path,
@@ -74,8 +80,9 @@ def load(
     attention: str | None = None,
     trust_remote_code: bool = False,
     declared: Mapping[str, Any] | None = None,
+    head: bool = False,
 ) -> LoadedModel:
-    """Load a model without its head, for inference.
+    """Load a model for inference, without its head unless `head` asks for what predicts the next token.
 
     A folder is read as it is; a Hub id from the Hub cache, fetched first if it is not there (unless the Hub client is
     set offline). `attention` None takes what the architecture prefers: sdpa, or eager where nothing else is written
@@ -96,10 +103,12 @@ def load(
             raise
         names = "; ".join(_module_names(folder, trust_remote_code))
         raise ModelError(f"{error}. Its modules: {names}") from error
+    if head and not architecture.causal:
+        raise ModelError(f"model type '{architecture.model_type}' is an encoder: it predicts no next token")
     chosen = _attention(architecture, attention)
     with quiet():
         tokenizer = load_tokenizer(folder, trust_remote_code)
-        model = _model(folder, DTYPES[dtype], chosen, trust_remote_code)
+        model = _model(folder, DTYPES[dtype], chosen, trust_remote_code, head)
     model.config.use_cache = False
     model.requires_grad_(False).eval()
     verify(model, architecture)
@@ -196,9 +205,11 @@ def load_tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizer
     return tokenizer
 
 
-def _model(folder: Path, dtype: torch.dtype, attention: str, trust_remote_code: bool) -> PreTrainedModel:
+def _model(
+    folder: Path, dtype: torch.dtype, attention: str, trust_remote_code: bool, head: bool = False
+) -> PreTrainedModel:
     try:
-        model, report = AutoModel.from_pretrained(
+        model, report = (AutoModelForCausalLM if head else AutoModel).from_pretrained(
             folder,
             dtype=dtype,
             attn_implementation=attention,

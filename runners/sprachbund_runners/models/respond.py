@@ -1,4 +1,4 @@
-"""Unit responses: what every unit of the chosen sites does on every text, from one pass."""
+"""Unit responses: what every unit of the chosen sites does on every text, from one pass for all who ask."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
 from sprachbund_runners.interventions.apply import steering
-from sprachbund_runners.interventions.edits import UnitAffine
+from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.models.batches import (
     Batch,
     BatchMasks,
@@ -22,7 +22,8 @@ from sprachbund_runners.models.batches import (
 from sprachbund_runners.models.hooks import observing, run_forward
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.moments import MomentSums, TokenMoments
-from sprachbund_runners.models.pooling import TokenSelection, check_pooling
+from sprachbund_runners.models.pooling import check_pooling
+from sprachbund_runners.models.reduction import Reading, Tokens, reduce_tokens
 
 Sink = Callable[[int, str, NDArray[np.int64], NDArray[np.float32]], None]
 """Receives (block, site, rows int64 [b], pooled responses float32 [b, width]) for each batch."""
@@ -31,111 +32,140 @@ Place = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Responses:
-    """What a pass leaves beside the pooled responses.
+class Request:
+    """What one asks of a pass: sites (of all blocks if `blocks` is None), pooling and tokens, and who gets it."""
 
-    moments: of every unit over the chosen tokens of all texts, by (block, site); token_counts: chosen tokens per
-    text, int64 [n_texts].
+    sites: Sequence[str]
+    pooling: str
+    tokens: str
+    sink: Sink
+    blocks: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Responses:
+    """What a pass leaves beside the pooled responses, for one request.
+
+    moments: of every unit over the chosen tokens of all texts, by (block, site); positive: at how many of those
+    tokens the activation is above 0, int64 [width] by (block, site); token_counts: chosen tokens per text, int64
+    [n_texts].
     """
 
     moments: dict[Place, TokenMoments]
+    positive: dict[Place, NDArray[np.int64]]
     token_counts: NDArray[np.int64]
     report: PassReport
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
-    """One site's results for one batch, on the device. bad: each text's first unit that is not finite, or −1."""
+@dataclass(slots=True, eq=False)
+class _Sums:
+    """Running sums of one site over the tokens of one selection, and what the next batch is centred on."""
 
-    pooled: torch.Tensor
     pivot: torch.Tensor
-    first: torch.Tensor
-    second: torch.Tensor
-    bad: torch.Tensor
+    moments: MomentSums
+    positive: NDArray[np.int64]
+
+    @classmethod
+    def starting_with(cls, reading: Reading) -> "_Sums":
+        width = len(reading.pivot)
+        moments = MomentSums(reading.pivot.cpu().numpy(), 0, np.zeros(width), np.zeros(width))
+        return cls(reading.pivot, moments, np.zeros(width, dtype=np.int64))
+
+    def add(self, n_tokens: int, reading: Reading) -> None:
+        self.moments.add(n_tokens, reading.first.cpu().numpy(), reading.second.cpu().numpy())
+        self.positive += reading.positive.cpu().numpy()
 
 
 def respond(
     loaded: LoadedModel,
     texts: Sequence[str] | TokenisedTexts,
-    sites: Sequence[str],
-    pooling: str,
-    tokens: str,
-    sink: Sink,
-    blocks: Sequence[int] | None = None,
-    intervention: Sequence[UnitAffine] = (),
+    requests: Sequence[Request],
+    intervention: Sequence[Edit] = (),
     max_tokens_per_batch: int = 4096,
     max_length: int | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Responses:
-    """Pool every unit over each text's chosen tokens, hand the responses to `sink`, and sum up token moments.
+) -> list[Responses]:
+    """Pool every unit over each text's chosen tokens, hand the responses to the sinks, and sum up token moments.
 
-    The sink is called per batch for each (block, site) in the order of the flat unit axis; nothing per token is
-    kept. Sums over a text's tokens are float32, over texts float64.
+    One pass serves all requests; what several of them ask of one site is read once. A sink is called per batch for
+    each (block, site) of its request in the order of the flat unit axis; nothing per token is kept. Sums over up to
+    64 of a text's tokens are float32, beyond them and over texts float64 (on a GPU: over texts). The result is
+    parallel to `requests`.
 
-    Raises ModelError for unknown sites, blocks, pooling or tokens, no texts, and activations that are not finite
-    (naming block, site, unit and item); CorpusError for texts without content tokens.
+    Raises ModelError for no requests, unknown sites, blocks, pooling or tokens, no texts, and activations that are not
+    finite (naming block, site, unit and item); CorpusError for texts without content tokens.
     """
-    units = loaded.architecture.units(sites, blocks)
-    check_pooling(pooling)
-    check_tokens(tokens)
+    if not requests:
+        raise ModelError("unit responses: nothing requested")
+    axes: list[list[Place]] = []
+    # Whose maximum is wanted, by place and tokens: in the order of the flat unit axis for each selection of tokens.
+    highest: dict[tuple[Place, str], bool] = {}
+    for request in requests:
+        check_pooling(request.pooling)
+        check_tokens(request.tokens)
+        parts = loaded.architecture.units(request.sites, request.blocks)
+        axes.append([(part.block, part.site) for part in parts])
+        for place in axes[-1]:
+            asked = (place, request.tokens)
+            highest[asked] = highest.get(asked, False) or request.pooling == "max"
     tokenised = texts if isinstance(texts, TokenisedTexts) else tokenise(loaded, texts, max_length)
     if not len(tokenised):
         raise ModelError("unit responses: no texts given")
-    counts = tokenised.counts(tokens)
-    places: list[Place] = [(part.block, part.site) for part in units]
-    sums: dict[Place, MomentSums] = {}
-    pivots: dict[Place, torch.Tensor] = {}
-    readings: dict[Place, _Reading] = {}
+    selections = {request.tokens: tokenised.counts(request.tokens) for request in requests}
+    sums: dict[tuple[Place, str], _Sums] = {}
+    readings: dict[tuple[Place, str], Reading] = {}
+    chosen: dict[str, Tokens] = {}
     masks = BatchMasks()
-    selection: TokenSelection
 
     def read(block: int, site: str, activations: torch.Tensor) -> None:
-        readings[block, site] = _read(activations, selection, pooling, pivots.get((block, site)))
+        for name, tokens in chosen.items():
+            asked = ((block, site), name)
+            if asked in highest:
+                pivot = sums[asked].pivot if asked in sums else None
+                readings[asked] = reduce_tokens(activations, tokens, pivot, highest[asked])
 
-    def forward(batch: Batch) -> dict[Place, _Reading]:
-        nonlocal selection
+    def forward(batch: Batch) -> dict[tuple[Place, str], Reading]:
         readings.clear()
         masks.enter(batch)
-        selection = TokenSelection.of(batch, tokens)
+        chosen.update({name: Tokens.of(batch, name) for name in selections})
         run_forward(loaded.model, batch.input_ids, batch.attention_mask)
-        return dict(readings)
+        found = dict(readings)
+        readings.clear()
+        return found
 
-    def commit(batch: Batch, found: dict[Place, _Reading]) -> None:
-        bad = torch.stack([found[place].bad for place in places]).cpu().numpy()
-        _refuse_bad(bad, places, batch.rows)
-        n_tokens = int(counts[batch.rows].sum())
-        for place in places:
-            reading = found[place]
-            if place not in sums:
-                pivots[place] = reading.pivot
-                width = len(reading.pivot)
-                sums[place] = MomentSums(reading.pivot.cpu().numpy(), 0, np.zeros(width), np.zeros(width))
-            sums[place].add(n_tokens, reading.first.cpu().numpy(), reading.second.cpu().numpy())
-            sink(*place, batch.rows, reading.pooled.cpu().numpy())
+    def commit(batch: Batch, found: dict[tuple[Place, str], Reading]) -> None:
+        bad = torch.stack([found[asked].bad for asked in highest]).cpu().numpy()
+        _refuse_bad(bad, [place for place, _ in highest], batch.rows)
+        n_tokens = {name: int(counts[batch.rows].sum()) for name, counts in selections.items()}
+        for asked, reading in found.items():
+            if asked not in sums:
+                sums[asked] = _Sums.starting_with(reading)
+            sums[asked].add(n_tokens[asked[1]], reading)
+        for request, axis in zip(requests, axes, strict=True):
+            for place in axis:
+                reading = found[place, request.tokens]
+                pooled = reading.highest if request.pooling == "max" else reading.mean
+                assert pooled is not None
+                request.sink(*place, batch.rows, pooled.cpu().numpy())
+        # Freed before the next batch takes memory, or the allocator hands pages back and fetches them again each time.
+        found.clear()
 
+    sites = sorted({site for axis in axes for _, site in axis})
+    blocks = sorted({block for axis in axes for block, _ in axis})
     with (
         steering(loaded, intervention, masks),
         observing(loaded.model, loaded.architecture, sites, read, blocks, stop=True),
     ):
         report = run_batches(loaded, tokenised, forward, commit, max_tokens_per_batch, progress)
-    return Responses({place: sums[place].moments() for place in places}, counts, report)
-
-
-def _read(activations: torch.Tensor, selection: TokenSelection, pooling: str, pivot: torch.Tensor | None) -> _Reading:
-    values = selection.pick(activations)
-    if pivot is None:
-        mean = selection.fill(values, 0.0).sum(dim=(0, 1)) / selection.count.sum()
-        pivot = torch.nan_to_num(mean, nan=0.0, posinf=0.0, neginf=0.0)
-    centred = values - pivot
-    if selection.mask is not None:
-        centred.masked_fill_(~selection.mask.unsqueeze(-1), 0.0)
-    first = centred.sum(dim=1)
-    highest = selection.fill(values, -torch.inf).amax(dim=1) if pooling == "max" else None
-    pooled = pivot + first / selection.count if highest is None else highest
-    second = centred.square_().sum(dim=1)
-    wrong = ~torch.isfinite(second)
-    bad = torch.where(wrong.any(dim=1), wrong.int().argmax(dim=1), -1)
-    return _Reading(pooled, pivot, first.double().sum(dim=0), second.double().sum(dim=0), bad)
+    return [
+        Responses(
+            {place: sums[place, request.tokens].moments.moments() for place in axis},
+            {place: sums[place, request.tokens].positive for place in axis},
+            selections[request.tokens],
+            report,
+        )
+        for request, axis in zip(requests, axes, strict=True)
+    ]
 
 
 def _refuse_bad(bad: NDArray[np.int64], places: Sequence[Place], rows: NDArray[np.int64]) -> None:

@@ -1,8 +1,9 @@
 """Scorers: how well a unit tells a target language from the listed negatives. Arrays in, scores out.
 
-A scorer is one file with a function of `RankedResponses` and one line in `SCORERS`.
+A scorer is one file with a function and one line in `SCORERS`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,10 +12,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund import plugins
 from sprachbund.errors import SpecError, nearest
 from sprachbund_runners.scorers.auroc import auroc, mann_whitney_p, minimum_auroc
 from sprachbund_runners.scorers.average_precision import average_precision
 from sprachbund_runners.scorers.effect_size import cohens_d
+from sprachbund_runners.scorers.l1_probe import l1_probe
+from sprachbund_runners.scorers.lape import lape_score
+from sprachbund_runners.scorers.mutual_information import mutual_information
 from sprachbund_runners.scorers.ranking import (
     Layout,
     NonFinite,
@@ -46,33 +51,56 @@ BLOCK_BYTES = 1 << 20
 class Scorer:
     """One way to score units.
 
-    function: RankedResponses → float64 [targets, units]; version: raised whenever its numbers may change (it is
-    part of the expert set's key); better: where the experts are; bounds: least and greatest possible score.
+    reads: what its function is given.
+    `ranks`: RankedResponses of some units → float64 [targets, units]; in row blocks, through `score_units`.
+    `responses`: float32 [n, units] of the target and float32 [m, units] of its negatives → float64 [units]; all units
+    of one site of one block at a time.
+    `counts`: tokens with an activation above 0, int64 [units, languages], and all tokens, int64 [languages], the
+    target's first → float64 [units]; all units of the axis at once. Units at -inf cannot be chosen.
+    version: raised whenever its numbers may change (it is part of the expert set's key); better: where the experts
+    are; bounds: least and greatest possible score.
     """
 
     name: str
     version: int
-    function: Callable[[RankedResponses], NDArray[np.float64]]
+    reads: Literal["ranks", "responses", "counts"]
+    function: Callable[..., NDArray[np.float64]]
     better: Literal["higher", "lower"]
     bounds: tuple[float, float]
     description: str
 
 
+ANY = (-np.inf, np.inf)
+
 SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
     for scorer in (
-        Scorer("auroc", 1, auroc, "higher", (0.0, 1.0), "area under the ROC curve, ties count one half"),
-        Scorer("average_precision", 1, average_precision, "higher", (0.0, 1.0), "average precision, tie-aware"),
-        Scorer("cohens_d", 1, cohens_d, "higher", (-np.inf, np.inf), "standardised difference of means"),
+        Scorer("auroc", 1, "ranks", auroc, "higher", (0.0, 1.0), "area under the ROC curve, ties count one half"),
+        Scorer("average_precision", 1, "ranks", average_precision, "higher", (0.0, 1.0), "average precision with ties"),
+        Scorer("cohens_d", 1, "ranks", cohens_d, "higher", ANY, "standardised difference of means"),
+        Scorer(
+            "mutual_information",
+            1,
+            "ranks",
+            mutual_information,
+            "higher",
+            (0.0, math.log(2)),
+            "mutual information of the binned response and the label, in nats",
+        ),
+        Scorer("l1_probe", 1, "responses", l1_probe, "higher", ANY, "weight in an L1 logistic regression"),
+        Scorer("lape", 1, "counts", lape_score, "higher", (-np.inf, 0.0), "minus the entropy of firing over languages"),
     )
 }
 
 
 def find_scorer(name: str) -> Scorer:
-    """The scorer of that name; SpecError with the nearest name where there is none."""
-    if name not in SCORERS:
-        raise SpecError(f"scorer: '{name}' is unknown; expected one of {', '.join(SCORERS)}{nearest(name, SCORERS)}")
-    return SCORERS[name]
+    """The scorer of that name, built in or registered (`sprachbund.plugins`); SpecError where there is none."""
+    if name in SCORERS:
+        return SCORERS[name]
+    if "@" in name:
+        plugin = plugins.find("scorer", name)
+        return Scorer(name, 1, "responses", plugin, "higher", ANY, "registered by the user")
+    raise SpecError(f"scorer: '{name}' is unknown; expected one of {', '.join(SCORERS)}{nearest(name, SCORERS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +133,7 @@ def score_units(
     responses: float32 [units, sentences], the pooled response of each unit to each sentence, one row per unit;
     language_of: integer codes [sentences] (binary labels are codes too: `Target(1, (0,))`); targets: positives are the
     sentences of a target's language, negatives those of its listed languages, others are ignored;
-    scorers: names in `SCORERS` or Scorer objects; threads: row blocks served at once.
+    scorers: names or Scorer objects that read ranks; threads: row blocks served at once.
 
     The work is done in row blocks of about a megabyte per thread, so that memory beyond the result is bounded; neither
     blocks, threads nor the order of the sentences changes a bit of the result.
@@ -122,6 +150,9 @@ def score_units(
     if threads < 1:
         raise ValueError(f"threads: {threads}; expected 1 or more")
     chosen = [scorer if isinstance(scorer, Scorer) else find_scorer(scorer) for scorer in scorers]
+    for scorer in chosen:
+        if scorer.reads != "ranks":
+            raise ValueError(f"scorer {scorer.name} reads {scorer.reads}, not ranks")
     functions = {scorer.name: scorer.function for scorer in chosen}
     n_units = responses.shape[0]
     shape = (len(layout.targets), n_units)

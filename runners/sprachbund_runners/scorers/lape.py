@@ -1,7 +1,8 @@
 """Language activation probability entropy (LAPE; Tang et al. 2024): few languages make a specific unit fire.
 
 It is token-level: what it needs of a corpus are two counts per language, which add up batch by batch, so that nothing
-is kept per sentence or token. It ranks units for all languages at once and says afterwards which languages own a unit.
+is kept per sentence or token. The paper takes the 1 % of all units with the lowest entropy and then asks which
+languages own them; here each target ranks the units that it owns, so that k is comparable with other scorers.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.errors import CorpusError, SpecError
-from sprachbund_runners.scorers.selection import resolve_k
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ def lape(active: NDArray[np.integer], tokens: NDArray[np.integer], percentile: f
     return Lape(probability, entropy, threshold, owned)
 
 
-def select_lowest(result: Lape, k: int | float = 0.01) -> NDArray[np.int64]:
-    """The k most specific units (a count, or a fraction of all units; 1 % in the paper): int64 [k], by ascending
-    entropy and then position. Raises SpecError where fewer units fire above the threshold."""
-    n = resolve_k(k, result.entropy.size)
-    left = int(np.isfinite(result.entropy).sum())
-    if n > left:
-        raise SpecError(f"k: found {k}, {n} units, but only {left} fire above the percentile; expected at most {left}")
-    return np.argsort(result.entropy, kind="stable")[:n].astype(np.int64)
+def lape_score(active: NDArray[np.integer], tokens: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Minus the entropy for units that the first language owns, -inf for all others: float64 [units].
+
+    active, tokens: as for `lape`, the target's in the first column, its negatives' in the others. The percentile is
+    the paper's, .95 over all units and languages. Units at -inf are not ranked and cannot be chosen.
+    """
+    result = lape(active, tokens)
+    return np.where(result.owned[:, 0], -result.entropy, -np.inf)

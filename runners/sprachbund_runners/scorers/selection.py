@@ -1,12 +1,56 @@
-"""Ranking units and cutting the ranking."""
+"""Ranking units, choosing among them by a rule, and combining what was chosen.
+
+Chosen units are positions on the flat axis that the ranking refers to.
+"""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from sprachbund.errors import ModelError, SpecError
+from sprachbund.architectures import UnitBlock
+from sprachbund.errors import ModelError, SpecError, nearest
+from sprachbund.statistics.multiplicity import benjamini_hochberg
+
+RULES = ("top", "top_and_bottom", "per_block", "threshold")
+"""top: the k best. top_and_bottom: the k best and the k worst (Kojima et al. 2024). per_block: the k best of every
+site of every block. threshold: all that are significant and large enough, however many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How units are chosen from a ranking.
+
+    how: one of `RULES`; k: for all but `threshold`, a count or a fraction in (0, 1] (of the axis; for `per_block` of
+    each site of each block); q: for `threshold`, the false discovery rate; effect: for `threshold`, the least
+    Cohen's d. Raises SpecError for a rule that lacks what it needs or is given what it does not.
+    """
+
+    how: str = "top"
+    k: int | float | None = None
+    q: float | None = None
+    effect: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.how not in RULES:
+            raise SpecError(
+                f"selection: found '{self.how}', expected one of {', '.join(RULES)}{nearest(self.how, RULES)}"
+            )
+        if self.how == "threshold":
+            if self.k is not None:
+                raise SpecError(f"k: found {self.k}; selection 'threshold' takes none, it chooses by q and effect")
+            if self.q is None or not 0 < self.q < 1:
+                raise SpecError(f"q: found {self.q}; selection 'threshold' expects a number between 0 and 1")
+            if self.effect is not None and not self.effect >= 0:
+                raise SpecError(f"effect: found {self.effect}; expected a least Cohen's d of 0 or more")
+            return
+        if self.k is None:
+            raise SpecError(f"k is missing: selection '{self.how}' needs a count or a fraction of units")
+        for name, value in (("q", self.q), ("effect", self.effect)):
+            if value is not None:
+                raise SpecError(f"{name}: found {value}; only selection 'threshold' takes it, not '{self.how}'")
 
 
 def rank_units(
@@ -53,41 +97,94 @@ def resolve_k(k: int | float, n_units: int) -> int:
     return max(1, math.floor(float(k) * n_units + 0.5))
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The first k units of a ranking.
+def choose(
+    rule: Rule,
+    units: Sequence[UnitBlock],
+    order: NDArray[np.int64],
+    p: NDArray[np.float64],
+    effect: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """The units that `rule` chooses: int64 positions on the axis of `units`, each once.
 
-    units: int64 [k], positions, best first; cut_score: the last chosen unit's score; tied: how many units share it, if
-    the cut runs between them, else 0; tied_chosen: how many of those were chosen.
+    units: the parts of the axis; order: the units that may be chosen, best first (int64 [m], m below the axis' length
+    where a scorer gives some units no score); p: two-sided Mann–Whitney p and effect: Cohen's d of every unit of the
+    axis, float64 [axis]. The result is in the order of the ranking, for `per_block` part by part.
+
+    `threshold` takes the units with p adjusted by Benjamini and Hochberg over the whole axis at most q, on the
+    experts' side (d above 0: the target's responses are greater) and d at least `effect`.
+
+    Raises SpecError for more units than may be chosen, ModelError for an empty selection, ValueError for arrays of
+    another length.
     """
+    n_units = units[-1].offset + units[-1].width
+    for name, column in (("p", p), ("effect", effect)):
+        if column.shape != (n_units,):
+            raise ValueError(
+                f"{name}: shape {list(column.shape)}; expected [{n_units}], one value per unit of the axis"
+            )
+    if rule.how == "threshold":
+        assert rule.q is not None
+        wanted = (benjamini_hochberg(p) <= rule.q) & (effect > 0) & (effect >= (rule.effect or 0.0))
+        chosen = order[wanted[order]]
+        if not len(chosen):
+            raise ModelError(
+                f"selection: none of {n_units} units has q at most {rule.q} and Cohen's d at least"
+                f" {rule.effect or 0.0:g}; expected at least one (raise q, lower effect or give more fit text)"
+            )
+        return chosen
+    assert rule.k is not None
+    if rule.how == "per_block":
+        return np.concatenate([_best_of(part, order, rule.k) for part in units])
+    n = _enough(resolve_k(rule.k, n_units), len(order), "")
+    return order[:n] if rule.how == "top" else _top_and_bottom(order, n)
 
-    units: NDArray[np.int64]
-    cut_score: float
-    tied: int
-    tied_chosen: int
+
+def _best_of(part: UnitBlock, order: NDArray[np.int64], k: int | float) -> NDArray[np.int64]:
+    here = order[(order >= part.offset) & (order < part.offset + part.width)]
+    if not isinstance(k, float | np.floating) and k > part.width:
+        raise SpecError(f"k: found {k}, but {part.site} of block {part.block} has {part.width} units")
+    return here[: _enough(resolve_k(k, part.width), len(here), f" of {part.site} in block {part.block}")]
 
 
-def select_top(order: NDArray[np.int64], scores: NDArray[np.float64], k: int | float) -> Selection:
-    """Cut the ranking `order` (of `rank_units` over `scores`) after k units; k as in `resolve_k`."""
-    n = resolve_k(k, order.size)
-    cut = float(scores[order[n - 1]])
-    if n == order.size or scores[order[n]] != cut:
-        return Selection(order[:n], cut, 0, 0)
-    tied = scores[order] == cut
-    return Selection(order[:n], cut, int(tied.sum()), int(tied[:n].sum()))
+def _enough(n: int, there: int, where: str) -> int:
+    if n > there:
+        raise SpecError(f"k: {n} units{where} are wanted, but only {there} may be chosen; expected at most {there}")
+    return n
 
 
-def tied_at(order: NDArray[np.int64], scores: NDArray[np.float64], k: int | float) -> int:
-    """How many units share the score at the cut, if the cut runs between them; 0 if score alone decides."""
-    return select_top(order, scores, k).tied
-
-
-def select_top_and_bottom(order: NDArray[np.int64], k: int | float) -> NDArray[np.int64]:
-    """The k most and the k least expert units (Kojima et al. 2024): int64 [2k], best first, the bottom ones in
-    ranking order. Raises SpecError where the two would overlap."""
-    n = resolve_k(k, order.size)
+def _top_and_bottom(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     if 2 * n > order.size:
         raise SpecError(
             f"k: top and bottom {n} need {2 * n} units, but there are {order.size}; expected at most {order.size // 2}"
         )
     return np.concatenate([order[:n], order[-n:]])
+
+
+def intersection(sets: Sequence[ArrayLike]) -> NDArray[np.int64]:
+    """Units that are in every one of the sets: int64, ascending. Raises ModelError where there is none."""
+    if not sets:
+        raise ModelError("intersection of expert sets: no set given")
+    shared = np.unique(np.asarray(sets[0], dtype=np.int64))
+    for other in sets[1:]:
+        shared = np.intersect1d(shared, np.asarray(other, dtype=np.int64))
+    if not len(shared):
+        raise ModelError(f"intersection of expert sets: the {len(sets)} sets share no unit; choose more of each")
+    return shared
+
+
+def difference(own: ArrayLike, others: Sequence[ArrayLike]) -> NDArray[np.int64]:
+    """Units of `own` that are in none of `others`: int64, ascending. Raises ModelError where there is none."""
+    kept = np.unique(np.asarray(own, dtype=np.int64))
+    for other in others:
+        kept = np.setdiff1d(kept, np.asarray(other, dtype=np.int64))
+    if not len(kept):
+        raise ModelError("difference of expert sets: every unit is another set's too; choose more units")
+    return kept
+
+
+def tied_at(order: NDArray[np.int64], scores: NDArray[np.float64], k: int | float) -> int:
+    """How many units of the ranking `order` share the score at the cut after k (as in `resolve_k`), if the cut runs
+    between them; 0 if score alone decides."""
+    n = resolve_k(k, order.size)
+    cut = scores[order[n - 1]]
+    return int((scores[order] == cut).sum()) if n < order.size and scores[order[n]] == cut else 0

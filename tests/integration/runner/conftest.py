@@ -66,7 +66,7 @@ def space(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def experiment(tiny_model: Path, word_corpus: Path) -> Callable[..., dict[str, Any]]:
     """A spec with every method, one control seed each; keyword arguments replace fields."""
 

@@ -47,7 +47,11 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return wrapped
 
-    monkeypatch.setattr(snapshot, "embed", counting("embed", embedding.embed))
+    def embed_variants(loaded: Any, texts: Any, layers: Any, variants: Any, *arguments: Any, **options: Any) -> Any:
+        counted["embed"] += sum(len(variant.rows) for variant in variants)
+        return embedding.embed_variants(loaded, texts, layers, variants, *arguments, **options)
+
+    monkeypatch.setattr(snapshot, "embed_variants", embed_variants)
     monkeypatch.setattr(unit_statistics, "respond", counting("respond", responding.respond))
     return counted
 

@@ -27,6 +27,7 @@ from sprachbund.workspace import Workspace
 from sprachbund_runners import export as exporting
 from sprachbund_runners.export import Exported, export
 from sprachbund_runners.interventions.apply import steering
+from sprachbund_runners.interventions.merge import Merged
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.jobs.intervention import find_edits
 from sprachbund_runners.models.embed import embed
@@ -38,6 +39,14 @@ INTERVENTIONS = [
     "centring",
     {"method": "experts", "k": 12, "controls": ["profile x1"]},
     {"method": "experts", "k": 5, "tokens": "last"},
+]
+OTHERS = [
+    "none",
+    {"method": "direction", "direction": "leace", "sites": ["mlp.down", "attn.out"]},
+    {"method": "direction", "direction": "diff_mean", "strength": -2},
+    {"method": "direction", "direction": "pca", "edit": "project_out"},
+    {"method": "own", "k": 5, "value": "zero"},
+    {"method": "experts", "k": 5, "edit": "linear_act"},
 ]
 STEERED = "experts eng_Latn k=12"
 
@@ -98,7 +107,7 @@ def test_the_folder_alone_gives_the_stored_embeddings_and_the_hooked_logits(
 
     tokenizer = AutoTokenizer.from_pretrained(out)
     batch = tokenizer(texts[0], return_tensors="pt")
-    edits = find_edits(Context(done.engine, done.store, Silent()), _intervention(done, STEERED))
+    edits = find_edits(Context(done.engine, done.store, Silent()), _intervention(done, STEERED))["*"]
     full = AutoModelForCausalLM.from_pretrained(tiny_model)
     hooked = load(tiny_model)
     hooked.model.load_state_dict(full.transformer.state_dict())
@@ -133,11 +142,64 @@ def test_the_card_records_the_setting_and_no_machine(done: Workspace, tiny_model
         assert said in card, said
     table = card.split("| block | site | units |")[1].split("##")[0]
     rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("| ") and "-" not in line]
-    edits = find_edits(Context(done.engine, done.store, Silent()), _intervention(done, STEERED))
+    edits = find_edits(Context(done.engine, done.store, Silent()), _intervention(done, STEERED))["*"]
     assert [(int(a), b.strip(), int(c)) for a, b, c in rows] == [(e.block, e.site, len(e)) for e in edits]
     for path in out.iterdir():
         assert str(tiny_model).encode() not in path.read_bytes(), path.name
         assert str(tmp_path).encode() not in path.read_bytes(), path.name
+
+
+def label_of(space: Workspace, **columns: str) -> str:
+    """The label of the one setting whose intervention has these columns."""
+    with reading(space.engine) as connection:
+        return str(
+            connection.execute(
+                select(t.ExperimentSetting.label)
+                .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
+                .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
+                .where(*(getattr(t.Intervention, name) == value for name, value in columns.items()))
+            ).scalar_one()
+        )
+
+
+def test_directions_are_merged_and_recorded_and_the_rest_refused(
+    space: Workspace, experiment: Make, tmp_path: Path
+) -> None:
+    fields = {"embeddings": {"layers": [1, "final"]}, "choose": None}
+    space.submit(experiment(interventions=OTHERS, **fields))
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+    _, unsteered = snapshot(space, "none", "deu_Latn")
+    for direction, n_edited, said in (
+        ("leace", 64, ("| edit | project_out |", "| edited sites | mlp.down+attn.out |", "projection of rank 3 |")),
+        (
+            "diff_mean",
+            16,
+            ("| edit | add |", "| strength | -2.0 |", "| edited sites | block |", "| block | shift |"),
+        ),
+    ):
+        label, out = label_of(space, direction=direction), tmp_path / direction
+        assert write(space, label, out).n_edited == n_edited
+        card = (out / "README.md").read_text(encoding="utf-8")
+        for words in (*said, label, f"| direction | {direction} |", "| pooling | mean |", "## Directions edited"):
+            assert words in card, words
+        texts, stored = snapshot(space, label, "deu_Latn")
+        plainly = embed(load(out), texts, ["1", "final"])
+        for layer, wanted in stored.items():
+            np.testing.assert_allclose(plainly[layer], wanted, atol=1e-5)
+            assert np.abs(wanted - unsteered[layer]).max() > 1e-3
+    for label, message in (
+        (label_of(space, method="own"), r"its edits differ by input language .* weights are the same"),
+        (label_of(space, edit="linear_act"), "cannot be merged into weights: it acts inside bounds only"),
+        (
+            label_of(space, direction="pca"),
+            "edit of block in block 1 cannot .*: the residual stream is a sum",
+        ),
+    ):
+        with pytest.raises(ModelError, match=message) as error:
+            write(space, label, tmp_path / "refused")
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "refused").exists()
 
 
 def test_none_is_an_unchanged_copy(done: Workspace, tiny_model: Path, tmp_path: Path) -> None:
@@ -208,7 +270,7 @@ def test_the_start_of_a_key_names_a_setting(done: Workspace) -> None:
 def test_a_merge_that_does_not_equal_the_hooks_is_not_written(
     done: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "merge", lambda *_: exporting.Merged())
+    monkeypatch.setattr(exporting, "merge", lambda *_: Merged())
     with pytest.raises(ModelError, match="the merged model differs from the hooked one by"):
         write(done, STEERED, tmp_path / "wrong")
     assert not (tmp_path / "wrong").exists()
@@ -218,7 +280,7 @@ def test_a_failure_half_way_leaves_nothing(done: Workspace, tmp_path: Path, monk
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting, "_card", full)
+    monkeypatch.setattr(exporting, "card", full)
     before = set(tmp_path.iterdir())
     with pytest.raises(WorkspaceError, match="No space left on device"):
         write(done, STEERED, tmp_path / "steered")

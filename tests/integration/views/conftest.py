@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -182,11 +182,12 @@ class _Writer:
                 t.Intervention, key=content_key("intervention", 1, of=made.name, label=each.label),
                 method=each.method, target=each.target, k=each.k, control=each.control, seed=each.seed,
                 score_site="mlp.up" if each.k else None, edit_site="mlp.up" if each.k else None, parameters={},
+                selection="top" if each.k else None, edit="set" if each.k else None, per_language=False,
             )  # fmt: skip
             made.ids[each.label] = self.add(
                 t.Setting, key=content_key("setting", 1, of=made.name, label=each.label), label="elsewhere",
                 model_id=model, intervention_id=intervention, transform=each.transform, transform_parameters={},
-                dtype=each.dtype, attention="eager",
+                side="both", dtype=each.dtype, attention="eager",
             )  # fmt: skip
             self.connection.execute(
                 insert(t.ExperimentSetting).values(
@@ -282,7 +283,8 @@ class _Writer:
 
     def _compare(self, role: str) -> None:
         made = self.made
-        job = self.in_plan(self.job("comparison", role, role=role, layers=list(made.layers)))
+        how = {"confidence": 0.95, "resamples": 1000, "unit": "item", "seed": 0, "multiplicity": "bh"}
+        job = self.in_plan(self.job("comparison", role, role=role, layers=list(made.layers), **how))
         made.ids[f"comparison {role}"] = job
         unfinished = {label for a_role, label, _ in made.failed if a_role == role}
         compared = [each for each in made.settings[1:] if each.label not in unfinished]
@@ -302,6 +304,15 @@ class _Writer:
                     baseline=baseline, delta=value - baseline, delta_ci_low=value - baseline - 0.02,
                     delta_ci_high=value - baseline + 0.02, p=0.01, q=0.03, family_size=7,
                 )  # fmt: skip
+                if setting.control is None:
+                    gains = [pairs[pair] - none[pair] for pair in pairs if inside(setting, metric, pair, scope)]
+                    self.add(
+                        t.GainSummary, job_id=job, setting_id=made.ids[setting.label], baseline_id=made.ids["none"],
+                        corpus="book", split=f"{role} split", layer=layer, metric=metric, scope=scope,
+                        n_pairs=len(gains), n_languages=len(made.languages), median=median(gains),
+                        median_low=median(gains) - 0.1, median_high=median(gains) + 0.1,
+                        n_gaining=sum(gain > 0 for gain in gains), least=min(gains), greatest=max(gains),
+                    )  # fmt: skip
                 controls = [each.label for each in made.settings if each.control_of == setting.label]
                 if controls:
                     values = [made.macro(role, label, metric, layer, scope) for label in controls]

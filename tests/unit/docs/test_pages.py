@@ -12,7 +12,23 @@ from sprachbund.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
-PAGES = ("README.md", "spec.md", "conventions.md", "vocabulary.md", "install.md", "design.md", "export.md")
+PAGES = (
+    "README.md",
+    "spec.md",
+    "conventions.md",
+    "vocabulary.md",
+    "install.md",
+    "design.md",
+    "export.md",
+    "methods.md",
+    "encoders.md",
+    "abx.md",
+    "geometry.md",
+    "plugins.md",
+    "side_effects.md",
+    "comparing.md",
+    "recipes.md",
+)
 
 
 def read(name: str) -> str:

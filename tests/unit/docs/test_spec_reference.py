@@ -10,11 +10,15 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from sprachbund import presets, spec
-from sprachbund.architectures import KNOWN
+from sprachbund.architectures import KNOWN, SITES
 from sprachbund.corpora.source import Columns, CorpusSource, DatasetSource
+from sprachbund.directions import DIRECTION_EDITS
+from sprachbund.fit_inputs import MOST_DEFAULT_NEGATIVES
 from sprachbund.kinds import SCORERS
-from sprachbund.settings import MOST_DEFAULT_NEGATIVES
+from sprachbund.side_effects import GenerationSpec, PerplexitySpec, SideEffectsSpec, StopSpec, TranslationSpec
+from sprachbund.spec_abx import AbxSpec, ProbeSpec
 from sprachbund.spec_controls import VARIANTS, ControlSpec
+from sprachbund.spec_interventions import EDITS, SelectionSpec
 from sprachbund.spec_yaml import read_yaml
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
@@ -28,9 +32,17 @@ MODELS: tuple[type[BaseModel], ...] = (
     DatasetSource,
     spec.ExpertsSpec,
     spec.InterventionSpec,
+    SelectionSpec,
     ControlSpec,
     spec.EmbeddingsSpec,
     spec.EvaluationsSpec,
+    AbxSpec,
+    ProbeSpec,
+    SideEffectsSpec,
+    GenerationSpec,
+    PerplexitySpec,
+    StopSpec,
+    TranslationSpec,
     spec.ChooseSpec,
     spec.StatisticsSpec,
 )
@@ -102,7 +114,7 @@ def test_examples_use_every_field_of_the_parts_that_have_few() -> None:
             assert name == "confidence" or f"{name}:" in text, f"{model.__name__}.{name}"
 
 
-@pytest.mark.parametrize("word", [*KNOWN, *SCORERS, *VARIANTS, *spec.SITES, *presets.PRESETS])
+@pytest.mark.parametrize("word", [*KNOWN, *SCORERS, *VARIANTS, *SITES, *EDITS, *DIRECTION_EDITS, *presets.PRESETS])
 def test_vocabularies_are_listed(word: str) -> None:
     assert f"`{word}`" in PAGE
 

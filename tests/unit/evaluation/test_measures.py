@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sprachbund.metrics import MEASURES, METRICS
 from sprachbund.statistics import bootstrap_mean, wilson
-from sprachbund_runners.evaluation import PAIR_MEASURES, levels, spread_values
+from sprachbund_runners.evaluation import PAIR_MEASURES, levels, one_sided, retrieval_scores, spread_values
 from sprachbund_runners.evaluation.distances import language_vectors
 from sprachbund_runners.evaluation.language_abx import language_abx
 
@@ -24,7 +24,10 @@ def sides():
 
 
 def test_both_packages_know_the_same_measures():
-    assert set(PAIR_MEASURES) == {measure.name for measure in MEASURES.values() if measure.scope == "pair"}
+    # Mining with a threshold needs two corpora: a job of its own makes it from two pair evaluations.
+    assert {*PAIR_MEASURES, "mining"} == {
+        name for name, each in MEASURES.items() if each.scope == "pair" and not each.optional
+    }
     for measure in MEASURES.values():
         assert set(measure.metrics) <= set(METRICS)
     assert {name for measure in MEASURES.values() for name in measure.metrics} == set(METRICS)
@@ -53,6 +56,55 @@ def test_backward_is_forward_of_the_exchanged_sides(sides):
             assert values == pytest.approx(other.forward[metric], abs=1e-12), name
         for metric, values in one.both.items():
             assert values == pytest.approx(other.both[metric], abs=1e-12), name
+
+
+@pytest.fixture
+def steered_sides():
+    rng = np.random.default_rng(1)
+    plain = rng.standard_normal((2, 40, 12)).astype(np.float32)
+    plain[1] += plain[0]
+    steered = plain + 0.8 * rng.standard_normal(plain.shape).astype(np.float32)
+    return [tuple(language_vectors(each) for each in sides) for sides in (steered, plain)]
+
+
+def top1_by_hand(queries, candidates):
+    unit = [each.unit.rows / np.linalg.norm(each.unit.rows, axis=1, keepdims=True) for each in (queries, candidates)]
+    return ((unit[0] @ unit[1].T).argmax(axis=1) == np.arange(queries.unit.n)).astype(float)
+
+
+@pytest.mark.parametrize("side", ["query", "candidate"])
+def test_one_side_alone_is_steered_in_each_direction(side, steered_sides):
+    (x, y), (plain_x, plain_y) = steered_sides
+    asking, answering = ((x, y), (plain_x, plain_y)) if side == "query" else ((plain_x, plain_y), (x, y))
+    found = one_sided(retrieval_scores, *steered_sides, side)
+    assert found.forward["top1"].tolist() == top1_by_hand(asking[0], answering[1]).tolist()
+    assert found.backward["top1"].tolist() == top1_by_hand(asking[1], answering[0]).tolist()
+    assert found.forward["top1"].tolist() != retrieval_scores(x, y).forward["top1"].tolist()
+    ranks = retrieval_scores(asking[0], answering[1]).arrays["forward_greater"]
+    assert found.arrays["forward_greater"].tolist() == ranks.tolist()
+    assert not any(name.startswith("mined") for name in found.arrays)
+
+
+def test_what_has_no_direction_is_the_mean_of_both_matrices(steered_sides):
+    (x, y), (plain_x, plain_y) = steered_sides
+    measure = PAIR_MEASURES["distances"]
+    one, other = measure(x, plain_y), measure(plain_x, y)
+    for side in ("query", "candidate"):
+        found = one_sided(measure, *steered_sides, side)
+        for name, values in found.both.items():
+            assert values == pytest.approx((one.both[name] + other.both[name]) / 2)
+        mean = (one.values["centroid_distance"] + other.values["centroid_distance"]) / 2
+        assert found.values["centroid_distance"] == pytest.approx(mean)
+
+
+def test_a_refused_ratio_is_undefined_with_a_reason_and_the_rest_is_there():
+    x = np.abs(np.random.default_rng(2).standard_normal((30, 6)))
+    found = retrieval_scores(language_vectors(x), language_vectors(-x))
+    assert set(found.notes) == {"margin_ratio_top1", "xsim", "xsim_text"}
+    assert all("not positive for 30 of 30" in reason for reason in found.notes.values())
+    for items in (found.forward, found.backward):
+        assert {name for name, values in items.items() if np.isnan(values).any()} == set(found.notes)
+    assert not any(name.startswith("mined") for name in found.arrays)
 
 
 def test_language_measures_yield_what_they_declare(sides):

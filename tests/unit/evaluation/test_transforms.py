@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.evaluation.transforms import fit_centring, fit_whitening
+from sprachbund_runners.evaluation.transforms import fit_centring, fit_top_pc_removal, fit_transform, fit_whitening
 
 
 @pytest.fixture
@@ -51,7 +52,38 @@ def test_whitening_keeps_the_largest_directions_and_no_more_than_there_are(text)
     assert fit_whitening(flat).matrix.shape == (8, 6)
 
 
+def test_top_pc_removal_leaves_what_scikit_learns_pca_leaves(text):
+    transform = fit_top_pc_removal(text, 2)
+    pooled = np.concatenate(list(text.values()))
+    pca = PCA(2).fit(pooled)
+    other = np.random.default_rng(1).standard_normal((5, 6))
+    expected = other - pca.inverse_transform(pca.transform(other))
+    for language in ("deu_Latn", "never_Seen"):
+        assert transform.apply(other, language) == pytest.approx(expected, abs=1e-9)
+
+
+def test_fit_transform_finds_each_by_name(text):
+    for name, expected in (
+        ("centring", fit_centring(text)),
+        ("whitening", fit_whitening(text)),
+        ("top_pc_removal", fit_top_pc_removal(text, 1)),
+    ):
+        found = fit_transform(name, text)
+        one = text["eng_Latn"]
+        assert (found.apply(one, "eng_Latn") == expected.apply(one, "eng_Latn")).all()
+        assert found.n_bytes > 0
+    assert fit_transform("whitening", text, {"components": 3}).matrix.shape == (6, 3)
+    with pytest.raises(ModelError, match=r"no transform 'whitenin', only .*; did you mean 'whitening'"):
+        fit_transform("whitenin", text)
+
+
 def test_refusals(text):
+    with pytest.raises(ModelError, match="leave nothing"):
+        fit_top_pc_removal(text, 6)
+    with pytest.raises(ModelError, match="width 5, but fitted on width 6"):
+        fit_top_pc_removal(text, 1).apply(np.ones((1, 5)), "deu_Latn")
+    with pytest.raises(ValueError, match="components"):
+        fit_top_pc_removal(text, 0)
     transform = fit_centring(text)
     with pytest.raises(ModelError, match="no mean was fitted for deu_Latm, only for deu_Latn, eng_Latn; did you mean"):
         transform.apply(np.ones((1, 6)), "deu_Latm")

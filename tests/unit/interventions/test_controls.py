@@ -84,7 +84,7 @@ def test_values_of_a_control() -> None:
     assert [sorted(dealt.values[part == index].tolist()) for index in (0, 1, 4)] == [[1, 2, 3], [10], [20, 21]]
     spread = experts_values(UNITS, random_units(UNITS, experts, 3), experts, given_values, seed=3)
     assert sorted(spread.values.tolist()) == given_values.tolist()
-    with pytest.raises(ModelError, match=r"5 units, 6 experts, 6 values"):
+    with pytest.raises(ModelError, match=r"5 units for what 6 experts have"):
         experts_values(UNITS, drawn[:5], experts, given_values, seed=3)
 
 

@@ -86,7 +86,8 @@ def test_units_that_do_not_change_are_dropped() -> None:
     [
         (set_to("mlp.up", 1, [0], 1.0), True, "rows"),
         (scale("mlp.hidden", 1, [0], 2.0), True, "columns of the down projection"),
-        (shift("block", 1, [0], 1.0), False, "residual stream"),
+        (scale("block", 1, [0], 0.5), False, "residual stream"),
+        (shift("block", 1, [0], 1.0), True, "last linear module"),
         (set_to("mlp.up", 1, [0], 1.0, "last"), False, "last tokens only"),
         (UnitAffine("mlp.up", 1, np.array([0]), np.zeros(1), np.ones(1), np.zeros(1)), False, "bounds"),
     ],

@@ -14,6 +14,7 @@ from sprachbund.architectures import describe
 from sprachbund.errors import ModelError
 from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.edits import UnitAffine, interpolate, scale, set_to, shift
+from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.interventions.merge import Merged, merge
 from sprachbund_runners.models.loading import LoadedModel
 
@@ -95,7 +96,7 @@ def _with_base(full: PreTrainedModel, base: PreTrainedModel) -> PreTrainedModel:
     return full
 
 
-def check(model: PreTrainedModel, edits: Sequence[UnitAffine], folder: Path) -> Merged:
+def check(model: PreTrainedModel, edits: Sequence[Edit], folder: Path) -> Merged:
     """Merging changes the outputs, exactly as hooks do."""
     plain = outputs(model)
     with steering(loaded(model), edits):
@@ -124,6 +125,20 @@ def unshifted(site: str, block: int, width: int) -> list[UnitAffine]:
     return [set_to(site, block, range(6), 0.0), scale(site, block, range(6, width), 0.5)]  # type: ignore[arg-type]
 
 
+def low_rank(site: str, block: int, width: int, seed: int, rank: int = 2, shifts: bool = True) -> LowRank:
+    """A random oblique map, with a shift or without."""
+    drawn = np.random.default_rng(seed)
+    u, v = drawn.normal(size=(2, width, rank)) / np.sqrt(width)
+    return LowRank(site, block, u, v, drawn.normal(size=width) * shifts)
+
+
+def projection(site: str, block: int, width: int, seed: int) -> LowRank:
+    """What erasing two directions about a mean gives."""
+    drawn = np.random.default_rng(seed)
+    basis = np.linalg.qr(drawn.normal(size=(width, 2)))[0]
+    return LowRank(site, block, -basis, basis, basis @ (basis.T @ drawn.normal(size=width)))
+
+
 CASES = [
     pytest.param(model_type, site, id=f"{model_type} {site}")
     for model_type in MODELS
@@ -147,6 +162,57 @@ def test_one_site_equals_hooks_or_says_what_is_missing(model_type: str, site: st
     assert model.state_dict().keys() == before.keys()
     # What needs no bias is merged all the same.
     assert check(model, unshifted(site, 2, width), tmp_path) == Merged(rounding=0.0)
+
+
+@pytest.mark.parametrize(("model_type", "site"), CASES)
+def test_directions_at_one_site_equal_hooks_or_say_what_is_missing(model_type: str, site: str, tmp_path: Path) -> None:
+    model = build(model_type)
+    width = loaded(model).architecture.site(site).width
+    edits = [low_rank(site, 2, width, 1), projection(site, 1, width, 2), low_rank(site, 3, width, 3, rank=0)]
+    if site in SHIFTABLE.get(model_type, LINEAR_SITES):
+        check(model, edits, tmp_path)
+        return
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(
+        ModelError, match=rf"{site} in block . .* '{model_type}' has no bias .* directions\) need hooks"
+    ):
+        merge(model, loaded(model).architecture, edits)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    # Without a shift no bias is needed.
+    unshifted_maps = [low_rank(site, block, width, block, shifts=False) for block in (1, 3)]
+    assert check(model, unshifted_maps, tmp_path).options == ()
+
+
+@pytest.mark.parametrize("model_type", MODELS)
+def test_shifts_of_the_residual_stream_equal_hooks_or_are_refused(model_type: str, tmp_path: Path) -> None:
+    model = build(model_type)
+    edits: list[Edit] = [low_rank("block", 2, 16, 1, rank=0), shift("block", 2, [3, 1], [0.5, -1.0])]
+    reason = {
+        **dict.fromkeys(("granite", "gemma2", "xlm-roberta", "bert"), "does not add the MLP's output"),
+        **dict.fromkeys(("mistral", "qwen2"), "edit of block in block 2 .* has no bias there"),
+    }.get(model_type)
+    if reason is not None:
+        with pytest.raises(ModelError, match=reason):
+            merge(model, loaded(model).architecture, edits)
+        return
+    # They act after whatever happens inside the block.
+    inside = [*unshifted("mlp.down", 2, 16), low_rank("mlp.down", 2, 16, 5, shifts=False)]
+    merged = check(model, [*edits, *inside], tmp_path)
+    assert merged.moved == ((2,) if model_type in ("cohere", "cohere2") else ())
+
+
+@pytest.mark.parametrize("model_type", MODELS)
+def test_directions_after_units_at_all_sites_equal_hooks(model_type: str, tmp_path: Path) -> None:
+    """Input and output of one module, units and several directions, in the order of the hooks."""
+    model = build(model_type)
+    edits: list[Edit] = []
+    for number, site in enumerate(site for site in loaded(model).architecture.sites if site.name != "block"):
+        shifts = site.name in SHIFTABLE.get(model_type, LINEAR_SITES)
+        # Directions come first in the list, and act last.
+        edits += [low_rank(site.name, 2, site.width, 10 * number + each, shifts=shifts) for each in range(2)]
+        edits += mixed(site.name, 2, site.width, number) if shifts else unshifted(site.name, 2, site.width)
+    merged = check(model, edits, tmp_path)
+    assert merged.moved == ((2,) if model_type in ("cohere", "cohere2") else ())
 
 
 @pytest.mark.parametrize("model_type", MODELS)
@@ -202,17 +268,27 @@ def test_tied_heads_stay_tied(tmp_path: Path) -> None:
 def test_identities_and_no_edits_change_and_demand_nothing() -> None:
     model = build("qwen2")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    edits = [scale("mlp.up", 1, [1, 2], 1.0), shift("block", 1, [1], 0.0), scale("mlp.down", 2, [0], 1.0, "last")]
+    still = np.zeros(16)
+    edits: list[Edit] = [
+        scale("mlp.up", 1, [1, 2], 1.0),
+        shift("block", 1, [1], 0.0),
+        scale("mlp.down", 2, [0], 1.0, "last"),
+        LowRank("block", 1, np.zeros((16, 1)), np.ones((16, 1)), still),
+        LowRank("attn.out", 2, np.zeros((16, 0)), np.zeros((16, 0)), still, "last"),
+    ]
     for nothing in ([], edits):
         assert merge(model, loaded(model).architecture, nothing) == Merged()
         assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-REFUSED: dict[str, tuple[UnitAffine, str]] = {
+REFUSED: dict[str, tuple[Edit, str]] = {
+    "direction at last": (LowRank("attn.out", 1, *np.ones((2, 16, 1)), np.ones(16), "last"), "last tokens only"),
+    "direction in block": (LowRank("block", 1, *np.ones((2, 16, 1)), np.ones(16)), "residual stream"),
+    "width": (LowRank("mlp.up", 1, *np.ones((2, 16, 1)), np.ones(16)), "directions have 16 coordinates"),
     "last": (set_to("mlp.up", 1, [0], 1.0, "last"), "last tokens only"),
     "content": (set_to("mlp.up", 1, [0], 1.0, "content"), "content tokens only"),
     "bounded": (UnitAffine("mlp.up", 1, np.array([0]), *np.float32([[0], [1], [0], [1]])), "inside bounds"),
-    "block": (shift("block", 1, [0], 1.0), "residual stream"),
+    "block": (scale("block", 1, [0], 0.5), "residual stream"),
     "unit": (shift("mlp.up", 1, [64], 1.0), "unit 64 does not exist"),
     "number": (shift("mlp.up", 4, [6], 1.0), "block 4 does not exist"),
 }

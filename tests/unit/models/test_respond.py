@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,16 +8,18 @@ from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
 from sprachbund_runners.interventions.edits import set_to
+from sprachbund_runners.models import respond as responding
 from sprachbund_runners.models.batches import make_batch, tokenise
 from sprachbund_runners.models.hooks import observing, resolve, run_forward
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.moments import TokenMoments, merge_all
-from sprachbund_runners.models.respond import Responses, respond
+from sprachbund_runners.models.respond import Request, Responses, Sink, respond
 
 Pooled = dict[tuple[int, str], NDArray[np.float32]]
 
 
-def collect(loaded: LoadedModel, texts: list[str], *args: object, **options: object) -> tuple[Pooled, Responses]:
+def table_of(texts: list[str]) -> tuple[Pooled, Sink]:
+    """An empty table of pooled responses and the sink that fills it, each row once."""
     pooled: Pooled = {}
 
     def sink(block: int, site: str, rows: NDArray[np.int64], values: NDArray[np.float32]) -> None:
@@ -25,7 +28,21 @@ def collect(loaded: LoadedModel, texts: list[str], *args: object, **options: obj
         assert np.isnan(table[rows]).all()
         table[rows] = values
 
-    return pooled, respond(loaded, texts, *args, sink=sink, **options)  # type: ignore[arg-type, misc]
+    return pooled, sink
+
+
+def collect(
+    loaded: LoadedModel,
+    texts: list[str],
+    sites: Sequence[str],
+    pooling: str,
+    tokens: str,
+    blocks: Sequence[int] | None = None,
+    **options: Any,
+) -> tuple[Pooled, Responses]:
+    pooled, sink = table_of(texts)
+    (responses,) = respond(loaded, texts, [Request(sites, pooling, tokens, sink, blocks)], **options)
+    return pooled, responses
 
 
 def token_activations(loaded: LoadedModel, text: str, tokens: str) -> dict[tuple[int, str], NDArray[np.float64]]:
@@ -65,9 +82,51 @@ def test_responses_and_moments_equal_the_slow_way(
         assert moments.count == len(every) == responses.token_counts.sum()
         np.testing.assert_allclose(moments.mean, every.mean(axis=0), rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(moments.variance, every.var(axis=0), rtol=2e-5, atol=1e-6)
+        # Alone and in a batch an activation may fall on either side of 0 by rounding.
+        sure = (np.abs(every) > 1e-5).all(axis=0)
+        assert sure.mean() > 0.9
+        assert responses.positive[place].dtype == np.int64
+        np.testing.assert_array_equal(responses.positive[place][sure], (every > 0).sum(axis=0)[sure])
     assert list(pooled) == [
         (part.block, part.site) for part in loaded.architecture.units(loaded.architecture.site_names)
     ]
+
+
+def test_one_pass_for_several_requests_is_several_passes(
+    loaded: LoadedModel, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [
+        (("mlp.up", "mlp.down"), "max", "content", None),
+        (("block",), "mean", "content", None),
+        (("mlp.up",), "mean", "content", [2]),
+        (("mlp.up",), "max", "all", None),
+        (("block", "mlp.up"), "mean", "last", [1]),
+    ]
+    tables = [table_of(texts) for _ in asked]
+    requests = [
+        Request(sites, pooling, tokens, sink, blocks)
+        for (sites, pooling, tokens, blocks), (_, sink) in zip(asked, tables, strict=True)
+    ]
+    passes = 0
+    run = responding.run_batches
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal passes
+        passes += 1
+        return run(*arguments)
+
+    monkeypatch.setattr(responding, "run_batches", counted)
+    together = respond(loaded, texts, requests, max_tokens_per_batch=40)
+    assert passes == 1
+    for (pooled, _), responses, (sites, pooling, tokens, blocks) in zip(tables, together, asked, strict=True):
+        alone, expected = collect(loaded, texts, sites, pooling, tokens, blocks=blocks, max_tokens_per_batch=40)
+        assert list(pooled) == list(alone) == list(responses.moments) == list(responses.positive)
+        np.testing.assert_array_equal(responses.token_counts, expected.token_counts)
+        for place, table in pooled.items():
+            np.testing.assert_array_equal(table, alone[place])
+            np.testing.assert_array_equal(responses.moments[place].mean, expected.moments[place].mean)
+            np.testing.assert_array_equal(responses.moments[place].m2, expected.moments[place].m2)
+            np.testing.assert_array_equal(responses.positive[place], expected.positive[place])
 
 
 def test_batches_change_nothing(loaded: LoadedModel, texts: list[str]) -> None:
@@ -123,6 +182,10 @@ def test_no_texts_and_unknown_words_are_refused(bloom: LoadedModel) -> None:
         collect(bloom, ["w1"], ["mlp.up"], "maxx", "all")
     with pytest.raises(ModelError, match=r"site 'mlp.ups' does not exist .*did you mean 'mlp.up'"):
         collect(bloom, ["w1"], ["mlp.ups"], "max", "all")
+    with pytest.raises(ModelError, match=r"tokens 'contents' is not known; .*did you mean 'content'"):
+        collect(bloom, ["w1"], ["mlp.up"], "max", "contents")
+    with pytest.raises(ModelError, match=r"nothing requested"):
+        respond(bloom, ["w1"], [])
 
 
 def test_moments_of_parts_merge_to_those_of_the_whole(rng: np.random.Generator) -> None:

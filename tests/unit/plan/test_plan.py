@@ -160,7 +160,7 @@ def test_controls_stand_beside_their_setting_and_are_not_chosen_from() -> None:
         ({"interventions": [{"method": "experts", "scorers": ["aurok"]}]}, "did you mean 'auroc'"),
         ({"embeddings": {"layers": [4]}}, "layer 4 does not exist"),
         ({"targets": ["it"], "interventions": [{"method": "experts"}]}, "'ita_Latn' is not a language of the fit"),
-        ({"interventions": [{"method": "union", "controls": ["wrong_language"]}]}, "no meaning for a union"),
+        ({"interventions": [{"method": "union", "controls": ["wrong_language"]}]}, "no meaning for method 'union'"),
         ({"experts": {"negatives": ["en"]}, "targets": ["en"]}, "no language is left"),
         ({"evaluations": {"pairs": [["en", "it"]]}}, "'ita_Latn' is not evaluated"),
     ],

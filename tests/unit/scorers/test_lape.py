@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import entropy
 
 from sprachbund.errors import CorpusError, SpecError
-from sprachbund_runners.scorers.lape import lape, select_lowest
+from sprachbund_runners.scorers.lape import lape, lape_score
 
 
 @pytest.mark.parametrize("percentile", [0.5, 0.8, 0.95])
@@ -31,15 +31,30 @@ def test_equal_to_a_loop(percentile: float) -> None:
     assert result.entropy[5] == math.inf
 
 
-def test_selection() -> None:
-    tokens = np.array([10, 10])
-    result = lape(np.array([[5, 5], [9, 1], [10, 0], [1, 9], [0, 0], [1, 1]]), tokens, 0.5)
-    assert result.threshold == 0.1
-    assert select_lowest(result, 2).tolist() == [2, 1]
-    assert select_lowest(result, 0.5).tolist() == [2, 1, 3]
-    assert select_lowest(result, 4).tolist() == [2, 1, 3, 0]
-    with pytest.raises(SpecError, match="k: found 5, 5 units, but only 4 fire"):
-        select_lowest(result, 5)
+def test_the_target_is_the_first_language_and_owns_what_it_is_scored_by() -> None:
+    rng = np.random.default_rng(3)
+    tokens = np.array([300, 500, 900])
+    active = rng.binomial(tokens, rng.beta(0.3, 3, (400, 3)))
+    active[7] = [300, 0, 0]
+    active[8] = [0, 500, 0]
+    scores = lape_score(active, tokens)
+    everything = sorted(a / t for row in active for a, t in zip(row, tokens, strict=True))
+    threshold = everything[round(0.95 * 1200) - 1]
+    for row, score in zip(active, scores, strict=True):
+        p = row / tokens
+        assert score == (pytest.approx(-entropy(p), abs=1e-12) if p[0] > threshold else -math.inf)
+    assert scores[7] == scores.max() == 0.0
+    assert scores[8] == -math.inf
+    # The same units seen from the second language.
+    swapped = lape_score(active[:, [1, 0, 2]], tokens[[1, 0, 2]])
+    assert swapped[8] == 0.0
+    both = np.isfinite(scores) & np.isfinite(swapped)
+    np.testing.assert_allclose(scores[both], swapped[both], rtol=1e-12)
+
+
+def test_ties_at_the_percentile_own_nothing() -> None:
+    """Where all fire alike no share is above the percentile."""
+    assert np.isinf(lape_score(np.full((10, 2), 3), np.array([6, 6]))).all()
 
 
 def test_counts_add_up_over_batches() -> None:

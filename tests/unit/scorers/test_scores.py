@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from sprachbund import kinds
 from sprachbund.errors import CorpusError, SpecError
 from sprachbund_runners import scorers
 from sprachbund_runners.scorers import NonFinite, RankedResponses, Scorer, Scores, Target, score_units
 from sprachbund_runners.scorers.ranking import lay_out, rank_responses
 
 BINARY = (Target(1, (0,)),)
-ALL = ("auroc", "average_precision", "cohens_d")
+ALL = ("auroc", "average_precision", "cohens_d", "mutual_information")
 TINY = float(np.finfo(np.float32).smallest_subnormal)
 HUGE = float(np.finfo(np.float32).max)
 # Few distinct values, so that ties abound; both zeros, subnormals and the ends of the range among them.
@@ -293,11 +294,13 @@ def test_a_scorer_of_ones_own() -> None:
     def greatest_is_positive(ranked: RankedResponses) -> NDArray[np.float64]:
         return (ranked.languages[:, -1] == ranked.layout.positive[:, None]).astype(np.float64)
 
-    own = Scorer("greatest", 1, greatest_is_positive, "higher", (0.0, 1.0), "the greatest response is a positive's")
+    own = Scorer(
+        "greatest", 1, "ranks", greatest_is_positive, "higher", (0.0, 1.0), "the greatest response is a positive's"
+    )
     responses = np.array([[1, 2, 3, 4], [4, 3, 2, 1]], dtype=np.float32)
     scores = score_units(responses, np.array([0, 0, 1, 1]), BINARY, (own, "auroc"))
     assert scores.values["greatest"].tolist() == [[1.0, 0.0]]
-    flat = Scorer("flat", 1, lambda ranked: np.zeros((1, 1)), "higher", (0.0, 1.0), "wrong shape")
+    flat = Scorer("flat", 1, "ranks", lambda ranked: np.zeros((1, 1)), "higher", (0.0, 1.0), "wrong shape")
     with pytest.raises(ValueError, match=r"scorer flat: returned shape \[1, 1\]"):
         score_units(responses, np.array([0, 0, 1, 1]), BINARY, (flat,))
 
@@ -317,8 +320,18 @@ def test_ranked_responses_are_sorted_with_their_languages(kind: str, sentences: 
 
 def test_registered_scorers_stay_within_their_bounds() -> None:
     responses, labels = sample("tied", 200, 50), np.arange(50) % 5 == 0
-    scores = score_units(responses, labels, BINARY, tuple(scorers.SCORERS))
-    for name, scorer in scorers.SCORERS.items():
-        assert scorer.name == name
-        low, high = scorer.bounds
+    by_rank = tuple(name for name, scorer in scorers.SCORERS.items() if scorer.reads == "ranks")
+    scores = score_units(responses, labels, BINARY, by_rank)
+    for name in by_rank:
+        assert scorers.SCORERS[name].name == name
+        low, high = scorers.SCORERS[name].bounds
         assert ((scores.values[name] >= low) & (scores.values[name] <= high)).all()
+
+
+def test_the_planner_knows_every_scorer_and_its_version() -> None:
+    assert {name: scorer.version for name, scorer in scorers.SCORERS.items()} == kinds.SCORERS
+
+
+def test_only_scorers_that_read_ranks_go_by_ranks() -> None:
+    with pytest.raises(ValueError, match="l1_probe reads responses, not ranks"):
+        score_units(sample("random", 1, 4), np.array([0, 1, 0, 1]), BINARY, ("l1_probe",))

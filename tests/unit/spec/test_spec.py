@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sprachbund.errors import SpecError
 from sprachbund.presets import PRESETS, merge
-from sprachbund.spec import Spec, load, parse, parse_value
+from sprachbund.spec import Spec, load, parse
+from sprachbund.spec_interventions import parse_value
 from sprachbund.spec_yaml import read_yaml
 
 MINIMAL: dict[str, Any] = {"name": "x", "corpora": {"test": "phrasebook/test"}}

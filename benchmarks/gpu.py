@@ -1,0 +1,182 @@
+"""Bloom-7B on a GPU: embedding and expert throughput beside the device's matrix rate, and peak memory, in one run.
+
+    python benchmarks/gpu.py [--device cuda] [--tiny] [--sentences N] [--batch-tokens N]
+
+The weights are random numbers made on the device in the shape of the published configuration (30 blocks, width 4,096,
+250,880 tokens), in bfloat16; token ids are random, sentence lengths follow the length distribution of FLORES sentences
+in Bloom tokens (log-normal, mean near 42, at most 200). The floor is 2 FLOPs per token and parameter in the blocks (a
+look-up costs none); the matrix rate is the best of a few shapes of plain bfloat16 products, measured first. `--tiny`
+is a model of two small blocks for trying the script anywhere: `--tiny --device cpu`.
+
+Prints one Markdown table.
+"""
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import BloomConfig, BloomModel, PreTrainedTokenizerFast
+
+from sprachbund.architectures import describe
+from sprachbund_runners.interventions.edits import set_to
+from sprachbund_runners.interventions.low_rank import Edit
+from sprachbund_runners.models.batches import TokenisedTexts, plan_batches
+from sprachbund_runners.models.embed import Variant, embed, embed_variants
+from sprachbund_runners.models.loading import LoadedModel, verify
+from sprachbund_runners.models.respond import Request, respond
+from sprachbund_runners.scorers import Target, score_units
+
+BLOOM_7B = {"vocab_size": 250_880, "hidden_size": 4096, "n_layer": 30, "n_head": 32}
+TINY = {"vocab_size": 1000, "hidden_size": 64, "n_layer": 2, "n_head": 4}
+SITES = ["mlp.up", "mlp.down"]
+
+
+def make_model(shape: dict[str, int], device: torch.device) -> LoadedModel:
+    """A model with random weights, made on the device."""
+    config = BloomConfig(**shape, use_cache=False)
+    config._attn_implementation = "eager"
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device(device):
+            torch.manual_seed(0)
+            model = BloomModel(config)
+    finally:
+        torch.set_default_dtype(before)
+    model.requires_grad_(False).eval()
+    architecture = describe(config.to_dict())
+    verify(model, architecture)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"<unk>": 0}, unk_token="<unk>")))
+    return LoadedModel(
+        model, tokenizer, architecture, "random", torch.device(device), torch.bfloat16, "eager", 3, "config", None
+    )
+
+
+def make_texts(n: int, vocabulary: int) -> TokenisedTexts:
+    """Random token ids in sentences as long as those of FLORES."""
+    rng = np.random.default_rng(0)
+    lengths = np.clip(rng.lognormal(3.65, 0.4, n).round().astype(int), 5, 200)
+    ids = tuple(rng.integers(4, vocabulary, length) for length in lengths)
+    return TokenisedTexts(ids, tuple(np.zeros(len(each), dtype=np.bool_) for each in ids), 0, None)
+
+
+def matrix_rate(device: torch.device, size: int) -> float:
+    """FLOPs per second of plain bfloat16 products, the best of three shapes."""
+    best = 0.0
+    for rows in (size, 2 * size, 4 * size):
+        a, b = (torch.randn(*s, device=device, dtype=torch.bfloat16) for s in ((rows, size), (size, 4 * size)))
+        a @ b
+        seconds = timed(device, lambda a=a, b=b: [a @ b for _ in range(10)])  # type: ignore[misc]
+        best = max(best, 10 * 2 * rows * size * 4 * size / seconds)
+    return best
+
+
+def timed(device: torch.device, function: Callable[[], object]) -> float:
+    synchronise(device)
+    start = time.perf_counter()
+    function()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_gib(device: torch.device) -> float:
+    """Peak memory since the last reset: of the device, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def some_edits(loaded: LoadedModel, first_block: int, seed: int) -> list[Edit]:
+    """3.5 % of the units of `SITES` set to a value, from a block on."""
+    rng = np.random.default_rng(seed)
+    blocks = range(first_block, loaded.architecture.n_blocks + 1)
+    return [
+        set_to(part.site, part.block, rng.permutation(part.width)[: max(1, part.width * 35 // 1000)], 0.1)
+        for part in loaded.architecture.units(SITES, blocks)
+    ]
+
+
+def experts(loaded: LoadedModel, texts: TokenisedTexts, batch_tokens: int) -> None:
+    """What finding experts of one target takes: one pass that pools every unit, then AUROC of each."""
+    pooled: dict[tuple[int, str], np.ndarray] = {}
+    language = np.arange(len(texts)) % 6
+
+    def sink(block: int, site: str, rows: np.ndarray, values: np.ndarray) -> None:
+        key = block, site
+        if key not in pooled:
+            pooled[key] = np.empty((len(texts), values.shape[1]), dtype=np.float32)
+        pooled[key][rows] = values
+
+    respond(loaded, texts, [Request(SITES, "max", "all", sink)], max_tokens_per_batch=batch_tokens)
+    for values in pooled.values():
+        score_units(np.ascontiguousarray(values.T), language, [Target(0, (1, 2, 3, 4, 5))])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Throughput of Bloom-7B in shape, on one device.")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="two small blocks, to try the script")
+    parser.add_argument("--sentences", type=int, default=5982)
+    parser.add_argument("--variants", type=int, default=8)
+    parser.add_argument("--batch-tokens", type=int, default=None)
+    options = parser.parse_args()
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        sys.exit("torch sees no CUDA device here; try --tiny --device cpu")
+    device = torch.device(options.device)
+    shape = TINY if options.tiny else BLOOM_7B
+    batch_tokens = options.batch_tokens or (1024 if options.tiny else 32_768)
+    loaded = make_model(shape, device)
+    texts = make_texts(options.sentences, shape["vocab_size"])
+    n_tokens = int(texts.lengths.sum())
+    padded = sum(int(texts.lengths[rows].max()) * len(rows) for rows in plan_batches(texts.lengths, batch_tokens))
+    in_blocks = sum(parameter.numel() for parameter in loaded.model.h.parameters())
+    rate = matrix_rate(device, 256 if options.tiny else 8192)
+    layers = [str(loaded.architecture.n_blocks // 2), "final"]
+    half = loaded.architecture.n_blocks // 2 + 1
+    edits = some_edits(loaded, 1, 0)
+    sweep = [Variant(some_edits(loaded, half, number)) for number in range(options.variants)]
+
+    def single(each: list[Edit]) -> Callable[[], object]:
+        return lambda: embed(loaded, texts, layers, tokens="all", intervention=each, max_tokens_per_batch=batch_tokens)
+
+    work: list[tuple[str, int, Callable[[], object]]] = [
+        ("embedding", 1, single([])),
+        ("embedding, 3.5 % of the units set", 1, single(edits)),
+        (
+            f"{options.variants} settings from block {half} on, one pass",
+            options.variants,
+            lambda: embed_variants(loaded, texts, layers, sweep, tokens="all", max_tokens_per_batch=batch_tokens),
+        ),
+        ("experts: responses and AUROC of one target", 1, lambda: experts(loaded, texts, batch_tokens)),
+    ]
+    embed(loaded, make_texts(64, shape["vocab_size"]), layers, tokens="all", max_tokens_per_batch=batch_tokens)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    print(
+        f"{name}, torch {torch.__version__}, bfloat16: {shape['n_layer']} blocks of width {shape['hidden_size']},"
+        f" {in_blocks / 1e9:.2f} G parameters in blocks; {len(texts):,} sentences, {n_tokens:,} tokens, batches of"
+        f" {batch_tokens:,} tokens, padding {1 - n_tokens / padded:.1%}; matrix rate {rate / 1e12:.3g} TFLOP/s\n"
+    )
+    print("| work | s | tokens/s (all settings) | share of the matrix rate | peak memory, GiB |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for what, n, function in work:
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        seconds = timed(device, function)
+        # Against one setting after another: what is shared counts as if it had been computed for each.
+        share = 2 * in_blocks * n * n_tokens / seconds / rate
+        print(f"| {what} | {seconds:.1f} | {n * n_tokens / seconds:,.0f} | {share:.0%} | {peak_gib(device):.1f} |")
+
+
+if __name__ == "__main__":
+    main()

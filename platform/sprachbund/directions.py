@@ -1,0 +1,10 @@
+"""Which edits go with which direction method: what the experiment file may ask for."""
+
+DIRECTION_EDITS: dict[str, tuple[str, ...]] = {
+    "diff_mean": ("add", "project_out"),
+    "pca": ("add", "project_out"),
+    "lda": ("add", "project_out"),
+    "probe": ("add", "project_out"),
+    "leace": ("project_out",),
+    "language_means": ("project_out",),
+}

@@ -1,0 +1,36 @@
+"""Logistic probes for a label, on request."""
+
+from sprachbund.metrics.base import Measure, Metric
+
+_SOURCE = "linear probe, cross-validated by item"
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "probe_accuracy", "share", "none", 0.0, 1.0, "bootstrap",
+        "share of sentences whose label a logistic probe tells that has not seen their item in any language",
+        _SOURCE,
+    ),
+    Metric(
+        "probe_macro_f1", "share", "none", 0.0, 1.0, "none",
+        "F1 averaged over labels, then over seeds",
+        _SOURCE,
+    ),
+    Metric(
+        "probe_majority", "share", "none", 0.0, 1.0, "none",
+        "share of the most frequent label: what probe_accuracy is without looking",
+        "count",
+    ),
+    Metric(
+        "probe_seed_deviation", "share", "none", 0.0, None, "none",
+        "standard deviation of probe_accuracy over the seeds that cut the folds",
+        _SOURCE,
+    ),
+)  # fmt: skip
+
+MEASURES: tuple[Measure, ...] = (
+    Measure(
+        "probe", 1, "space", False,
+        ("probe_accuracy", "probe_macro_f1", "probe_majority", "probe_seed_deviation"),
+        "can a linear probe tell a label, of all languages together and of each", optional=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,216 @@
+"""Figures of an embedding space before and after: projections of both sides onto the same axes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.orm import aliased
+
+from sprachbund.artifacts import ArtifactStore
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import LostArtifactError, QueryError, SprachbundError, nearest
+from sprachbund.kinds import PAIR_EVALUATION
+from sprachbund.report.plots import _COLOURS, _figure
+from sprachbund.tensors import load_tensors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Method = Literal["pca", "umap"]
+METHODS: tuple[Method, ...] = ("pca", "umap")
+Vectors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One side of a figure: a title, and embeddings [n, d] by language, items aligned."""
+
+    title: str
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where the embeddings of one setting of an experiment are: what its pair evaluations were given.
+
+    `snapshots`, `fit_snapshots`: keys by language, the latter those that the transform is fitted on.
+    """
+
+    label: str
+    transform: str
+    components: int | None
+    snapshots: Mapping[str, str]
+    fit_snapshots: Mapping[str, str]
+
+
+def recorded(
+    engine: Engine, experiment: str, setting: str, *, role: str = "test", corpus: str | None = None
+) -> list[Recorded]:
+    """The setting's baseline and the setting, or the setting alone if it has no baseline.
+
+    Raises QueryError if the experiment, the setting or the corpus does not exist, naming the nearest.
+    """
+    with reading(engine) as connection:
+        names = list(connection.execute(select(t.Experiment.name)).scalars())
+        if experiment not in names:
+            raise QueryError(f"unknown experiment '{experiment}'{nearest(experiment, names)}")
+        statement = (
+            select(t.ExperimentSetting.label, t.Setting.key, t.Setting.transform, t.ExperimentSetting.baseline_id,
+                   t.Setting.id, t.Setting.transform_parameters)
+            .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
+            .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
+            .where(t.Experiment.name == experiment)
+        )  # fmt: skip
+        rows = {row.label: row for row in connection.execute(statement)}
+        if setting not in rows:
+            raise QueryError(f"'{experiment}' has no setting '{setting}'{nearest(setting, rows)}")
+        chosen = rows[setting]
+        key = _corpus_key(connection, experiment, role, corpus)
+        shown = [row for row in rows.values() if row.id == chosen.baseline_id] + [chosen]
+        return [_recorded(connection, experiment, row, key) for row in shown]
+
+
+def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str | None) -> str:
+    statement = (
+        select(t.Corpus.name, t.Corpus.key)
+        .join(t.ExperimentCorpus, t.ExperimentCorpus.corpus_id == t.Corpus.id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentCorpus.experiment_id)
+        .where(t.Experiment.name == experiment, t.ExperimentCorpus.role == role)
+        .order_by(t.Corpus.name)
+    )
+    found = {row.name: row.key for row in connection.execute(statement)}
+    if not found:
+        raise QueryError(f"'{experiment}' has no corpus in role '{role}'")
+    if corpus is None and len(found) > 1:
+        raise QueryError(f"'{experiment}' has several corpora in role {role}: name one, such as '{next(iter(found))}'")
+    name = corpus or next(iter(found))
+    if name not in found:
+        raise QueryError(f"'{experiment}' has no corpus '{name}' in role {role}{nearest(name, found)}")
+    return str(found[name])
+
+
+def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str) -> Recorded:
+    job = aliased(t.Job)
+    statement = (
+        select(job.payload)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == job.id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
+        .where(
+            t.Experiment.name == experiment,
+            job.kind == PAIR_EVALUATION.name,
+            job.payload["query_setting"].as_string() == setting.key,
+            job.payload["corpus"].as_string() == corpus,
+        )
+    )
+    snapshots: dict[str, str] = {}
+    fitted: dict[str, str] = {}
+    for payload in connection.execute(statement).scalars():
+        snapshots |= payload["snapshots"]
+        fitted |= payload["fit_snapshots"]
+    if not snapshots:
+        raise QueryError(f"setting '{setting.label}' is not evaluated on this corpus")
+    return Recorded(
+        setting.label,
+        setting.transform,
+        setting.transform_parameters.get("components"),
+        dict(sorted(snapshots.items())),
+        fitted,
+    )
+
+
+def read_vectors(
+    engine: Engine, store: ArtifactStore, snapshots: Mapping[str, str], layer: str
+) -> dict[str, NDArray[np.float32]]:
+    """float32 [n, d] by language. Raises QueryError if a layer was not computed or its file is not there any more."""
+    found: dict[str, NDArray[np.float32]] = {}
+    with reading(engine) as connection:
+        for language, key in snapshots.items():
+            statement = (
+                select(t.SnapshotPart.layer, t.SnapshotPart.tensor, t.Artifact.uri, t.Artifact.digest, t.Artifact.state)
+                .join(t.Snapshot, t.Snapshot.id == t.SnapshotPart.snapshot_id)
+                .join(t.Artifact, t.Artifact.id == t.SnapshotPart.artifact_id)
+                .where(t.Snapshot.key == key)
+            )
+            parts = {row.layer: row for row in connection.execute(statement)}
+            if layer not in parts:
+                have = ", ".join(sorted(parts)) or "none; run the experiment first"
+                raise QueryError(f"no embeddings of {language} at layer {layer}, layers there are: {have}")
+            part = parts[layer]
+            try:
+                if part.state != "present":
+                    raise LostArtifactError(part.uri)
+                path = store.fetch(part.uri, part.digest)
+            except LostArtifactError:
+                raise QueryError(
+                    f"the embeddings of {language} at layer {layer} were evicted; submit and run the experiment again"
+                ) from None
+            found[language] = load_tensors(path, [part.tensor])[part.tensor].astype(np.float32)
+    return found
+
+
+def space_figure(panels: list[Panel], *, method: Method = "pca", items: int | None = 400, seed: int = 0) -> "Figure":
+    """The panels side by side on the same axes, a colour per language, each language's mean as a large mark.
+
+    Embeddings are scaled to length one, as cosine measures see them. `pca`: the two principal components of all panels
+    together; `umap`: one UMAP of all panels together, by cosine. items: at most so many of each language, the same
+    ones everywhere. Raises SprachbundError if the panels do not fit together or a package is missing.
+    """
+    if method not in METHODS:
+        raise QueryError(f"method: found '{method}', expected one of {', '.join(METHODS)}{nearest(method, METHODS)}")
+    languages = list(panels[0].vectors)
+    shapes = {array.shape for panel in panels for array in panel.vectors.values()}
+    if len(shapes) != 1 or any(list(panel.vectors) != languages for panel in panels):
+        raise SprachbundError(f"the sides cannot share axes: their embeddings have the shapes {sorted(shapes)}")
+    n, width = shapes.pop()
+    if n < 3 or width < 2:
+        raise SprachbundError(f"a figure needs at least 3 items and 2 dimensions, found {n} and {width}")
+    kept = np.arange(n)
+    if items is not None and items < n:
+        kept = np.sort(np.random.default_rng(seed).choice(n, items, replace=False))
+    stacked = np.concatenate(
+        [np.asarray(panel.vectors[each][kept], dtype=np.float64) for panel in panels for each in languages]
+    )
+    stacked /= np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    points, axis_labels = _project(stacked, method, seed)
+    parts = points.reshape(len(panels), len(languages), len(kept), 2)
+    figure = _figure(5.2 * len(panels) + 1.6, 5.0)
+    grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, panel, of_panel in zip(grid, panels, parts, strict=True):
+        for number, (language, of_language) in enumerate(zip(languages, of_panel, strict=True)):
+            colour = _COLOURS[number % len(_COLOURS)]
+            # Beyond the colours there are, the shape of the points tells languages apart.
+            marker = "os^Dv<>"[number // len(_COLOURS) % 7]
+            axes.scatter(*of_language.T, s=7, alpha=0.45, color=colour, marker=marker, lw=0)
+            axes.scatter(*of_language.mean(axis=0), s=110, color=colour, marker=marker, edgecolor="black",
+                         lw=1.2, zorder=3, label=language)  # fmt: skip
+        axes.set_title(panel.title, fontsize=10)
+        axes.set_xlabel(axis_labels[0])
+    grid[0].set_ylabel(axis_labels[1])
+    grid[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), title="language (mean)")
+    return figure
+
+
+def _project(stacked: NDArray[np.float64], method: Method, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
+    """float64 [n, 2] and the axes' labels."""
+    if method == "umap":
+        try:
+            import umap
+        except ImportError:
+            raise SprachbundError("UMAP figures need umap-learn: pip install 'sprachbund[figures]'") from None
+        neighbours = min(15, len(stacked) - 1)
+        # A fixed seed means one thread: the same picture every time.
+        fitted = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=seed, n_jobs=1)
+        return np.asarray(fitted.fit_transform(stacked), dtype=np.float64), ("UMAP 1", "UMAP 2")
+    centred = stacked - stacked.mean(axis=0)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    points = centred @ directions[:2].T
+    # A component's sign is arbitrary: the coordinate of largest size is made positive.
+    for axis in range(2):
+        if points[np.abs(points[:, axis]).argmax(), axis] < 0:
+            points[:, axis] *= -1
+    shares = singular**2 / max(float((singular**2).sum()), np.finfo(np.float64).tiny)
+    return points, (f"PC 1 ({shares[0]:.0%} of the variance)", f"PC 2 ({shares[1]:.0%})")

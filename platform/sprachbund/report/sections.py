@@ -1,0 +1,315 @@
+"""The parts of a report in the study's layout, each made from the views of one experiment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine
+
+from sprachbund import query
+from sprachbund.architectures import SITES
+from sprachbund.metrics import METRICS
+from sprachbund.report import html
+from sprachbund.report.published import SOURCE, published
+from sprachbund.report.svg import Series, line_chart, stacked_bars
+from sprachbund.report.tables import EMPTY
+from sprachbund.results import Comparison
+from sprachbund.results_reader import LIMITS
+
+# Heat maps shown per target; the database has the others.
+MOST_SETTINGS = 3
+CURVES = ("top1", "mrr", "meaning_abx", "language_abx")
+_DISTANCES = ("all_pairs", "target_to_medoid", "others_to_medoid", "to_target")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One experiment as its report reads it: `layer` is what tables of a single layer show."""
+
+    engine: Engine
+    comparison: Comparison
+    layer: str
+
+    @property
+    def experiment(self) -> str:
+        return self.comparison.experiment
+
+    def read(self, sql: str, **params: Any) -> pl.DataFrame:
+        """Rows of a SELECT with :experiment, :role and :layer filled in where they occur."""
+        known = {"experiment": self.experiment, "role": self.comparison.role, "layer": self.layer, **params}
+        used = {name: value for name, value in known.items() if f":{name}" in sql}
+        return query.run(self.engine, sql, used, **LIMITS)
+
+
+def distances(source: Source) -> list[str]:
+    """Table 1: distances among the languages' means, before → after, and what the study published of the model."""
+    found = source.read(
+        "SELECT * FROM distance_table WHERE experiment = :experiment AND role = :role AND layer = :layer "
+        "AND control IS NULL AND target IS NOT NULL ORDER BY model, setting_ordinal"
+    )
+    rows: list[list[str]] = []
+    marks: list[str] = []
+    for (model,), group in found.group_by("model", maintain_order=True):
+        for row in group.iter_rows(named=True):
+            rows.append([row["model"], row["setting"], *(_arrow(row, name) for name in _DISTANCES)])
+            marks.append("")
+        for (method, k), same in group.group_by("method", "k", maintain_order=True):
+            if same["target"].n_unique() > 1:
+                averaged = same.select(pl.col("^.*_(before|after)$").mean())
+                mean = averaged.row(0, named=True)
+                label = f"mean of {same['target'].n_unique()} targets: {method}" + ("" if k is None else f", {k} units")
+                rows.append([str(model), label, *(_arrow(mean, name) for name in _DISTANCES)])
+                marks.append("control")
+        known = published(str(model))
+        if known is not None:
+            values = (getattr(known, name) for name in _DISTANCES)
+            rows.append([str(model), f"published, {known.name}", *(f"{a:.2f} → {b:.2f}" for a, b in values)])
+            marks.append("published")
+    notes = [
+        f"Cosine distances between language means at layer {source.layer}, before → after. A fall alone may be "
+        "collapse: read it with retrieval, the gap and the controls below. The medoid leaves the language itself out.",
+    ]
+    if "published" in marks:
+        notes.append(f"Published: {SOURCE}; the last hidden state, mean of five targets.")
+    columns = ["model", "setting", "all pairs", "target → medoid", "others → medoid", "to target"]
+    return [html.table(columns, rows, labels=2, marks=marks, notes=notes)]
+
+
+def heat_maps(source: Source) -> list[str]:
+    """Retrieval of every ordered pair without steering, and per target with it and the difference."""
+    metric = source.comparison.metric
+    found = source.read(
+        "SELECT setting, setting_ordinal, target, method, chosen, coalesce(collection, corpus) AS corpus, "
+        "query_language, candidate_language, value, delta FROM retrieval_results "
+        "WHERE experiment = :experiment AND role = :role AND layer = :layer AND metric = :metric "
+        "AND control IS NULL AND transform = 'none' ORDER BY setting_ordinal",
+        metric=metric,
+    )
+    pieces = []
+    for (corpus,), rows in found.group_by("corpus", maintain_order=True):
+        languages = sorted({*rows["query_language"], *rows["candidate_language"]})
+        high = max(rows["value"].to_list())
+        plain = rows.filter(pl.col("method") == "none")
+        caption = f"{corpus}, no intervention, {metric}, layer {source.layer}; rows ask, columns answer"
+        pieces.append(_grid(caption, plain, "value", languages, 0.0, high))
+        for (target,), of_target in rows.filter(pl.col("method") != "none").group_by("target", maintain_order=True):
+            pieces.append(html.heading(f"towards {target}" if target else "without a target"))
+            labels = of_target.sort("chosen", "setting_ordinal", descending=[True, False])["setting"]
+            maps = []
+            for label in labels.unique(maintain_order=True).to_list()[:MOST_SETTINGS]:
+                own = of_target.filter(pl.col("setting") == label)
+                reach = max([0.05, *(abs(each) for each in own["delta"].drop_nulls().to_list())])
+                maps.append(_grid(label, own, "value", languages, 0.0, high))
+                maps.append(_grid("… minus none", own, "delta", languages, -reach, reach, difference=True))
+            pieces.append(html.beside(maps))
+            more = labels.n_unique() - MOST_SETTINGS
+            if more > 0:
+                pieces.append(html.paragraph(f"{more} more settings: view retrieval_results.", note=True))
+    return pieces
+
+
+def gains(source: Source) -> list[str]:
+    """Gains over pairs: the median with its interval leads, the greatest comes last."""
+    found = source.read(
+        "SELECT * FROM gain_summary WHERE experiment = :experiment AND role = :role AND layer = :layer "
+        "AND metric = :metric AND scope IN ('all', 'target_query') ORDER BY scope, setting_ordinal",
+        metric=source.comparison.metric,
+    )
+    pieces = []
+    for scope, title in (("target_query", "target as query"), ("all", "all pairs")):
+        rows, marks = [], []
+        own = found.filter(pl.col("scope") == scope)
+        for row in own.iter_rows(named=True):
+            rows.append([
+                row["setting"], _signed(row["median_gain"]), _span(row["median_low"], row["median_high"]),
+                f"{row['n_gaining']} of {row['n_pairs']}", _signed(row["mean_gain"]),
+                _span(row["mean_low"], row["mean_high"]), _signed(row["least_gain"]), _signed(row["greatest_gain"]),
+            ])  # fmt: skip
+            marks.append("")
+        for model in own["model"].unique(maintain_order=True) if scope == "target_query" else ():
+            known = published(model)
+            if known is not None:
+                rows.append([f"published, {known.name}, FLORES", _signed(known.median_gain), EMPTY, EMPTY, EMPTY, EMPTY,
+                             EMPTY, _signed(known.greatest_gain)])  # fmt: skip
+                marks.append("published")
+        columns = ["setting", "median gain", "interval", "gaining", "mean gain", "interval", "least", "greatest"]
+        shown = html.table(columns, rows, marks=marks)
+        pieces += [html.heading(f"{source.comparison.metric}, {title}"), shown] if shown else []
+    if pieces:
+        pieces.append(html.paragraph(
+            "Gains in points against the setting's baseline. Median: languages resampled. Mean: query and candidate "
+            "languages as crossed random effects. The greatest of many pairs is mostly luck.", note=True))  # fmt: skip
+    return pieces
+
+
+def correlations(source: Source) -> list[str]:
+    """Table 2: accuracy and distance over language pairs."""
+    found = source.read(
+        "SELECT * FROM distance_correlations WHERE experiment = :experiment AND role = :role AND layer = :layer "
+        "AND distance = 'paired_distance' ORDER BY setting_ordinal"
+    )
+    wanted = [
+        ("accuracy_after", "distance_after"), ("accuracy_before", "distance_before"),
+        ("distance_after", "distance_before"), ("gain", "distance_drop"),
+    ]  # fmt: skip
+    rows = []
+    for (setting,), group in found.group_by("setting", maintain_order=True):
+        cells = [str(setting)]
+        for y, x in wanted:
+            own = group.filter(pl.col("y") == y, pl.col("x") == x)
+            if own.height:
+                row = own.row(0, named=True)
+                cells.append(f"{_signed(row['value'], 2)} ({_span(row['ci_low'], row['ci_high'], 2)})")
+            else:
+                cells.append(EMPTY)
+        rows.append(cells)
+    note = (
+        f"Pearson's r over language pairs at layer {source.layer}, mean distance of translations, with intervals from "
+        "resampled languages; slopes with crossed random effects are in the view distance_correlations."
+    )
+    columns = ["setting", *(f"{y} ~ {x}".replace("_", " ") for y, x in wanted)]
+    return [html.table(columns, rows, notes=[note] if rows else [])]
+
+
+def experts(source: Source) -> list[str]:
+    """What expert sets share per k, and in which blocks they are."""
+    pieces = []
+    overlap = source.read(
+        "SELECT model, k, target, other_target, scorer, jaccard, expected_shared FROM expert_overlap "
+        "WHERE experiment = :experiment AND scorer = other_scorer ORDER BY model, scorer, k, target, other_target"
+    )
+    maps = []
+    for (model, scorer, k), group in overlap.group_by("model", "scorer", "k", maintain_order=True):
+        languages = sorted({*group["target"], *group["other_target"]})
+        cells = {frozenset((row["target"], row["other_target"])): row["jaccard"] for row in group.iter_rows(named=True)}
+        values = [[cells.get(frozenset((a, b))) if a != b else None for b in languages] for a in languages]
+        caption = f"{model}, {scorer}: Jaccard of the top {k}"
+        maps.append(html.heat_map(caption, languages, languages, values, low=0.0, high=1.0))
+    pieces.append(html.beside(maps))
+    layers = source.read(
+        "SELECT model, target, scorer, k, block, site, experts, mean_score FROM expert_layers "
+        "WHERE experiment = :experiment AND target IN (SELECT i.target FROM experiments x "
+        "JOIN experiment_settings xs ON xs.experiment_id = x.id JOIN settings s ON s.id = xs.setting_id "
+        "JOIN interventions i ON i.id = s.intervention_id WHERE x.name = :experiment) "
+        "ORDER BY model, scorer, k, target, block, site"
+    )
+    charts = []
+    for (model, scorer, k, target), group in layers.group_by("model", "scorer", "k", "target", maintain_order=True):
+        blocks = list(range(1, max(group["block"].to_list()) + 1))
+        series = []
+        for site in (each for each in SITES if each in set(group["site"])):
+            own = group.filter(pl.col("site") == site)
+            by_block = dict(zip(own["block"], own["experts"], strict=True))
+            series.append(Series(site, [by_block.get(block) for block in blocks]))
+        score = sum(row["mean_score"] * row["experts"] / k for row in group.iter_rows(named=True))
+        caption = f"{model}: top {k} of {target} by {scorer}, mean score {score:.2f}"
+        charts.append(html.figure(stacked_bars([str(b) for b in blocks], series, x="block", y="experts"), caption))
+    pieces.append(html.beside(charts))
+    return pieces
+
+
+def controls(source: Source) -> list[str]:
+    """Steered settings against the distributions of their controls."""
+    found = source.read(
+        "SELECT * FROM control_comparison WHERE experiment = :experiment AND role = :role AND layer = :layer "
+        "AND metric = :metric AND scope = 'all' ORDER BY setting_ordinal, control",
+        metric=source.comparison.metric,
+    )
+    rows = [
+        [
+            row["setting"], row["control"], _plain(row["value"]), _plain(row["baseline"]),
+            f"{_plain(row['control_low'])} to {_plain(row['control_high'])}", _signed(row["delta"]),
+            str(row["n_controls"]), f"{row['p']:.3f}",
+        ]
+        for row in found.iter_rows(named=True)
+    ]  # fmt: skip
+    columns = [
+        "setting",
+        "control",
+        source.comparison.metric,
+        "controls' mean",
+        "lowest to highest",
+        "difference",
+        "n",
+        "p",
+    ]
+    note = "p = (1 + controls at least as good) / (1 + n): with n controls it cannot be smaller than 1 / (1 + n)."
+    return [html.table(columns, rows, labels=2, notes=[note] if rows else [])]
+
+
+def layers(source: Source) -> list[str]:
+    """Retrieval and ABX over layers, a line per setting, controls dashed between their extremes."""
+    comparison = source.comparison
+    stored = source.read(
+        "SELECT metric, setting, setting_ordinal, layer, avg(value) AS value FROM retrieval_results "
+        "WHERE experiment = :experiment AND role = :role AND control IS NULL "
+        "AND metric IN ('mrr', 'meaning_abx', 'language_abx') "
+        "GROUP BY metric, setting, setting_ordinal, layer ORDER BY setting_ordinal"
+    )
+    other = source.read(
+        "SELECT metric, setting, setting_ordinal, layer, avg(value) AS value FROM alignment_results "
+        "WHERE experiment = :experiment AND role = :role AND control IS NULL AND metric = 'language_abx' "
+        "GROUP BY metric, setting, setting_ordinal, layer ORDER BY setting_ordinal"
+    )
+    charts = [_curves(comparison)]
+    both = pl.concat([stored, other], how="vertical_relaxed") if other.height else stored
+    for metric in CURVES:
+        own = both.filter(pl.col("metric") == metric)
+        if metric == comparison.metric or not own.height:
+            continue
+        series = []
+        for (setting,), group in own.group_by("setting", maintain_order=True):
+            values = dict(zip(group["layer"], group["value"], strict=True))
+            series.append(Series(str(setting), [values.get(layer) for layer in comparison.layers]))
+        chart = line_chart(comparison.layers, series, x="layer", y=metric)
+        charts.append(html.figure(chart, f"{metric}: mean over ordered pairs; {METRICS[metric].better} is better"))
+    return [html.beside(charts)]
+
+
+def _curves(comparison: Comparison) -> str:
+    rows = comparison.rows.filter(pl.col("metric") == comparison.metric)
+    corpus = rows["corpus"].unique(maintain_order=True).to_list()[:1]
+    rows = rows.filter(pl.col("corpus").is_in(corpus))
+    series: list[Series] = []
+    places: dict[str, int] = {}
+    for (kind, setting), group in rows.group_by("kind", "setting", maintain_order=True):
+        by_layer = {row["layer"]: row for row in group.iter_rows(named=True)}
+        picked = [by_layer.get(layer, {}) for layer in comparison.layers]
+        values, low, high = ([row.get(name) for row in picked] for name in ("value", "value_low", "value_high"))
+        if kind == "control":
+            steered = str(setting).removeprefix(f"{group['control'][0]} of ")
+            series.append(Series(str(setting), values, beside=places[steered], low=low, high=high))
+        else:
+            places[str(setting)] = len(series)
+            series.append(Series(str(setting), values))
+    chart = line_chart(comparison.layers, series, x="layer", y=comparison.metric)
+    return html.figure(chart, f"{comparison.metric} by layer, mean over pairs; controls dashed, from lowest to highest")
+
+
+def _grid(
+    caption: str, rows: pl.DataFrame, column: str, languages: Sequence[str], low: float, high: float,
+    difference: bool = False,
+) -> str:  # fmt: skip
+    cells = {(row["query_language"], row["candidate_language"]): row[column] for row in rows.iter_rows(named=True)}
+    values = [[cells.get((a, b)) for b in languages] for a in languages]
+    return html.heat_map(caption, languages, languages, values, low=low, high=high, difference=difference)
+
+
+def _arrow(row: dict[str, Any], name: str) -> str:
+    before, after = row[f"{name}_before"], row[f"{name}_after"]
+    return EMPTY if before is None or after is None else f"{before:.3f} → {after:.3f}"
+
+
+def _plain(value: float | None) -> str:
+    return EMPTY if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None, digits: int = 3) -> str:
+    return EMPTY if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _span(low: float | None, high: float | None, digits: int = 3) -> str:
+    if low is None or high is None:
+        return EMPTY
+    return f"{_signed(low, digits)} to {_signed(high, digits)}"

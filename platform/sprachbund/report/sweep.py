@@ -1,0 +1,108 @@
+"""What steering costs, for a report: side effects, the sweep over k or strength, and the Pareto front."""
+
+import polars as pl
+
+from sprachbund.errors import QueryError
+from sprachbund.report import html
+from sprachbund.report.sections import Source
+from sprachbund.report.svg import Series, line_chart
+from sprachbund.report.tables import EMPTY
+from sprachbund.results_pareto import Pareto, pareto
+from sprachbund.results_side_effects import COLUMNS
+
+_TITLES = {
+    "gain": "retrieval gain",
+    "target_share": "share in the target language",
+    "bits_per_byte": "bits per byte of the target",
+    "perplexity": "perplexity of the target",
+}
+
+
+def side_effects(source: Source) -> list[str]:
+    """Every measured side effect per setting, each with its difference to the baseline."""
+    rows = source.comparison.side_effects.filter(pl.col("control_of").is_null())
+    shown = [name for name in COLUMNS if rows.height and rows[name].null_count() < rows.height]
+    if not shown:
+        return []
+    cells = [
+        [str(row["setting"]), *(_effect(row[name], row[f"{name}_delta"]) for name in shown)]
+        for row in rows.iter_rows(named=True)
+    ]
+    note = "Value and difference to the unsteered model; shares and perplexity are those of the setting's target."
+    return [html.table(["setting", *(name.replace("_", " ") for name in shown)], cells, notes=[note])]
+
+
+def sweep(source: Source) -> list[str]:
+    """Gain and costs over k (or strength), a line per target; then the front over all of them."""
+    over, points = _points(source)
+    if not over:
+        return []
+    measured = source.comparison.side_effects
+    found = points
+    extra = [name for name in _TITLES if name in measured.columns and measured[name].null_count() < measured.height]
+    if extra:
+        found = points.join(measured.select("setting", *extra), on="setting", how="left")
+    charts = []
+    places = sorted(set(found[over].to_list()))
+    for name in ("gain", *extra):
+        series = []
+        for (line, target), group in found.group_by("line", "target", maintain_order=True):
+            values = dict(zip(group[over], group[name], strict=True))
+            series.append(Series(f"{line} {target or ''}".strip(), [values.get(place) for place in places]))
+        chart = line_chart([f"{place:g}" for place in places], series, x=over, y=_TITLES[name])
+        charts.append(html.figure(chart, f"{_TITLES[name]} over {over}, layer {source.layer}"))
+    return [html.beside(charts)]
+
+
+def front(source: Source) -> list[str]:
+    """The Pareto front as a table; nothing where no side effect was measured."""
+    try:
+        found = pareto(source.comparison)
+    except QueryError as error:
+        if source.comparison.side_effects.height:
+            return [html.paragraph(f"No front: {error}.", note=True)]
+        return []
+    return [_front_table(found)]
+
+
+def _points(source: Source) -> tuple[str, pl.DataFrame]:
+    """The swept settings, and what is swept: k where a method has several, else strength; "" without a sweep."""
+    comparison = source.comparison
+    rows = comparison.rows.filter(
+        pl.col("kind") == "setting",
+        pl.col("metric") == comparison.metric,
+        pl.col("layer") == source.layer,
+        pl.col("method") != "none",
+        pl.col("transform") == "none",
+    ).with_columns(gain=pl.col("delta"), edit=pl.col("edit").fill_null(""))
+    for over, fixed in (("k", "strength"), ("strength", "k")):
+        keys = ["model", "method", "edit", "target", fixed]
+        many = rows.filter(pl.col(over).is_not_null()).group_by(keys).agg(n=pl.col(over).n_unique())
+        many = many.filter(pl.col("n") > 1)
+        if many.height:
+            swept = rows.join(many.select(keys), on=keys, how="inner", nulls_equal=True)
+            line = pl.concat_str("method", pl.lit(" "), "edit")
+            return over, swept.with_columns(line=line.str.strip_chars())
+    return "", rows
+
+
+def _front_table(found: Pareto) -> str:
+    columns = ["model", "target", "setting", *found.objectives, "front"]
+    rows = [
+        [
+            *(str(row[name]) for name in columns[:3]),
+            *(EMPTY if row[name] is None else f"{row[name]:.3f}" for name in found.objectives),
+            "front" if row["front"] else "",
+        ]
+        for row in found.rows.iter_rows(named=True)
+    ]
+    marks = ["" if row["front"] else "control" for row in found.rows.iter_rows(named=True)]
+    ways = ", ".join(f"{name.replace('_', ' ')} {way}" for name, way in found.objectives.items())
+    note = f"Front: no setting of the same model and target is at least as good in all and better in one ({ways})."
+    return html.table(columns, rows, labels=3, marks=marks, notes=[note])
+
+
+def _effect(value: float | None, delta: float | None) -> str:
+    if value is None:
+        return EMPTY
+    return f"{value:.3f}" + ("" if delta is None else f" ({delta:+.3f})".replace("-", "−"))

@@ -1,0 +1,108 @@
+"""Logistic probes on frozen embeddings: can a label be read off linearly, on items that the probe has not seen?
+
+Every item is left out once per seed: the items are cut into folds at random, all languages of an item together, so
+that no probe is tested on a translation of what it was trained on. Features are standardised by the training part.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sprachbund.errors import SpecError
+
+ITERATIONS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the probes of all seeds and folds said of every row.
+
+    classes: the labels, sorted. truth: int64 [n]. predicted: int64 [seeds, n], by the probe that had not seen the
+    row's item. unconverged: fits that stopped at the limit of iterations.
+    """
+
+    classes: tuple[str, ...]
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    unconverged: int
+
+    @property
+    def correct(self) -> NDArray[np.float64]:
+        """float64 [n]: share of the seeds that were right about the row."""
+        return (self.predicted == self.truth).mean(axis=0)
+
+    @property
+    def by_seed(self) -> NDArray[np.float64]:
+        """float64 [seeds]: accuracy."""
+        return (self.predicted == self.truth).mean(axis=1)
+
+    def macro_f1(self, rows: NDArray[np.intp] | slice = slice(None)) -> float:
+        """F1 averaged over the classes that occur among `rows`, then over seeds; 0 for a class never predicted."""
+        truth = self.truth[rows]
+        scores = []
+        for predicted in self.predicted[:, rows]:
+            for label in np.unique(truth):
+                hits = np.count_nonzero((predicted == label) & (truth == label))
+                scores.append(2 * hits / (np.count_nonzero(predicted == label) + np.count_nonzero(truth == label)))
+        return float(np.mean(scores))
+
+    def majority(self, rows: NDArray[np.intp] | slice = slice(None)) -> float:
+        """Share of the most frequent label: what a probe gets right without looking."""
+        return float(np.bincount(self.truth[rows]).max() / len(self.truth[rows]))
+
+
+def probe(
+    embeddings: NDArray[Any],
+    labels: Sequence[str],
+    items: Sequence[str],
+    *,
+    folds: int = 5,
+    seeds: Sequence[int] = (0,),
+    regularisation: float = 1.0,
+) -> Probed:
+    """Cross-validated multinomial logistic regression (scikit-learn, L2) of `labels` [n] on `embeddings` [n, d].
+
+    items: [n], what must not be on both sides of a split. regularisation: scikit-learn's C, larger is weaker.
+
+    Raises SpecError if there is only one label, fewer items than folds, or one label only in some training part.
+    """
+    classes, truth = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    if len(classes) < 2:
+        raise SpecError(f"probe: expected at least two labels, found {', '.join(classes) or 'none'}")
+    names, item = np.unique(np.asarray(items, dtype=str), return_inverse=True)
+    if not 2 <= folds <= len(names):
+        raise SpecError(f"probe: expected 2 to {len(names)} folds of {len(names)} items, found {folds}")
+    rows = np.asarray(embeddings, dtype=np.float64)
+    predicted = np.empty((len(seeds), len(rows)), dtype=np.int64)
+    unconverged = 0
+    for place, seed in enumerate(seeds):
+        order = np.random.default_rng(seed).permutation(len(names))
+        fold = np.empty(len(names), dtype=np.int64)
+        fold[order] = np.arange(len(names)) % folds
+        for left_out in range(folds):
+            test = fold[item] == left_out
+            if len(np.unique(truth[~test])) < 2:
+                raise SpecError(f"probe: the training part of fold {left_out + 1} has one label only; use fewer folds")
+            predicted[place, test], converged = _fit(rows[~test], truth[~test], rows[test], regularisation)
+            unconverged += not converged
+    return Probed(tuple(str(each) for each in classes), truth.astype(np.int64), predicted, unconverged)
+
+
+def _fit(
+    train: NDArray[np.float64], labels: NDArray[np.int64], test: NDArray[np.float64], regularisation: float
+) -> tuple[NDArray[np.int64], bool]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    deviation[deviation == 0] = 1.0
+    model = LogisticRegression(C=regularisation, max_iter=ITERATIONS)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit((train - mean) / deviation, labels)
+    predicted = model.predict((test - mean) / deviation).astype(np.int64)
+    return predicted, not any(issubclass(each.category, ConvergenceWarning) for each in caught)

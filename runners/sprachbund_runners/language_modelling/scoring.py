@@ -1,0 +1,97 @@
+"""Negative log-likelihoods of documents: all windows of all documents in batches of like length."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+
+from sprachbund.errors import ModelError
+from sprachbund_runners.interventions.apply import steering
+from sprachbund_runners.language_modelling.windows import Window, windows
+from sprachbund_runners.models.batches import Batch, BatchMasks, TokenisedTexts, run_batches
+from sprachbund_runners.models.loading import LoadedModel
+
+# Float32 logits made at once while scoring, and logits of one batch: vocabularies are far wider than models.
+_CHUNK_VALUES = 1 << 25
+_BATCH_VALUES = {"cpu": 1 << 28, "cuda": 1 << 31}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Likelihoods:
+    """Summed negative log-likelihood in nats (float64 [n]) and scored tokens (int64 [n]) of each document."""
+
+    nats: NDArray[np.float64]
+    n_tokens: NDArray[np.int64]
+    batch_plan: str
+
+
+def likelihoods(
+    loaded: LoadedModel,
+    documents: Sequence[NDArray[np.int64]],
+    *,
+    window: int,
+    stride: int,
+    special: frozenset[int] = frozenset(),
+    edits: Sequence[Any] = (),
+    max_tokens_per_batch: int = 4096,
+    progress: Callable[[int], None] | None = None,
+) -> Likelihoods:
+    """Score documents (token ids, int64, the start token first) by sliding windows.
+
+    Every token but the start token is scored once (see `windows`). Sums are float64 over float32 log-probabilities.
+    special: token ids that edits at `content` tokens leave alone. `progress` gets the number of windows done.
+
+    Raises ModelError for a model without a head and for likelihoods that are not finite (naming the document).
+    """
+    cut: list[tuple[int, Window]] = [
+        (row, each) for row, ids in enumerate(documents) for each in windows(len(ids), window, stride)
+    ]
+    ids = tuple(documents[row][each.start : each.end] for row, each in cut)
+    marks = np.array(sorted(special), dtype=np.int64)
+    texts = TokenisedTexts(ids, tuple(np.isin(each, marks) for each in ids), 0, window)
+    nats = np.zeros(len(documents))
+    n_tokens = np.array([max(0, len(each) - 1) for each in documents], dtype=np.int64)
+    owners = np.array([row for row, _ in cut], dtype=np.int64)
+    first = np.array([each.scored - each.start for _, each in cut], dtype=np.int64)
+    masks = BatchMasks()
+
+    def forward(batch: Batch) -> torch.Tensor:
+        masks.enter(batch)
+        output = loaded.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+        if not hasattr(output, "logits"):
+            raise ModelError("the model was loaded without its head: it predicts no tokens")
+        place = torch.arange(1, batch.input_ids.shape[1], device=loaded.device)
+        begins = torch.from_numpy(first[batch.rows]).to(loaded.device).unsqueeze(1)
+        scored = (place >= begins) & batch.attention_mask[:, 1:].bool()
+        return _sums(output.logits, batch.input_ids, scored)
+
+    def commit(batch: Batch, found: torch.Tensor) -> None:
+        values = found.cpu().numpy()
+        if not np.isfinite(values).all():
+            row = owners[batch.rows[~np.isfinite(values)][0]]
+            raise ModelError(
+                f"the likelihood of document {row} is not finite ({loaded.dtype}; try float32 or bfloat16)"
+            )
+        np.add.at(nats, owners[batch.rows], values)
+
+    vocabulary = int(loaded.model.get_input_embeddings().weight.shape[0])
+    budget = min(max_tokens_per_batch, max(1, _BATCH_VALUES.get(loaded.device.type, 1 << 28) // vocabulary))
+    with steering(loaded, edits, masks):
+        report = run_batches(loaded, texts, forward, commit, budget, progress)
+    return Likelihoods(nats, n_tokens, report.digest)
+
+
+def _sums(logits: torch.Tensor, ids: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
+    """Summed -log p of the scored tokens of each row, float64 [B]; logits [B, T, V], ids [B, T], scored [B, T - 1]."""
+    row, place = scored.nonzero(as_tuple=True)
+    total = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
+    step = max(1, _CHUNK_VALUES // logits.shape[-1])
+    for start in range(0, len(row), step):
+        rows, places = row[start : start + step], place[start : start + step]
+        losses = cross_entropy(logits[rows, places].float(), ids[rows, places + 1], reduction="none")
+        total.index_add_(0, rows, losses.double())
+    return total

@@ -1,0 +1,152 @@
+"""Comparisons end to end: statistics over pairs, max-T, single items, recipes' reports, on a tiny model."""
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from sprachbund import results, results_item
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import QueryError
+from sprachbund.report import document
+from sprachbund.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median, max_t
+from sprachbund.tensors import load_tensors
+
+STEERED = "experts eng_Latn k=4"
+
+
+@pytest.fixture
+def database_url(_sqlite_template, tmp_path):
+    """What is tested here does not depend on the database's engine."""
+    return f"sqlite:///{tmp_path / 'sprachbund.db'}"
+
+
+@pytest.fixture
+def done(space, experiment):
+    """Two steered settings with a control each, on three languages, adjusted by max-T."""
+    content = experiment(
+        interventions=["none", "centring", {"method": "experts", "k": [4, 12], "controls": ["profile x1"]}],
+        embeddings={"layers": [1, "final"]},
+        choose=None,
+        statistics={"resamples": 100, "multiplicity": "max_t", "metrics": ["top1", "distance_gap"]},
+    )
+    del content["choose"]
+    del content["corpora"]["select"]
+    space.submit(content)
+    assert space.run().failed == 0
+    return space
+
+
+def cells(space, setting, metric, layer="final"):
+    """Value per pair from the views."""
+    view = "retrieval_results" if metric == "top1" else "alignment_results"
+    found = space.query(
+        f"SELECT query_language, candidate_language, value FROM {view} WHERE experiment = 'tiny' "  # noqa: S608
+        f"AND role = 'test' AND setting = '{setting}' AND metric = '{metric}' AND layer = '{layer}'"
+    )
+    return {(row["query_language"], row["candidate_language"]): row["value"] for row in found.to_dicts()}
+
+
+def items(space, setting, layer="final"):
+    """top1 of every ordered pair, item by item, from the stored rank counts."""
+    statement = (
+        select(t.Evaluation, t.Artifact.uri, t.Artifact.digest)
+        .join(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
+        .where(t.ExperimentSetting.label == setting, t.Evaluation.measure == "retrieval",
+               t.Evaluation.query_layer == layer)
+    )  # fmt: skip
+    found = {}
+    with reading(space.engine) as connection:
+        for row in connection.execute(statement):
+            tensors = load_tensors(space.store.fetch(row.uri, row.digest))
+            greater, ties = (tensors[f"{row.outcomes_tensor}/{name}"] for name in ("greater", "ties"))
+            pair = (row.query_language, row.candidate_language)
+            found[pair] = (np.where(greater == 0, 1 / (1 + ties), 0.0), greater, ties)
+    return found
+
+
+def test_statistics_over_pairs_are_those_of_their_values(done):
+    after, before = cells(done, STEERED, "top1"), cells(done, "none", "top1")
+    pairs = list(after)
+    gains = np.array([after[pair] - before[pair] for pair in pairs])
+    query, candidate = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
+    (row,) = done.query(
+        "SELECT * FROM gain_summary WHERE experiment = 'tiny' AND setting = :s AND layer = 'final' "
+        "AND metric = 'top1' AND scope = 'all'", params={"s": STEERED},
+    ).to_dicts()  # fmt: skip
+    expected = dyadic_bootstrap_median(gains, query, candidate, resamples=100, seed=0)
+    assert (row["median_gain"], row["median_low"], row["median_high"]) == pytest.approx(
+        (float(expected.estimate), float(expected.low), float(expected.high))
+    )
+    model = crossed_effects(gains, query, candidate)
+    assert (row["mean_gain"], row["mean_low"]) == pytest.approx((model.coefficients[0], model.low[0]))
+    assert (row["n_pairs"], row["n_languages"], row["n_gaining"]) == (6, 3, int((gains > 0).sum()))
+    (row,) = done.query(
+        "SELECT * FROM distance_correlations WHERE experiment = 'tiny' AND setting = :s AND layer = 'final' "
+        "AND y = 'accuracy_after' AND distance = 'paired_distance'", params={"s": STEERED},
+    ).to_dicts()  # fmt: skip
+    distance = cells(done, STEERED, "paired_distance")
+    x = np.array([distance[tuple(sorted(pair))] for pair in pairs])
+    y = np.array([after[pair] for pair in pairs])
+    found = dyadic_bootstrap_correlation(x, y, query, candidate, resamples=100, seed=0)
+    assert (row["value"], row["ci_low"], row["ci_high"]) == pytest.approx(
+        (float(found.estimate), float(found.low), float(found.high))
+    )
+
+
+def test_max_t_swaps_items_of_the_whole_family(done):
+    stored = done.query(
+        "SELECT setting, layer, q, family_size FROM setting_comparison WHERE experiment = 'tiny' AND metric = 'top1' "
+        "AND scope = 'all' AND control IS NULL AND q IS NOT NULL"
+    ).to_dicts()
+    settings = ["centring", STEERED, "experts eng_Latn k=12"]
+    columns, order = [], []
+    for layer in ("1", "final"):
+        none = items(done, "none", layer)
+        for setting in settings:
+            own = items(done, setting, layer)
+            columns.append(np.mean([own[pair][0] - none[pair][0] for pair in none], axis=0))
+            order.append((setting, layer))
+    expected = dict(zip(order, max_t(np.stack(columns, axis=1), None, 100, 0), strict=True))
+    assert {(row["setting"], row["layer"]): row["q"] for row in stored} == pytest.approx(expected)
+    assert {row["family_size"] for row in stored} == {6}
+
+
+def test_an_item_is_explained_as_it_was_evaluated(done):
+    ranks = {setting: items(done, setting) for setting in ("none", STEERED, "centring")}
+    for setting in (STEERED, "centring"):
+        for number in (0, 7):
+            found = results_item.explain_item(
+                done.engine, done.store, "eng:deu", str(number), experiment="tiny", setting=setting
+            )
+            assert [side.setting for side in found.sides] == ["none", setting]
+            for side in found.sides:
+                _, greater, ties = ranks[side.setting]["eng_Latn", "deu_Latn"]
+                assert side.rank == pytest.approx(1 + greater[number] + ties[number] / 2)
+                assert len(side.top) == 5
+                similar = [each.similarity for each in side.top]
+                assert similar == sorted(similar, reverse=True)
+                assert any(each.gold for each in side.top) == (side.rank <= 5 or side.similarity >= similar[-1])
+            assert found.query.startswith("eng") and found.translation.startswith("deu")
+    by_name = results_item.explain_item(
+        done.engine, done.store, "eng:deu", found.item, experiment="tiny", setting=STEERED
+    )
+    assert by_name.item == found.item
+    for pair, item, setting, message in (
+        ("eng", "0", STEERED, "expected QUERY:CANDIDATE"),
+        ("eng:eng", "0", STEERED, "two languages"),
+        ("eng:spa", "0", STEERED, "was not evaluated"),
+        ("eng:deu", "99", STEERED, "expected a number from 0 to 29"),
+        ("eng:deu", "0", "experts", "unknown setting"),
+    ):
+        with pytest.raises(QueryError, match=message):
+            results_item.explain_item(done.engine, done.store, pair, item, experiment="tiny", setting=setting)
+
+
+def test_the_report_is_whole(done):
+    page = document.report(done.engine, "tiny")
+    for heading in ("Over layers", "Distances (Table 1)", "Accuracy and distance (Table 2)", "Experts", "Controls"):
+        assert f">{heading}</h2>" in page
+    assert results.compare(done.engine, "tiny").missing == []

@@ -1,0 +1,251 @@
+"""Evaluations on request: geometry, ABX tasks, probes and pooled transforms, from a spec to rows and views."""
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from safetensors.numpy import load_file, save_file
+from sqlalchemy import select
+
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import SpecError
+from sprachbund.metrics import geometry
+from sprachbund.workspace import Workspace
+from sprachbund_runners.evaluation.abx import AbxTask, abx_groups, abx_vectors, score_group
+
+Make = Callable[..., dict[str, Any]]
+LANGUAGES = ("eng_Latn", "deu_Latn", "fra_Latn")
+TOPICS = ("sport", "law", "art")
+
+
+@pytest.fixture(scope="module")
+def topics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long CSV like SIB-200: 24 test and 30 fit items in three languages, each with a topic that words follow."""
+    drawn = random.Random(2)
+    lines = ["number,part,category,lang,text"]
+    for item in range(54):
+        topic = drawn.randrange(3)
+        words = [10 * topic + drawn.randrange(10) for _ in range(drawn.randint(4, 8))]
+        for language in LANGUAGES:
+            text = " ".join(f"{language[:3]}{word}" for word in words)
+            lines.append(f"{item},{'test' if item < 24 else 'fit'},{TOPICS[topic]},{language},{text}")
+    path = tmp_path_factory.mktemp("topics") / "topics.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def labelled(experiment: Make, topics: Path) -> Make:
+    def source(part: str) -> dict[str, Any]:
+        columns = {"item": "number", "language": "lang", "split": "part", "labels": {"topic": "category"}}
+        return {"name": "topics", "path": str(topics), "split": part, "columns": columns}
+
+    def make(**fields: Any) -> dict[str, Any]:
+        given = {
+            "corpora": {role: source(role) for role in ("fit", "test")},
+            "choose": None,
+            "interventions": ["none", "whitening", {"transform": "top_pc_removal", "components": 2}],
+            **fields,
+        }
+        return {name: value for name, value in experiment(**given).items() if value is not None}
+
+    return make
+
+
+def one(frame: pl.DataFrame, **wanted: Any) -> dict[str, Any]:
+    for name, value in wanted.items():
+        frame = frame.filter(pl.col(name).is_null() if value is None else pl.col(name) == value)
+    assert frame.height == 1, frame
+    return frame.row(0, named=True)
+
+
+def snapshot(space: Workspace, layer: str) -> tuple[np.ndarray, dict[str, list[str]]]:
+    """The test embeddings of the unsteered setting, stacked, and their labels, read back from the store."""
+    rows, labels = [], {"item": [], "language": [], "topic": []}
+    with reading(space.engine) as connection:
+        statement = (
+            select(t.CorpusText.language, t.SnapshotPart.tensor, t.Artifact.uri, t.Artifact.digest, t.CorpusText.id)
+            .join(t.Snapshot, t.Snapshot.corpus_text_id == t.CorpusText.id)
+            .join(t.SnapshotPart, t.SnapshotPart.snapshot_id == t.Snapshot.id)
+            .join(t.Artifact, t.Artifact.id == t.SnapshotPart.artifact_id)
+            .join(t.Corpus, t.Corpus.id == t.CorpusText.corpus_id)
+            .where(t.Corpus.split == "test", t.SnapshotPart.layer == layer)
+            .order_by(t.CorpusText.language)
+        )
+        for language, tensor, uri, digest, text_id in connection.execute(statement):
+            rows.append(load_file(space.store.fetch(uri, digest))[tensor])
+            text = connection.execute(
+                select(t.Artifact.uri, t.Artifact.digest)
+                .join(t.CorpusText, t.CorpusText.artifact_id == t.Artifact.id)
+                .where(t.CorpusText.id == text_id)
+            ).one()
+            frame = pl.read_parquet(space.store.fetch(text.uri, text.digest))
+            labels["item"] += frame["item"].to_list()
+            labels["topic"] += frame["label:topic"].to_list()
+            labels["language"] += [language] * frame.height
+    return np.concatenate(rows), labels
+
+
+def test_a_spec_fills_the_views_with_abx_probes_and_geometry(space: Workspace, labelled: Make) -> None:
+    asked = {
+        "geometry": True,
+        "abx": [
+            {"on": "topic", "by": "language", "resamples": 50},
+            {"on": "topic", "across": "language", "distance": "euclidean", "resamples": 0},
+            {"on": "language", "resamples": 20},
+            {"on": "item", "across": "language", "triples": 3000},
+        ],
+        "probes": ["topic", {"label": "language", "folds": 3, "seeds": 1}],
+    }
+    submitted = space.submit(labelled(evaluations=asked))
+    assert {"geometry_evaluation": 3, "abx_evaluation": 12, "probe": 6}.items() <= submitted.new.items()
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+
+    abx = space.query("select * from abx_results where experiment = 'tiny'")
+    embeddings, labels = snapshot(space, "1")
+    for task, name in (
+        (AbxTask("topic", by=("language",)), "topic by language"),
+        (AbxTask("language"), "language"),
+    ):
+        scores = [score_group(abx_vectors(embeddings, "angular"), group) for group in abx_groups(task, labels)]
+        found = one(abx, setting="none", layer="1", metric="abx", task=name, query_language=None)
+        assert found["value"] == pytest.approx(np.mean([score.value for score in scores]))
+        assert found["ci_low"] <= found["value"] <= found["ci_high"]
+        assert (found["n_items"], found["n_groups"]) == (24, 24)
+        triples = one(abx, setting="none", layer="1", metric="abx_triples", task=name, query_language=None)
+        assert triples["value"] == sum(score.triples for score in scores)
+    here = abx.filter((pl.col("layer") == "1") & (pl.col("setting") == "none") & (pl.col("metric") == "abx"))
+    by_task = dict(here.group_by("task").len().iter_rows())
+    # All languages; each language; each ordered pair of languages.
+    assert by_task == {
+        "topic by language": 1 + 3,
+        "topic across language, euclidean": 1 + 6,
+        "language": 1 + 6,
+        "item across language, 3000 triples": 1 + 6,
+    }
+    drawn = {"setting": "none", "layer": "1", "task": "item across language, 3000 triples", "query_language": None}
+    sampled = one(abx, metric="abx_standard_error", **drawn)
+    exact = np.mean(
+        [score_group(abx_vectors(embeddings, "angular"), group).value
+         for group in abx_groups(AbxTask("item", across=("language",)), labels)]
+    )  # fmt: skip
+    value = one(abx, metric="abx", **drawn)["value"]
+    assert value == pytest.approx(exact, abs=4 * sampled["value"])
+    assert abx.filter(pl.col("setting") == "whitening")["baseline"].is_not_null().all()
+
+    probes = space.query("select * from probe_results where experiment = 'tiny'")
+    topic = one(probes, setting="none", layer="1", metric="probe_accuracy", task="topic", query_language=None)
+    majority = one(probes, setting="none", layer="1", metric="probe_majority", task="topic", query_language=None)
+    assert topic["value"] > majority["value"]
+    assert topic["ci_low"] <= topic["value"] <= topic["ci_high"]
+    assert set(probes["query_language"].drop_nulls()) == set(LANGUAGES)
+
+    alignment = space.results(submitted, "alignment")
+    for measure in geometry.MEASURES:
+        rows = alignment.filter(pl.col("measure") == measure.name)
+        assert set(rows["metric"]) == set(measure.metrics), measure.name
+        assert set(rows["setting"]) == {"none", "whitening", "top_pc_removal r=2"}, measure.name
+    assert not set(alignment["measure"]) & {"abx", "probe"}
+    told = alignment.filter((pl.col("metric") == "language_probe") & pl.col("query_language").is_null())
+    assert one(told, setting="none", layer="1")["value"] > 1 / 3
+
+    points = space.query("select * from probe_abx_points where experiment = 'tiny'")
+    # Settings × layers × probes × ABX tasks × two metrics of each.
+    assert points.height == 3 * 4 * 2 * 4 * 2 * 2
+    found = one(
+        space.query("select * from probe_abx where experiment = 'tiny'"),
+        over="layers", setting="none", probe="topic", probe_metric="probe_accuracy",
+        abx_task="topic by language", abx_metric="abx",
+    )  # fmt: skip
+    chosen = points.filter(
+        (pl.col("setting") == "none") & (pl.col("probe") == "topic") & (pl.col("abx_task") == "topic by language")
+        & (pl.col("probe_metric") == "probe_accuracy") & (pl.col("abx_metric") == "abx")
+    )  # fmt: skip
+    assert found["n_points"] == found["n_layers"] == 4 and found["n_models"] == 1
+    expected = np.corrcoef(chosen["probe_value"], chosen["abx_value"])[0, 1]
+    assert found["correlation"] == pytest.approx(expected)
+
+
+def test_asking_for_more_costs_only_that(space: Workspace, labelled: Make) -> None:
+    space.submit(labelled(interventions=["none", "centring"]))
+    space.run()
+    more = space.submit(
+        labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka"], "abx": ["topic"]})
+    )
+    assert more.new == {"geometry_evaluation": 2, "abx_evaluation": 2}
+    assert space.run().failed == 0
+    again = space.submit(
+        labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka"], "abx": ["topic"]})
+    )
+    assert again.n_new == 0
+    other = space.submit(
+        labelled(interventions=["none", "centring"], evaluations={"abx": [{"on": "topic", "resamples": 10}]})
+    )
+    assert other.new == {"abx_evaluation": 2}
+
+
+def test_transforms_fitted_on_all_languages_help_retrieval_differently(space: Workspace, labelled: Make) -> None:
+    submitted = space.submit(labelled(interventions=["none", "centring", "whitening", "top_pc_removal"]))
+    assert set(submitted.settings) == {"none", "centring", "whitening", "top_pc_removal r=1"}
+    assert space.run().failed == 0
+    frame = space.results(submitted).filter((pl.col("metric") == "mrr") & (pl.col("layer") == "1"))
+    means = dict(frame.group_by("setting").agg(pl.col("value").mean()).iter_rows())
+    assert len({round(value, 6) for value in means.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"abx": ["topik"]}, "evaluations.abx.0.on: topics has no label 'topik', only item, language, topic.*'topic'"),
+        ({"abx": [{"on": "topic", "by": "group"}]}, "evaluations.abx.0.by: topics has no label 'group'"),
+        ({"probes": ["genre"]}, "evaluations.probes.0.label: topics has no label 'genre'"),
+        ({"abx": [{"on": "topic", "across": ["topic"]}]}, "'topic' is named twice"),
+        ({"abx": ["topic", {"on": "topic", "resamples": 9}]}, "'topic' is asked for twice"),
+        ({"probes": ["topic", {"label": "topic", "folds": 3}]}, "'topic' is asked for twice"),
+        ({"geometry": ["ckaa"]}, "did you mean 'cka'"),
+    ],
+)
+def test_bad_requests_get_one_line(space: Workspace, labelled: Make, asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        space.submit(labelled(evaluations=asked))
+
+
+def test_checkpoints_of_one_family_are_correlated_over(
+    space: Workspace, labelled: Make, tiny_model: Path, tmp_path: Path
+) -> None:
+    models = []
+    for step in (1, 2, 3):
+        folder = tmp_path / f"step-{step}"
+        shutil.copytree(tiny_model, folder)
+        weights = load_file(folder / "model.safetensors")
+        drawn = np.random.default_rng(step)
+        changed = {name: values + 0.3 * drawn.standard_normal(values.shape) for name, values in weights.items()}
+        save_file({name: changed[name].astype(values.dtype) for name, values in weights.items()},
+                  folder / "model.safetensors", {"format": "pt"})  # fmt: skip
+        models.append({"path": str(folder), "name": f"step-{step}", "family": "run", "step": step})
+    asked = {"abx": [{"on": "topic", "by": "language", "resamples": 0}], "probes": [{"label": "topic", "seeds": 1}]}
+    made = labelled(models=models, interventions=["none"], evaluations=asked, embeddings={"layers": [1, "final"]})
+    del made["corpora"]["fit"]
+    space.submit(made)
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+    points = space.query("select * from probe_abx_points where experiment = 'tiny' order by step")
+    assert set(points["family"]) == {"run"} and sorted(set(points["step"])) == [1, 2, 3]
+    found = space.query("select * from probe_abx where experiment = 'tiny'")
+    wanted = {"probe_metric": "probe_accuracy", "abx_metric": "abx"}
+    both = one(found, over="layers and checkpoints", family="run", **wanted)
+    assert (both["n_points"], both["n_models"], both["n_layers"], both["layer"]) == (6, 3, 2, None)
+    at_layer = one(found, over="checkpoints", family="run", layer="final", **wanted)
+    assert (at_layer["n_points"], at_layer["model"]) == (3, None)
+    here = points.filter(
+        (pl.col("layer") == "final") & (pl.col("probe_metric") == "probe_accuracy") & (pl.col("abx_metric") == "abx")
+    )
+    expected = np.corrcoef(here["probe_value"], here["abx_value"])[0, 1]
+    assert at_layer["correlation"] == pytest.approx(expected)

@@ -1,0 +1,119 @@
+"""Differences of settings, explanations of numbers, ratios, fronts and reports on the made experiment."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from sprachbund import results, results_diff, results_explain, results_pareto, results_side_effects
+from sprachbund.errors import QueryError
+from sprachbund.report import document, plots
+from sprachbund.statistics import detectable_after
+
+STEERED, OTHER = "experts fra k=20", "experts fra k=10"
+
+
+@pytest.fixture(scope="module")
+def comparison(database):
+    return results.compare(database.engine, "made", layer="final")
+
+
+def test_the_fields_that_differ_and_no_others(database):
+    found = results_diff.diff(database.engine, OTHER, STEERED)
+    assert {each.field: (each.a, each.b) for each in found.fields} == {"intervention.k": (10, 20)}
+    assert found.n_equal > 5
+    same = results_diff.diff(database.engine, STEERED, found.b.key[:12], "made")
+    assert same.fields == ()
+    transformed = results_diff.diff(database.engine, "none", "centring", "made")
+    assert {each.field for each in transformed.fields} == {"setting.transform"}
+    with pytest.raises(QueryError, match=r"unknown setting .experts fra k=1.*did you mean"):
+        results_diff.diff(database.engine, "experts fra k=1", "none", "made")
+    with pytest.raises(QueryError, match="unknown experiment 'mad'; did you mean 'made'"):
+        results_diff.diff(database.engine, "none", "none", "mad")
+
+
+def test_medians_ratios_and_detectable_differences_stand_beside_gains(database, comparison):
+    for row in comparison.rows.filter(pl.col("kind") == "setting").iter_rows(named=True):
+        if row["metric"] == "top1" and row["setting"] == STEERED:
+            assert row["median_low"] == pytest.approx(row["median_gain"] - 0.1)
+            assert row["n_gaining"] <= row["n_pairs"]
+            expected = detectable_after(row["delta_ci_low"], row["delta_ci_high"])
+            assert row["detectable"] == pytest.approx(float(expected))
+        if row["baseline"] is None or row["baseline"] < results.RATIO_FLOOR or row["metric"] == "distance_gap":
+            assert row["ratio"] is None
+        else:
+            assert row["ratio"] == pytest.approx(row["value"] / row["baseline"])
+    against = results.compare(database.engine, "made", vs="centring")
+    assert against.rows["median_gain"].null_count() == against.rows.height
+
+
+def test_a_number_is_explained_by_row_and_by_name(database, comparison):
+    labels = results_explain.lines_of(comparison)
+    by_name = results_explain.explain_number(database.engine, comparison, STEERED)
+    assert results_explain.explain_number(database.engine, comparison, str(labels.index(STEERED) + 1)) == by_name
+    parts = {heading: dict(facts) for heading, facts in by_name.parts.items()}
+    made = database.made
+    assert parts["number"]["value"] == pytest.approx(made.macro("test", STEERED, "top1", "final"))
+    pairs = {number for name, number in made.ids.items() if name.startswith(f"pair test {STEERED} ")}
+    assert set(parts["computed from"]["jobs"]) == pairs and parts["computed from"]["evaluations"] == 12
+    assert parts["compared"]["job"] == made.ids["comparison test"]
+    assert "a family of 7" in parts["compared"]["q"]
+    control = results_explain.explain_number(database.engine, comparison, f"random:profile of {STEERED}")
+    assert len(dict(control.parts["number"])["keys"]) == 3 and "compared" not in control.parts
+    for row, message in (("0", "does not exist"), ("99", "does not exist"), ("nome", "did you mean 'none'")):
+        with pytest.raises(QueryError, match=message):
+            results_explain.explain_number(database.engine, comparison, row)
+
+
+def with_effects(comparison, **columns):
+    schema = comparison.side_effects.schema
+    rows = [
+        {"setting": label, "target": "fra_Latn", **{name: values[place] for name, values in columns.items()}}
+        for place, label in enumerate((OTHER, STEERED))
+    ]
+    return replace(comparison, side_effects=pl.DataFrame(rows, schema=schema))
+
+
+def test_the_front_is_of_gain_share_and_cost_with_the_unsteered_model_in_it(database, comparison):
+    assert comparison.side_effects.is_empty()
+    with pytest.raises(QueryError, match="add side_effects"):
+        results_pareto.pareto(comparison)
+    measured = with_effects(
+        comparison, target_share=[0.5, 0.9], target_share_baseline=[0.1, 0.1], perplexity=[30.0, 40.0],
+        perplexity_baseline=[20.0, 20.0],
+    )  # fmt: skip
+    found = results_pareto.pareto(measured)
+    assert found.objectives == {"gain": "higher", "target_share": "higher", "perplexity": "lower"}
+    rows = {row["setting"]: row for row in found.rows.iter_rows(named=True)}
+    assert set(rows) == {"none", OTHER, STEERED}
+    assert (rows["none"]["gain"], rows["none"]["perplexity"], rows["none"]["target_share"]) == (0.0, 20.0, 0.1)
+    points = {name: (row["gain"], row["target_share"], -row["perplexity"]) for name, row in rows.items()}
+    for name, point in points.items():
+        beaten = any(
+            all(a >= b for a, b in zip(other, point, strict=True)) and other != point for other in points.values()
+        )
+        assert rows[name]["front"] == (not beaten)
+    figure = plots.pareto_plot(found)
+    assert "perplexity" in figure.axes[0].get_xlabel()
+
+
+def test_side_effects_stand_in_the_tables(comparison):
+    from sprachbund.report import tables
+
+    assert not any("side effects" in table.title for table in tables.layout(comparison))
+    shown = tables.layout(with_effects(comparison, bits_per_byte=[1.5, 1.75], bits_per_byte_delta=[0.25, 0.5]))[-1]
+    assert shown.columns == ("setting", "bits_per_byte")
+    assert shown.rows == ((OTHER, "1.500 (+.250)"), (STEERED, "1.750 (+.500)"))
+    assert set(results_side_effects.COLUMNS) >= {"bits_per_byte"}
+
+
+def test_a_report_has_its_sections_and_loads_nothing(database):
+    page = document.report(database.engine, "made", layer="1")
+    for heading in ("What was run", "Settings compared", "Gains over language pairs", "Controls", "Experiment file"):
+        assert f">{heading}</h2>" in page
+    assert "<svg" in page and "towards fra_Latn" in page
+    assert "<script" not in page and "src=" not in page
+    # Nothing was measured, so nothing is said.
+    assert ">Side effects</h2>" not in page
+    with pytest.raises(QueryError, match="unknown layer"):
+        document.report(database.engine, "made", layer="17")

@@ -1,0 +1,140 @@
+"""Views over language pairs and experts, against the numbers that were put in."""
+
+import itertools
+from collections.abc import Iterator
+from statistics import fmean, median
+
+import pytest
+from sqlalchemy import insert, text
+
+from sprachbund import query
+from sprachbund.db import tables as t
+
+STEERED = "experts fra k=20"
+
+
+def rows(engine, sql, **params):
+    return query.run(engine, sql, params).to_dicts()
+
+
+def test_gain_summaries_are_medians_over_pairs(database):
+    made = database.made
+    found = rows(
+        database.engine,
+        "SELECT * FROM gain_summary WHERE experiment = 'made' AND role = 'test' AND setting = :s AND metric = 'top1'",
+        s=STEERED,
+    )
+    assert {(row["layer"], row["scope"]) for row in found} == set(
+        itertools.product(made.layers, ("all", "target_query", "target_candidate", "without_target"))
+    )
+    for row in found:
+        if row["scope"] != "all":
+            continue
+        after, before = (made.pairs("test", label, "top1", row["layer"]) for label in (STEERED, "none"))
+        gains = [after[pair] - before[pair] for pair in after]
+        assert row["median_gain"] == pytest.approx(median(gains))
+        assert (row["least_gain"], row["greatest_gain"]) == pytest.approx((min(gains), max(gains)))
+        assert row["n_gaining"] == sum(gain > 0 for gain in gains)
+        assert row["n_pairs"] == 12
+        assert row["baseline_setting"] == "none"
+        assert (row["edit"], row["selection"], row["target"], row["k"]) == ("set", "top", "fra_Latn", 20)
+        assert row["chosen"] == (row["layer"] == "final")
+    labels = {row["setting"] for row in rows(database.engine, "SELECT DISTINCT setting FROM gain_summary")}
+    assert labels == {"experts fra k=10", STEERED, "centring"}
+
+
+@pytest.fixture
+def with_space(make) -> Iterator:
+    """The made experiment with distances of a target, a correlation, and ranked units."""
+    database = make()
+    made = database.made
+    with database.engine.begin() as connection:
+        job = made.ids["comparison test"]
+        connection.execute(
+            insert(t.Correlation).values(
+                job_id=job, setting_id=made.ids[STEERED], baseline_id=made.ids["none"], corpus="book",
+                split="test split", layer="1", accuracy="top1", distance="paired_distance", y="gain",
+                x="distance_drop", n_pairs=12, n_languages=4, value=0.5, ci_low=0.1, ci_high=0.8,
+            )
+        )  # fmt: skip
+        spaces = connection.execute(
+            text(
+                "SELECT e.id, e.query_setting_id, e.query_layer, e.measure, e.query_language FROM evaluations e "
+                "JOIN experiment_corpora xc ON xc.corpus_id = e.corpus_id AND xc.role = 'test' "
+                "WHERE e.measure IN ('space', 'spread') AND e.query_layer = '1'"
+            )
+        ).all()
+        values = {"deu_Latn": 0.2, "eng_Latn": 0.3, "fra_Latn": 0.4, "jpn_Jpan": 0.7}
+        for row in spaces:
+            if row.measure == "spread" and row.query_setting_id == made.ids["none"]:
+                put(connection, row.id, to_medoid_of_others=values[row.query_language])
+            if row.measure == "space" and row.query_setting_id == made.ids[STEERED]:
+                put(connection, row.id, target_to_medoid=0.11, others_to_medoid=0.12, others_to_target=0.13)
+        artifact = connection.execute(
+            insert(t.Artifact)
+            .values(digest="d" * 64, store="main", uri="d", n_bytes=1, state="present", created_ms=0)
+            .returning(t.Artifact.id)
+        ).scalar_one()
+        model = connection.execute(text("SELECT id FROM models")).scalar_one()
+        expert_set = connection.execute(
+            insert(t.ExpertSet)
+            .values(
+                key="e" * 40, job_id=job, model_id=model, target="fra_Latn", scorer="auroc", scorer_version=1,
+                negatives=["deu_Latn"], sites=["mlp.up"], pooling="max", tokens="content", n_units=64, n_positives=9,
+                n_negatives=9, token_count_auroc=0.5, artifact_id=artifact,
+            )
+            .returning(t.ExpertSet.id)
+        ).scalar_one()  # fmt: skip
+        connection.execute(
+            insert(t.ExpertUnit),
+            [
+                {"expert_set_id": expert_set, "rank": rank, "block": 1 + rank % 3, "site": "mlp.up", "unit": rank,
+                 "score": 1 - rank / 100, "effect": 1.0, "pooled_mean": 0.0, "token_mean": 0.0}
+                for rank in range(1, 41)
+            ],
+        )  # fmt: skip
+    return database
+
+
+def put(connection, evaluation_id, **metrics):
+    connection.execute(
+        insert(t.Metric),
+        [{"evaluation_id": evaluation_id, "name": name, "value": value} for name, value in metrics.items()],
+    )
+
+
+def test_correlations_show_what_was_stored(with_space):
+    (row,) = rows(with_space.engine, "SELECT * FROM distance_correlations WHERE experiment = 'made'")
+    assert (row["setting"], row["y"], row["x"], row["role"]) == (STEERED, "gain", "distance_drop", "test")
+    assert (row["value"], row["ci_low"], row["ci_high"], row["slope"]) == (0.5, 0.1, 0.8, None)
+
+
+def test_distance_table_has_before_and_after(with_space):
+    made = with_space.made
+    (row,) = rows(
+        with_space.engine,
+        "SELECT * FROM distance_table WHERE experiment = 'made' AND role = 'test' AND layer = '1' AND setting = :s",
+        s=STEERED,
+    )
+    truth = {label: made.truth["test", label, "all_pairs_distance", "1", None, None] for label in ("none", STEERED)}
+    assert (row["all_pairs_before"], row["all_pairs_after"]) == pytest.approx((truth["none"], truth[STEERED]))
+    assert (row["target_to_medoid_before"], row["target_to_medoid_after"]) == pytest.approx((0.4, 0.11))
+    assert (row["others_to_medoid_before"], row["others_to_medoid_after"]) == pytest.approx(
+        ((0.2 + 0.3 + 0.7) / 3, 0.12)
+    )
+    centroids = made.pairs("test", "none", "centroid_distance", "1")
+    with_target = fmean(value for pair, value in centroids.items() if "fra_Latn" in pair)
+    assert (row["to_target_before"], row["to_target_after"]) == pytest.approx((with_target, 0.13))
+    labels = rows(with_space.engine, "SELECT DISTINCT setting FROM distance_table WHERE experiment = 'made'")
+    assert "none" not in {each["setting"] for each in labels}
+
+
+def test_experts_are_counted_by_block_for_every_k_in_use(with_space):
+    found = rows(with_space.engine, "SELECT * FROM expert_layers WHERE experiment = 'made' ORDER BY k, block")
+    assert {row["k"] for row in found} == {10, 20}
+    for row in found:
+        ranks = [rank for rank in range(1, row["k"] + 1) if 1 + rank % 3 == row["block"]]
+        assert row["experts"] == len(ranks)
+        assert row["share"] == pytest.approx(len(ranks) / row["k"])
+        assert row["mean_score"] == pytest.approx(fmean(1 - rank / 100 for rank in ranks))
+        assert row["least_score"] == pytest.approx(1 - max(ranks) / 100)

@@ -1,0 +1,72 @@
+"""Probes against scikit-learn's own cross-validation, and what they must not see."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sprachbund.errors import SpecError
+from sprachbund_runners.evaluation.probing import probe
+
+
+@pytest.fixture
+def rows():
+    """60 items in two languages; the topic is in the embedding, with noise."""
+    rng = np.random.default_rng(0)
+    topic = rng.integers(0, 3, 60)
+    meaning = rng.standard_normal((60, 4)) + 1.5 * np.eye(4)[topic]
+    embeddings = np.concatenate([meaning, meaning + 0.3 * rng.standard_normal((60, 4))])
+    labels = [("art", "law", "sport")[each] for each in topic] * 2
+    items = [str(number) for number in range(60)] * 2
+    return embeddings, labels, items
+
+
+def test_predictions_equal_a_scikit_learn_pipeline_on_the_same_folds(rows):
+    embeddings, labels, items = rows
+    found = probe(embeddings, labels, items, folds=4, seeds=[11])
+    # The same folds, drawn independently of the code: items in the order of their names as text.
+    names = sorted(set(items))
+    order = np.random.default_rng(11).permutation(60)
+    fold_of = {names[name]: place % 4 for place, name in enumerate(order)}
+    split = PredefinedSplit([fold_of[item] for item in items])
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    expected = cross_val_predict(pipeline, embeddings, labels, cv=split)
+    assert [found.classes[each] for each in found.predicted[0]] == expected.tolist()
+    assert found.correct.mean() == pytest.approx(np.mean(expected == np.array(labels)))
+    assert found.macro_f1() == pytest.approx(f1_score(labels, expected, average="macro"))
+    assert found.majority() == max(labels.count(label) for label in set(labels)) / 120
+    assert found.unconverged == 0
+
+
+def test_seeds_draw_other_folds_and_repeat(rows):
+    one = probe(*rows, seeds=[0, 1, 2])
+    assert one.predicted.shape == (3, 120)
+    assert (one.predicted == probe(*rows, seeds=[0, 1, 2]).predicted).all()
+    assert len(set(one.by_seed)) > 1
+    assert one.correct.mean() == pytest.approx(one.by_seed.mean())
+
+
+def test_no_item_is_on_both_sides():
+    """Labels that only the item's identity tells: a probe that saw the translation would be right."""
+    rng = np.random.default_rng(3)
+    meaning = rng.standard_normal((80, 200))
+    labels = [str(each) for each in rng.integers(0, 2, 80)] * 2
+    items = [str(number) for number in range(80)] * 2
+    twice = np.concatenate([meaning, meaning])
+    assert probe(twice, labels, items).correct.mean() < 0.7
+    leaking = probe(twice, labels, [str(number) for number in range(160)])
+    assert leaking.correct.mean() > 0.8
+
+
+def test_refusals(rows):
+    embeddings, labels, items = rows
+    with pytest.raises(SpecError, match="at least two labels, found art"):
+        probe(embeddings, ["art"] * 120, items)
+    with pytest.raises(SpecError, match="2 to 60 folds of 60 items, found 61"):
+        probe(embeddings, labels, items, folds=61)
+    lonely = ["art"] * 119 + ["law"]
+    with pytest.raises(SpecError, match="one label only"):
+        probe(embeddings, lonely, items)

@@ -1,0 +1,46 @@
+"""Prompts, and scores equal to sacrebleu's own."""
+
+import math
+
+import pytest
+import sacrebleu
+
+from sprachbund_runners.generation.translation import first_line, prompts, scores
+
+TEMPLATE = "{source_language}: {source}\n{target_language}: {target}\n\n"
+
+
+def test_prompts_show_the_examples_and_end_before_the_translation() -> None:
+    found = prompts(TEMPLATE, "eng_Latn", "deu_Latn", [("One.", "Eins."), ("{two}", "{zwei}")], ["Three."])
+    assert found == ["English: One.\nGerman: Eins.\n\nEnglish: {two}\nGerman: {zwei}\n\nEnglish: Three.\nGerman:"]
+    assert prompts("{source}\n{target}\n", "eng_Latn", "deu_Latn", [], ["A.", "B."]) == ["A.\n", "B.\n"]
+
+
+def test_scores_are_sacrebleus() -> None:
+    hypotheses = ["the cat sat on the mat", "", "a small bird sings in the old tree"] * 5
+    references = ["the cat is on the mat", "hello", "a little bird sings in the old tree"] * 5
+    found = scores(hypotheses, references, "eng_Latn")
+    assert found["chrf"].value == pytest.approx(sacrebleu.corpus_chrf(hypotheses, [references]).score)
+    assert found["bleu"].value == pytest.approx(sacrebleu.corpus_bleu(hypotheses, [references]).score)
+    for score in found.values():
+        assert 0 <= score.low < score.value < score.high <= 100
+        assert "version:" + sacrebleu.__version__ in score.signature
+        assert "bs:500" in score.signature
+
+
+def test_languages_without_spaces_are_split_into_characters() -> None:
+    japanese = scores(["猫が好きです"], ["猫が嫌いです"], "jpn_Jpan")["bleu"]
+    assert "tok:char" in japanese.signature
+    assert japanese.value > 0
+    assert math.isnan(japanese.low)
+    assert scores(["猫が好きです"], ["猫が嫌いです"], "eng_Latn")["bleu"].value == 0
+
+
+def test_nothing_to_score_is_an_error() -> None:
+    with pytest.raises(ValueError, match="0 translations"):
+        scores([], [], "eng_Latn")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", ""), ("\n  eins \nzwei", "eins"), ("eins", "eins"), (" \n", "")])
+def test_the_first_line_is_the_translation(text: str, expected: str) -> None:
+    assert first_line(text) == expected
