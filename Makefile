@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the demo runs: also called from tests and by hand.
 DEMO := demo
+# What benchmarks/padding.py reads, where it is.
+TATOEBA ?= ../shared/data/open/tatoeba.parquet
+PADDING_MODEL ?= ../shared/models/bible-bloom
 
 .PHONY: help setup demo test check lint types contracts schema bench acceptance wheel clean
 
@@ -59,6 +62,15 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/abx.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py
+	$(BIN)/python benchmarks/collecting.py
+	$(BIN)/python benchmarks/steering.py
+	$(BIN)/python benchmarks/sweep.py
+	@if test -f $(TATOEBA) && test -d $(PADDING_MODEL); then \
+		$(BIN)/python benchmarks/padding.py $(TATOEBA) $(PADDING_MODEL); \
+	else echo "benchmarks/padding.py is left out: no $(TATOEBA) or no $(PADDING_MODEL)"; fi
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+		$(BIN)/python benchmarks/gpu.py; \
+	else echo "benchmarks/gpu.py is left out: no GPU"; fi
 
 acceptance: $(STAMP)
 	$(BIN)/python -m pytest -q -m acceptance -s tests/acceptance

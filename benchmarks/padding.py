@@ -1,18 +1,23 @@
-"""How many of the computed places are padding, on real text: per language and over all of them.
+"""How many of the computed places are padding, on real text: in passes as runners make them, and in others.
 
     python benchmarks/padding.py TATOEBA.parquet MODEL_FOLDER [--batch-tokens N ...]
 
-TATOEBA.parquet has the columns lang, text and eng_text. No model is run: batches are planned as passes plan them.
+TATOEBA.parquet has the columns lang, text and eng_text. No model is run: passes are cut and batches planned by the very
+functions that runners call, here for the snapshots of one setting in bundles of 256 jobs.
 """
 
 import argparse
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from sprachbund_runners.jobs.snapshot import passes
 from sprachbund_runners.models.batches import plan_batches, tokenise
-from sprachbund_runners.models.loading import load
+from sprachbund_runners.models.loading import LoadedModel, load
+from sprachbund_runners.worker import BUNDLE
 
 
 def main() -> None:
@@ -23,23 +28,47 @@ def main() -> None:
     options = parser.parse_args()
     loaded = load(options.model)
     frame = pl.read_parquet(options.tatoeba)
-    lengths = {
-        str(language): [tokenise(loaded, part[column].to_list()).lengths for column in ("text", "eng_text")]
-        for (language,), part in frame.partition_by("lang", as_dict=True).items()
+    sentences = {
+        f"{language} {column}": part[column].to_list()
+        for (language,), part in frame.partition_by("lang", as_dict=True, maintain_order=True).items()
+        for column in ("text", "eng_text")
     }
-    everything = np.concatenate([each for both in lengths.values() for each in both])
-    print(f"{options.model.name}, {len(lengths)} languages with English, {len(everything):,} sentences\n")
-    print("| batch tokens | all in one pass | one pass per bilingual corpus | by count (32 unsorted sentences) |")
-    print("| ---: | ---: | ---: | ---: |")
+    lengths = {name: tokenise(loaded, texts).lengths for name, texts in sentences.items()}
+    everything = np.concatenate(list(lengths.values()))
+    names = list(lengths)
+    print(f"{options.model.name}, {len(lengths) // 2} languages with English, {len(everything):,} sentences\n")
+    print("| batch tokens | as runners pass | batches | all in one pass | a pass per bilingual corpus | 32 unsorted |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for size in options.batch_tokens:
-        tokens, places = zip(*(wasted(np.concatenate(both), size) for both in lengths.values()), strict=True)
-        used, padded = wasted(everything, size)
-        unsorted = sum(int(everything[n : n + 32].max()) * len(everything[n : n + 32])
-                       for n in range(0, len(everything), 32))  # fmt: skip
+        run = as_run(loaded, sentences, size)
+        bilingual = [np.concatenate([lengths[a], lengths[b]]) for a, b in zip(names[::2], names[1::2], strict=True)]
+        unsorted = [everything[n : n + 32] for n in range(0, len(everything), 32)]
         print(
-            f"| {size:,} | {1 - used / padded:.1%} | {1 - sum(tokens) / sum(places):.1%}"
-            f" | {1 - everything.sum() / unsorted:.1%} |"
+            f"| {size:,} | {waste(run, size):.1%} | {sum(len(plan_batches(each, size)) for each in run):,}"
+            f" | {waste([everything], size):.1%} | {waste(bilingual, size):.1%}"
+            f" | {1 - everything.sum() / sum(int(each.max()) * len(each) for each in unsorted):.1%} |"
         )
+
+
+def as_run(loaded: LoadedModel, sentences: dict[str, list[str]], size: int) -> list[np.ndarray]:
+    """Lengths of the texts of every pass that a runner with batches of `size` tokens makes."""
+    layers = ["0", *map(str, range(1, loaded.architecture.n_blocks + 1)), "final"]
+    shared = {"model": "", "model_dtype": "float32", "attention": "", "layers": layers}
+    claims: list[Any] = [SimpleNamespace(payload={**shared, "text": name}) for name in sentences]
+    context: Any = SimpleNamespace(
+        model=lambda *_: loaded,
+        text=lambda name: SimpleNamespace(sentences=SimpleNamespace(texts=sentences[name])),
+        max_tokens=size,
+    )
+    bundles = (claims[start : start + BUNDLE] for start in range(0, len(claims), BUNDLE))
+    found = [part for bundle in bundles for part in passes(bundle, context)]
+    return [np.concatenate([text.lengths for text in part.texts.values()]) for part in found]
+
+
+def waste(lengths_of: list[np.ndarray], size: int) -> float:
+    """Share of the computed places that is padding."""
+    tokens, places = zip(*(wasted(lengths, size) for lengths in lengths_of), strict=True)
+    return 1 - sum(tokens) / sum(places)
 
 
 def wasted(lengths: np.ndarray, size: int) -> tuple[int, int]:

@@ -80,6 +80,10 @@ def ways_to_edit(loaded: LoadedModel, share: float) -> dict[str, list[Edit]]:
         "scale all units": [
             scale(p.site, p.block, np.arange(p.width), 0.9) for p in loaded.architecture.units(["mlp.up", "mlp.down"])
         ],
+        "transport, whole sites": [
+            UnitAffine(p.site, p.block, np.arange(p.width), 0.9, 0.01, -1.0, 1.0)  # type: ignore[arg-type]
+            for p in loaded.architecture.units(["mlp.up", "mlp.down"])
+        ],
     }
 
 

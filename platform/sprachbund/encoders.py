@@ -1,7 +1,7 @@
 """Encoders that ran elsewhere: a folder of their vectors for ingested texts, which stands where a model would.
 
-`config.json` says which texts there are vectors of (by content), `vectors.safetensors` holds them. As with any model,
-the folder's content is its identity.
+`config.json` says which texts there are vectors of (by language and content), `vectors.safetensors` holds them. As with
+any model, the folder's content is its identity.
 """
 
 import json
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from sprachbund.architectures import IMPORTED, VECTORS, read_config, sort_layers
-from sprachbund.corpora import Corpus, fingerprint, read_corpora
+from sprachbund.corpora import Corpus, TextSet, fingerprint, read_corpora
 from sprachbund.corpora.source import Code
 from sprachbund.errors import CorpusError, ModelError, SpecError, nearest
 from sprachbund.spec import Source
@@ -64,7 +64,7 @@ def import_vectors(vectors: Path, meta: Path, out: Path) -> Imported:
     known, tensors = _read_folder(out, about.name)
     for (corpus, language), values in found.items():
         text = corpus.texts[language]
-        key = fingerprint(text)
+        key = vectors_key(text)
         entry = known.setdefault(key, {"corpus": corpus.name, "language": language, "n_items": len(text), "layers": []})
         entry["layers"] = sort_layers({*entry["layers"], about.layer})
         tensors[f"{key}/{about.layer}"] = values
@@ -83,11 +83,16 @@ def import_vectors(vectors: Path, meta: Path, out: Path) -> Imported:
     return Imported(out, about.name, len(known), int(config["hidden_size"]), tuple(layers))
 
 
+def vectors_key(text: TextSet) -> str:
+    """Under what a text's vectors stand in the folder: two languages may have the same sentences."""
+    return f"{text.language}:{fingerprint(text)}"
+
+
 def check_vectors(name: str, config: Mapping[str, Any], layers: Iterable[str], corpora: Iterable[Corpus]) -> None:
     """Raise SpecError for a text, or a layer of it, that an imported encoder has no vectors of."""
     for corpus in corpora:
         for language, text in corpus.texts.items():
-            entry = config["texts"].get(fingerprint(text))
+            entry = config["texts"].get(vectors_key(text))
             if entry is None:
                 had = sorted({f"{each['corpus']} {each['language']}" for each in config["texts"].values()})
                 raise SpecError(
@@ -184,13 +189,21 @@ def _read_folder(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, NDA
 
 
 def _write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]]) -> None:
-    """Both files, or neither: written beside the folder and moved into its place."""
+    """Both files, or what was there before: written beside the folder and renamed into its place."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir()
         save_file(dict(tensors), fresh / VECTORS)
         (fresh / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.move(folder, Path(scratch) / "old")
-        shutil.move(fresh, folder)
+        # Not inside the scratch folder, which goes whatever happens.
+        retired = Path(f"{scratch}.old")
+        try:
+            if folder.exists():
+                folder.rename(retired)
+            fresh.rename(folder)
+        finally:
+            if retired.exists() and folder.exists():
+                shutil.rmtree(retired)
+            elif retired.exists():
+                retired.rename(folder)

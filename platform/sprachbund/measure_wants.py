@@ -8,10 +8,14 @@ from sprachbund.keys import content_key
 from sprachbund.kinds import OWN_MEASURES, PAIR_EVALUATION
 from sprachbund.metrics import MEASURES
 from sprachbund.plan import Want, kind_key, unique_wants
+from sprachbund.spec import StatisticsSpec
 
 
-def measure_wants(wants: Sequence[Want], names: Sequence[str]) -> list[Want]:
-    """One want for every pair evaluation, with all measures in it. Raises SpecError for one that is not registered."""
+def measure_wants(wants: Sequence[Want], names: Sequence[str], statistics: StatisticsSpec) -> list[Want]:
+    """A want for every pair evaluation and measure; those of a setting and corpus share a bundle.
+
+    Raises SpecError for a measure that is not registered.
+    """
     known = plugins.measures()
     for name in names:
         if name not in known:
@@ -19,18 +23,19 @@ def measure_wants(wants: Sequence[Want], names: Sequence[str]) -> list[Want]:
                 f"evaluations.measures: '{name}' is not registered in this process: give --plugin FILE.py, the file"
                 f" that registers it, or register it before (ws.register(…, kind='measure')){nearest(name, known)}"
             )
-    measures = sorted(set(names))
     found = []
     for want in unique_wants(wants):
-        if want.kind is PAIR_EVALUATION:
-            subject = kind_key(OWN_MEASURES, pairs=want.subject, measures=measures, version=MEASURES["own"].version)
+        if want.kind is not PAIR_EVALUATION:
+            continue
+        for name in sorted(set(names)):
+            asked = {"measure": name, "unit": statistics.unit, "confidence": statistics.confidence}
             found.append(
                 Want(
                     kind=OWN_MEASURES,
-                    subject=subject,
-                    label=f"own measures of {want.label}",
+                    subject=kind_key(OWN_MEASURES, pairs=want.subject, version=MEASURES["own"].version, **asked),
+                    label=f"{name} of {want.label}",
                     bundle=content_key("bundle", 1, kind="own_measures", pairs=want.bundle),
-                    payload={**want.payload, "measures": measures},
+                    payload={**want.payload, **asked},
                     layers=want.layers,
                     needs=want.needs,
                 )

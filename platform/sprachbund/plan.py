@@ -33,6 +33,8 @@ class PlanCorpus:
     texts: Mapping[str, PlanText]
     # What ABX tasks and probes may name: item, language, group where every item has one, and the source's own.
     labels: tuple[str, ...] = ("item", "language")
+    # Labels of words, where it has words.
+    word_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ class EditPlanner:
         blocks = row.blocks or ([n_blocks // 2 + n_blocks % 2] if row.edit == "add" else list(range(1, n_blocks + 1)))
         toward = point.target if control is None or control.language is None else control.language
         among = inputs.all_languages() if point.target is None else inputs.languages(point.target)
+        self._check_rank(point, among)
         first = toward if toward is not None else among[0]
         sources = [language for language in among if language != first]
         maps = sources if row.per_language else [ANY]
@@ -117,6 +118,17 @@ class EditPlanner:
         given = [("select", key, "direction") for key in keys]
         extra = {"direction": row.direction}
         return self._planned(point, control, payload, {"directions": keys}, tuple(keys), given, row.sites, extra)
+
+    def _check_rank(self, point: Point, languages: Sequence[str]) -> None:
+        row, model = point.row, self.inputs.model
+        if row.rank is None:
+            return
+        width = min(width for _, site, width in model.units if site in (row.sites or ()))
+        most, why = width, f"{model.name} is {width} wide there"
+        if row.direction == "language_means" and len(languages) - 1 < width:
+            most, why = len(languages) - 1, f"the means of {len(languages)} languages span no more"
+        if row.rank > most:
+            raise SpecError(f"{point.where}.rank: found {row.rank}, expected at most {most}: {why}")
 
     def _common(
         self, point: Point, control: ControlPoint | None, toward: str | None, maps: Sequence[str]
@@ -226,16 +238,45 @@ class EditPlanner:
                     f"{where}.k: {k} is more than the {min(parts)} units of the narrowest site of {inputs.model.name};"
                     f" selection per_block takes at most {min(parts)}"
                 )
+            self._check_controls(point, [_units_of(k, width) for width in parts], parts)
             return (k, None) if isinstance(k, int) else (None, k)
         n_units = sum(parts)
-        count = max(1, math.floor(k * n_units + 0.5)) if isinstance(k, float) else k
+        count = _units_of(k, n_units)
         twice = 2 if row.selection.how == "top_and_bottom" else 1
         if twice * count > n_units:
             raise SpecError(
                 f"{where}.k: {k} is more than the {n_units} units of {inputs.model.name} at"
                 f" {', '.join(sites)} allow; give at most {n_units // twice}"
             )
+        self._check_controls(point, [twice * count], [n_units])
         return count, k if isinstance(k, float) else None
+
+    def _check_controls(self, point: Point, chosen: Sequence[int], parts: Sequence[int]) -> None:
+        """Refuse random controls that cannot be drawn: as many units as experts, and none of them an expert.
+
+        chosen: experts at least, of each of `parts` (numbers of units). How many experts a rule over the whole axis
+        puts into one block and site, and how many a threshold, an intersection or a difference leaves, is known only
+        when they are found.
+        """
+        row = point.row
+        if row.method in ("intersection", "difference"):
+            return
+        for control in (each for each in row.controls if each.random):
+            pairs = list(zip(chosen, parts, strict=True))
+            if control.variant == "uniform":
+                pairs = [(sum(chosen), sum(parts))]
+            for n_experts, n_units in pairs:
+                if 2 * n_experts > n_units:
+                    raise SpecError(
+                        f"{point.where}.controls: '{control.label}' draws as many units as experts beside them, but"
+                        f" k: {point.k} makes at least {n_experts} of {n_units} units of {self.inputs.model.name}"
+                        f" experts; expected at most {n_units // 2}, or no '{control.label}'"
+                    )
+
+
+def _units_of(k: int | float, n_units: int) -> int:
+    """k as a count where it is a fraction of so many units."""
+    return max(1, math.floor(k * n_units + 0.5)) if isinstance(k, float) else k
 
 
 def _control_method(control: ControlPoint) -> str:

@@ -1,11 +1,13 @@
-"""Your own methods: functions registered by name, kept apart by the digest of their source.
+"""Your own methods: functions registered by name, kept apart by the digest of all that they compute with.
 
 A scorer or a pair measure is a plain function. What it is called in specs, tables and views is `name@` and the first
-eight digits of its source's SHA-256, so that an edited function is another method and never meets old results. Nothing
-is loaded by itself: a function is registered in this process, or a file that registers it is named (`--plugin`).
+eight digits of a SHA-256 over its source, the values of its defaults and what its names stand for, so that an edited
+function is another method and never meets old results. Nothing is loaded by itself: a function is registered in this
+process, or a file that registers it is named (`--plugin`).
 """
 
 import ast
+import builtins
 import dis
 import hashlib
 import importlib.util
@@ -15,6 +17,8 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import packages_distributions
 from os import PathLike
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -33,17 +37,20 @@ ARGUMENTS: Mapping[str, str] = {
     "scorer": "(positives float32 [n, units], negatives float32 [m, units]) -> float64 [units]",
     "measure": "(x float32 [n, width], y float32 [n, width]) -> float64 [n]",
 }
+# What reaches code and values that no digest can see.
+DYNAMIC = frozenset({"__import__", "compile", "eval", "exec", "globals"})
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A registered function. `source` is what was digested: the text of its `def` without decorators."""
+    """A registered function. `source`: the text of its `def` without decorators. `uses`: what else was digested."""
 
     kind: Kind
     name: str
     digest: str
-    function: Callable[..., Any]
+    function: FunctionType
     source: str
+    uses: tuple[str, ...]
 
     @property
     def full_name(self) -> str:
@@ -56,8 +63,22 @@ class Plugin:
         unknown = {"unit": "", "better": "none", "low": None, "high": None}
         return {"name": self.full_name, **unknown, "description": f"{first} (source: sha256 {self.digest})"}
 
+    def check_unchanged(self) -> None:
+        """Raise ModelError where its names or defaults now stand for something else than what was digested."""
+        try:
+            uses = _uses(self.function, self.kind, self.name)
+        except SpecError as error:
+            raise ModelError(str(error)) from None
+        if uses != self.uses:
+            (changed, *_) = sorted(set(uses) ^ set(self.uses))
+            raise ModelError(
+                f"{self.kind} '{self.full_name}': {changed.split(' = ')[0]} has changed since it was registered;"
+                " register it again"
+            )
+
     def __call__(self, *arguments: Any) -> Any:
-        """Call the function; ModelError with its message where it fails."""
+        """Call the function; ModelError with its message where it fails, or is no longer what was digested."""
+        self.check_unchanged()
         try:
             return self.function(*arguments)
         except Exception as error:
@@ -76,8 +97,9 @@ def register(function: F, *, kind: Kind = "scorer", name: str | None = None) -> 
     float64 [n], one value per pair of translations.
 
     Registering an edited function again replaces it for new specs. Raises SpecError for anything but a plain function
-    of two arguments whose source can be read and holds all that it computes with: closures and the module's own
-    globals would change results without changing the digest.
+    of two arguments whose source can be read and holds all that it computes with. Beside builtins and what comes from
+    the standard library or an installed distribution, every name it uses must be defined inside it; defaults must be
+    numbers, strings, None or tuples of these.
     """
     if kind not in get_args(Kind):
         raise SpecError(f"kind: found '{kind}', expected scorer or measure{nearest(str(kind), get_args(Kind))}")
@@ -91,10 +113,10 @@ def register(function: F, *, kind: Kind = "scorer", name: str | None = None) -> 
     if kind == "scorer" and chosen in SCORERS:
         raise SpecError(f"scorer: '{chosen}' is built in; register it under another name (name=…)")
     _check_arguments(function, kind, chosen)
-    _check_self_contained(function, kind, chosen)
+    uses = _uses(function, kind, chosen)
     source = _source(function, kind, chosen)
-    digest = hashlib.sha256(f"{kind}\n{source}".encode()).hexdigest()
-    plugin = Plugin(kind, chosen, digest, function, source)
+    digest = hashlib.sha256("\n".join((kind, source, *uses)).encode()).hexdigest()
+    plugin = Plugin(kind, chosen, digest, function, source, uses)
     _by_full_name[kind, plugin.full_name] = plugin
     _latest[kind, chosen] = plugin
     return function
@@ -130,9 +152,13 @@ def scorer_version(name: str, where: str) -> int:
 
 
 def find(kind: Kind, name: str) -> Plugin:
-    """The registered function with this full name; ModelError saying how to give it where there is none."""
+    """The registered function with this full name; ModelError saying how to give it where there is none.
+
+    Raises ModelError as well where it is no longer what was digested.
+    """
     plugin = _by_full_name.get((kind, name))
     if plugin is not None:
+        plugin.check_unchanged()
         return plugin
     short = name.partition("@")[0]
     other = _latest.get((kind, short))
@@ -180,40 +206,101 @@ def _check_arguments(function: FunctionType, kind: Kind, name: str) -> None:
         raise SpecError(f"{kind} '{name}': expected a function {ARGUMENTS[kind]}, which is called with two") from None
 
 
-def _check_self_contained(function: FunctionType, kind: Kind, name: str) -> None:
+def _uses(function: FunctionType, kind: Kind, name: str) -> tuple[str, ...]:
+    """What is digested beside the source, sorted: `np = numpy`, `default 1 = 0.5`. SpecError for what cannot be."""
+    where = f"{kind} '{name}'"
     if function.__closure__:
         held = ", ".join(function.__code__.co_freevars)
         raise SpecError(
-            f"{kind} '{name}': it takes {held} from the function around it, which its digest does not cover;"
+            f"{where}: it takes {held} from the function around it, which its digest does not cover;"
             " define everything inside it"
         )
+    uses = set()
     for used in _globals_of(function.__code__):
-        if used not in function.__globals__:
-            continue  # a builtin, or a NameError when it is called
-        value = function.__globals__[used]
-        if not (value is function or isinstance(value, ModuleType) or _is_from_elsewhere(value, function.__module__)):
+        if used in DYNAMIC:
+            raise SpecError(f"{where}: it uses '{used}', and a digest does not cover what that reaches; write it out")
+        origin = _origin(used, function)
+        if origin is None:
             raise SpecError(
-                f"{kind} '{name}': it uses '{used}', defined outside of it, which its digest does not cover;"
-                f" define '{used}' inside it"
+                f"{where}: it uses '{used}', which is neither inside it nor of the standard library or an installed"
+                f" package, so that its digest does not cover it; define '{used}' inside it"
             )
+        uses.add(f"{used} = {origin}")
+    for module in _imports_of(function.__code__):
+        if not _is_installed(module):
+            raise SpecError(
+                f"{where}: it imports '{module or '.'}', which is neither of the standard library nor of an installed"
+                " package, so that its digest does not cover it; define what it needs inside it"
+            )
+    defaults = {str(place): value for place, value in enumerate(function.__defaults__ or ())}
+    for parameter, value in {**defaults, **(function.__kwdefaults__ or {})}.items():
+        if not _is_literal(value):
+            raise SpecError(
+                f"{where}: a default is of type {type(value).__name__}, which its digest does not cover; expected a"
+                " number, a string, True, False, None or a tuple of these"
+            )
+        uses.add(f"default {parameter} = {value!r}")
+    return tuple(sorted(uses))
 
 
-def _is_from_elsewhere(value: Any, here: str) -> bool:
-    """Whether another module defines this function or class under its name: it stands still while results are made."""
-    if isinstance(value, np.ufunc):
-        return bool(getattr(np, value.__name__, None) is value)
-    module = sys.modules.get(str(getattr(value, "__module__", here)))
-    return module is not None and module.__name__ != here and vars(module).get(getattr(value, "__name__", "")) is value
+def _origin(used: str, function: FunctionType) -> str | None:
+    """What a name outside of a function stands for, the same in every process; None where no digest covers it."""
+    if used not in function.__globals__:
+        if hasattr(builtins, used):
+            return f"builtins:{used}"
+        # A decorator sees the function before its module does.
+        return "itself" if used == function.__name__ else None
+    value = function.__globals__[used]
+    if value is function:
+        return "itself"
+    if isinstance(value, ModuleType):
+        return value.__name__ if _is_installed(value.__name__) else None
+    module = "numpy" if isinstance(value, np.ufunc) else str(getattr(value, "__module__", ""))
+    name = str(getattr(value, "__name__", ""))
+    stands_there = module in sys.modules and vars(sys.modules[module]).get(name) is value
+    return f"{module}:{name}" if stands_there and _is_installed(module) else None
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module is of the standard library or of an installed distribution."""
+    top = module.partition(".")[0]
+    return top in sys.stdlib_module_names or top in _distributed()
+
+
+@cache
+def _distributed() -> frozenset[str]:
+    return frozenset(packages_distributions())
+
+
+def _is_literal(value: Any) -> bool:
+    if type(value) is tuple:
+        return all(_is_literal(each) for each in value)
+    return value is None or type(value) in (bool, int, float, complex, str, bytes)
 
 
 def _globals_of(code: CodeType) -> Iterator[str]:
     """Names that a function's body, and those of the functions inside it, look up outside of it."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            yield str(instruction.argval)
+    found = list(dis.get_instructions(code))
+    # The body of a class inside looks its own names up first, and the module's name.
+    own = {each.argval for each in found if each.opname == "STORE_NAME"} | {"__name__"}
+    for each in found:
+        if each.opname == "LOAD_GLOBAL" or (each.opname == "LOAD_NAME" and each.argval not in own):
+            yield str(each.argval)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _globals_of(constant)
+
+
+def _imports_of(code: CodeType) -> Iterator[str]:
+    """Modules that a function's body imports, and those of the functions inside it; "" for one relative to its own."""
+    found = list(dis.get_instructions(code))
+    for place, each in enumerate(found):
+        if each.opname == "IMPORT_NAME":
+            # Two constants stand before: the level, 0 for an absolute import, and the names.
+            yield "" if found[place - 2].argval else str(each.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imports_of(constant)
 
 
 def _source(function: FunctionType, kind: Kind, name: str) -> str:

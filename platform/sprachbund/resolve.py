@@ -183,6 +183,7 @@ def plan_corpus(corpus: Corpus, source: Mapping[str, Any]) -> PlanCorpus:
         corpus.split,
         texts,
         ("item", "language", *grouped, *first.labels),
+        tuple(first.word_labels),
     )
 
 

@@ -21,11 +21,13 @@ class Pareto:
 
     rows: model, target, setting, k, strength, gain (retrieval metric minus baseline), the objectives of `objectives`
     by column, and front. The unsteered model stands among the settings of every target, with gain 0.
+    layer_reason: why this layer, in the words of the comparison.
     """
 
     experiment: str
     metric: str
     layer: str
+    layer_reason: str
     objectives: dict[str, Literal["higher", "lower"]]
     rows: pl.DataFrame
 
@@ -33,8 +35,11 @@ class Pareto:
 def pareto(comparison: Comparison) -> Pareto:
     """The Pareto front of target share, bits per byte (or perplexity) and retrieval gain, for each model and target.
 
-    At the first layer the comparison looks at closely; controls are left out. Raises QueryError if the comparison is
-    broken down by languages, is on several corpora, or no side effect was measured.
+    At the first layer the comparison looks at closely: the one asked for, else the first chosen on the select role,
+    else the best on the reported text itself, as `layer_reason` then says. Controls are left out.
+
+    Raises QueryError if the comparison is broken down by languages, is on several corpora, or no side effect was
+    measured.
     """
     better = METRICS[comparison.metric].better
     if better == "none":
@@ -79,4 +84,6 @@ def pareto(comparison: Comparison) -> Pareto:
         parts.append(group.with_columns(front=pl.Series(pareto_front(values, list(objectives.values())))))
     if not parts:
         raise QueryError(f"no setting with a target has {comparison.metric} and side effects at layer {layer}")
-    return Pareto(comparison.experiment, comparison.metric, layer, objectives, pl.concat(parts))
+    return Pareto(
+        comparison.experiment, comparison.metric, layer, comparison.layer_reason, objectives, pl.concat(parts)
+    )

@@ -162,4 +162,17 @@ class Reader:
         for (kind,), rows in found.group_by("kind", maintain_order=True):
             states = ", ".join(f"{row['n_values']} {row['status']}" for row in rows.iter_rows(named=True))
             lines.append(f"{kind}: {rows['n_values'].sum()} jobs are not done ({states})")
+            if kind == "comparison" and "blocked" in rows["status"].to_list():
+                lines.append(f"intervals, q and controls: the comparison waits for {self._failed()}")
         return lines
+
+    def _failed(self) -> str:
+        """The jobs that failed, as one clause."""
+        found = self._read(
+            "SELECT job, label, error FROM job_status WHERE experiment = :experiment AND status = 'failed' ORDER BY job"
+        )
+        named = [
+            f"job {row['job']} ({row['label']}), which failed: {row['error']}" for row in found.iter_rows(named=True)
+        ]
+        more = f"; and {len(named) - 1} more: mend or leave out their rows and submit again" if len(named) > 1 else ""
+        return (named or ["jobs of another experiment"])[0] + more

@@ -47,6 +47,11 @@ def side_effects(engine: Engine, experiment: str) -> pl.DataFrame:
     by_setting: dict[str, list[dict[str, Any]]] = {}
     for each in found.sort("setting_ordinal").iter_rows(named=True):
         by_setting.setdefault(each["setting_key"], []).append(each)
+    # How many languages or pairs a setting's mean is over where nothing is missing.
+    whole = {
+        metric: max((sum(each["metric"] == metric for each in figures) for figures in by_setting.values()), default=0)
+        for metric in COLUMNS.values()
+    }
     for figures in by_setting.values():
         first = figures[0]
         target = first["target"] or only
@@ -56,6 +61,8 @@ def side_effects(engine: Engine, experiment: str) -> pl.DataFrame:
             of_metric = [each for each in figures if each["metric"] == metric]
             if column in OF_TARGET:
                 of_metric = [each for each in of_metric if each["language"] == target]
+            elif len(of_metric) < whole[metric]:
+                of_metric = []  # a mean over fewer would look comparable
             row |= {f"{column}{part}": value for part, value in zip(PARTS, _mean(of_metric), strict=True)}
         rows.append(row)
     return pl.DataFrame(rows, schema=_schema())

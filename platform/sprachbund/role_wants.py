@@ -14,7 +14,7 @@ from sprachbund.plan import PlanCorpus, PlanModel, PlannedSetting, Want, kind_ke
 from sprachbund.settings import NONE, SettingPlanner
 from sprachbund.spec import Spec
 from sprachbund.spec_interventions import FITTED_TRANSFORMS, POOLED_TRANSFORMS
-from sprachbund.wants_abx import Requested
+from sprachbund.wants_abx import WORD_FIELDS, Requested
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,24 @@ class RoleWants:
         if corpus.kind == "parallel" and len(languages) > 2 and plain is None:
             self._space(setting, corpus, steered.snapshots, steered.fitted)
         if self.role == "test" and plain is None and languages:
-            requested = Requested(self.spec, setting, corpus, pairs, steered.snapshots, steered.fitted, self.layers)
+            words = self._words(setting, corpus, languages)
+            requested = Requested(
+                self.spec, setting, corpus, pairs, steered.snapshots, steered.fitted, self.layers, words
+            )
             self.wants += requested.wants()
         return subjects
+
+    def _words(self, setting: PlannedSetting, corpus: PlanCorpus, languages: Sequence[str]) -> dict[str, str]:
+        """Snapshots with a row per word, by language, where a probe asks for them. Transforms are of sentences."""
+        asked = [number for number, each in enumerate(self.spec.evaluations.probes) if each.level == "word"]
+        if not asked or setting.transform != "none":
+            return {}
+        where = f"evaluations.probes.{asked[0]}.level"
+        if not corpus.word_labels:
+            raise SpecError(f"{where}: {corpus.name} has no words; expected a corpus of .conllu files")
+        if self.model.imported_layers:
+            raise SpecError(f"{where}: {self.model.name} ran elsewhere and has vectors of sentences only")
+        return {language: self._snapshot(setting, corpus, language, WORD_FIELDS) for language in languages}
 
     def _side(self, setting: PlannedSetting, corpus: PlanCorpus, languages: Sequence[str]) -> "Side":
         self._check_input_languages(setting, languages)
@@ -112,15 +127,14 @@ class RoleWants:
                 f" expected it among experts.negatives and corpora.fit ({', '.join(sorted(known))})"
             )
 
-    def _embedding_fields(self) -> dict[str, str]:
-        return {"pooling": self.spec.embeddings.pooling, "tokens": self.spec.embeddings.tokens}
-
-    def _snapshot(self, setting: PlannedSetting, corpus: PlanCorpus, language: str) -> str:
+    def _snapshot(
+        self, setting: PlannedSetting, corpus: PlanCorpus, language: str, pooled: Mapping[str, str] | None = None
+    ) -> str:
         plain = setting_key(self.model, setting.intervention.key, "none", {}, "both")
         payload = {
             "setting": plain,
             "text": corpus.texts[language].key,
-            **self._embedding_fields(),
+            **(self.spec.embeddings.pooled if pooled is None else pooled),
             "dtype": self.spec.embeddings.dtype,
         }
         subject = kind_key(SNAPSHOT, **payload)
@@ -129,7 +143,7 @@ class RoleWants:
             Want(
                 kind=SNAPSHOT,
                 subject=subject,
-                label=f"{label} on {corpus.name} {language}",
+                label=f"{label} on {'' if pooled is None else 'words of '}{corpus.name} {language}",
                 # All settings of a model: their texts go through it together.
                 bundle=content_key(
                     "bundle",
@@ -204,7 +218,7 @@ class RoleWants:
                     **sides,
                     "transform": setting.transform,
                     "components": setting.transform_parameters.get("components"),
-                    **self._embedding_fields(),
+                    **self.spec.embeddings.pooled,
                 },
                 layers=self.layers,
                 needs=(*own.values(), *fitted.values(), *plain_needs),
@@ -252,7 +266,7 @@ class RoleWants:
                     "frozen_snapshots": frozen,
                     "transform": setting.transform,
                     "components": setting.transform_parameters.get("components"),
-                    **self._embedding_fields(),
+                    **self.spec.embeddings.pooled,
                     "scope": content_key("scope", 1, languages=languages),
                 },
                 layers=self.layers,

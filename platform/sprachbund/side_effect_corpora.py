@@ -94,6 +94,15 @@ def check_side_effects(spec: Spec, models: Iterable[tuple[str, Architecture]]) -
     asked = spec.side_effects
     if asked is None:
         return
+    if asked.perplexity is not None:
+        for place, row in enumerate(spec.interventions):
+            steered = row.method != "none" and row.transform == "none" and row.side == "both"
+            if steered and row.tokens == "last":
+                raise SpecError(
+                    f"interventions[{place}].tokens: found 'last', but nothing in side_effects.perplexity is predicted"
+                    " from a text's last token, so that it would be the unsteered model's; use 'all' or 'content', or"
+                    " leave perplexity out"
+                )
     for name, architecture in models:
         if not architecture.causal:
             raise SpecError(

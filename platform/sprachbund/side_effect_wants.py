@@ -35,7 +35,7 @@ def side_effect_wants(
         and (asked.controls or each.control_of is None)
         and (asked.settings == "all" or each.intervention.key != NONE.key)
     ]
-    wants = _Wants(model)
+    wants = _Wants(model, spec.statistics.confidence)
     for setting in measured:
         # Texts written freely have no input language that could choose among an intervention's edits.
         if asked.generation is not None and not setting.intervention.per_language:
@@ -58,6 +58,7 @@ def _studied(spec: Spec, corpora: Mapping[str, Sequence[PlanCorpus]]) -> list[st
 @dataclass(slots=True)
 class _Wants:
     model: PlanModel
+    confidence: float
     found: list[Want] = field(default_factory=list)
 
     def _add(
@@ -123,6 +124,7 @@ class _Wants:
                 "among": among,
                 "languages": reported,
                 "repetition_limit": asked.repetition_limit,
+                "confidence": self.confidence,
                 "measures": _versions("generation", "generated_language"),
             },
             {},
@@ -131,12 +133,14 @@ class _Wants:
 
     def perplexity(self, setting: PlannedSetting, asked: PerplexitySpec, corpus: PlanCorpus) -> None:
         how = asked.model_dump(include={"window", "stride", "max_tokens", "stop"})
+        # A reading that stops at an interval has that interval's confidence.
+        confidence = self.confidence if asked.stop is None else asked.stop.confidence
         for language, text in corpus.texts.items():
             self._add(
                 PERPLEXITY,
                 setting,
                 f"perplexity of {setting.label} on {corpus.name} {language}",
-                {**how, "text": text.key, "measures": _versions("perplexity")},
+                {**how, "text": text.key, "confidence": confidence, "measures": _versions("perplexity")},
                 {"language": language, "corpus": corpus.key},
             )
 
@@ -149,7 +153,7 @@ class _Wants:
                 TRANSLATION,
                 setting,
                 f"translation of {setting.label} on {corpus.name} {source} to {target}",
-                {**how, "texts": texts, "measures": _versions("translation")},
+                {**how, "texts": texts, "confidence": self.confidence, "measures": _versions("translation")},
                 {
                     "languages": [source, target],
                     "corpus": corpus.key,

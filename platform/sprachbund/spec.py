@@ -20,7 +20,17 @@ from sprachbund.errors import SpecError, nearest
 from sprachbund.presets import expand_preset
 from sprachbund.side_effects import SideEffectsSpec
 from sprachbund.spec_abx import AbxSpec, GeometryName, ProbeSpec, as_abx, as_geometry, as_probe, named_once
-from sprachbund.spec_base import MeasureName, Pooling, ScorerName, Site, Source, Strict, Tokens, as_list
+from sprachbund.spec_base import (
+    EmbeddingPooling,
+    MeasureName,
+    Pooling,
+    ScorerName,
+    Site,
+    Source,
+    Strict,
+    Tokens,
+    as_list,
+)
 from sprachbund.spec_interventions import FITTED_TRANSFORMS, InterventionSpec, as_intervention
 from sprachbund.spec_yaml import read_yaml
 
@@ -65,9 +75,14 @@ class ExpertsSpec(Strict):
 
 class EmbeddingsSpec(Strict):
     layers: Literal["all"] | list[Annotated[Layer, BeforeValidator(_as_layer)]] = "all"
-    pooling: Pooling = "mean"
+    pooling: EmbeddingPooling = "mean"
     tokens: Tokens = "content"
     dtype: Literal["float32", "float16"] = "float32"
+
+    @property
+    def pooled(self) -> dict[str, str]:
+        """How a sentence's tokens become its embedding."""
+        return {"pooling": self.pooling, "tokens": self.tokens}
 
     @field_validator("layers", mode="before")
     @classmethod
@@ -96,6 +111,22 @@ class EvaluationsSpec(Strict):
     probes: Annotated[list[Annotated[ProbeSpec, BeforeValidator(as_probe)]], AfterValidator(named_once)] = Field(
         default=[]
     )
+
+    @field_validator("pairs", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        pairs = value if isinstance(value, list) else []
+        if value == "all" or (pairs and all(isinstance(each, list | tuple) and len(each) == 2 for each in pairs)):
+            return value
+        raise ValueError("expected 'all' or a list of pairs of languages such as [[eng_Latn, deu_Latn]]")
+
+    @field_validator("pairs")
+    @classmethod
+    def _of_two(cls, pairs: Literal["all"] | list[tuple[str, str]]) -> Literal["all"] | list[tuple[str, str]]:
+        for first, second in pairs if pairs != "all" else ():
+            if first == second:
+                raise ValueError(f"a pair is ['{first}', '{second}']; expected two different languages")
+        return pairs
 
 
 class ChooseSpec(Strict):

@@ -58,14 +58,21 @@ class ProbeSpec(Strict):
     """One logistic probe."""
 
     label: str
+    level: Literal["sentence", "word"] = "sentence"
     folds: Annotated[int, Field(ge=2)] = 5
     seeds: Annotated[int, Field(ge=1, le=100)] = 3
     regularisation: Annotated[float, Field(gt=0)] = 1.0
 
     @property
     def name(self) -> str:
-        """The label."""
-        return self.label
+        """The label; `upos of words` at the level of words."""
+        return self.label if self.level == "sentence" else f"{self.label} of words"
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What is asked for. The level goes without saying where it is the sentence's."""
+        fields = self.model_dump(mode="json")
+        return fields if self.level == "word" else {name: fields[name] for name in fields if name != "level"}
 
 
 def named_once(asked: list[Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from sprachbund.corpora.source import CorpusSource
 
 Site = Literal["mlp.up", "mlp.gate", "mlp.hidden", "mlp.down", "attn.out", "block"]
 Pooling = Literal["mean", "max"]
+EmbeddingPooling = Literal["mean", "max", "weighted_mean"]
 Tokens = Literal["all", "content", "last", "first"]
 # A registered function's name stands for the function as it is now.
 ScorerName = Annotated[str, AfterValidator(lambda name: plugins.full_name("scorer", name))]
@@ -16,9 +17,9 @@ MeasureName = Annotated[str, AfterValidator(lambda name: plugins.full_name("meas
 
 
 class Strict(BaseModel):
-    """Refuses unknown fields, so that a misspelt one is found."""
+    """Refuses unknown fields, so that a misspelt one is found, and numbers that are not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def as_list(value: Any) -> Any:

@@ -181,6 +181,13 @@ class InterventionSpec(Strict):
             )
         return value
 
+    @field_validator("targets", "k", "scorers", "strength", "value", "sites", "blocks")
+    @classmethod
+    def _not_empty(cls, chosen: list[Any] | None) -> list[Any] | None:
+        if chosen == []:
+            raise ValueError("the list is empty; give a value, or leave the field out for its default")
+        return chosen
+
     @field_validator("sites", "blocks")
     @classmethod
     def _as_set(cls, chosen: list[Any] | None) -> list[Any] | None:
@@ -224,7 +231,7 @@ class InterventionSpec(Strict):
         for strength in self.strength or ():
             low, high = rule.range
             if (low is not None and strength < low) or (high is not None and strength > high):
-                span = f"{'-∞' if low is None else low:} to {'∞' if high is None else high}"
+                span = f"{'-∞' if low is None else low} to {'∞' if high is None else high}"
                 raise ValueError(f"strength is {strength:g}; edit '{self.edit}' takes {span}")
         if self.transform == "centring_transductive" and self.side != "both":
             raise ValueError("side: a transform fitted on the evaluated text takes both sides; leave side out")
@@ -280,12 +287,16 @@ class InterventionSpec(Strict):
                 )
             of_one_language = self.method in ("experts", "direction") and not self.targetless
             if control.variant == "wrong_language" and not of_one_language:
-                raise ValueError(
-                    f"'wrong_language' has no meaning for method '{self.method}' here; use 'profile' or 'wrong_values'"
-                )
+                others = "'uniform'" if self.method == "direction" else "'profile' or 'wrong_values'"
+                raise ValueError(f"'wrong_language' has no meaning for method '{self.method}' here; use {others}")
             if control.variant == "wrong_values" and not rule.to_target:
                 raise ValueError(f"control 'wrong_values' has no meaning for edit '{self.edit}', which takes no values")
-            if (control.variant == "shift" or control.values == "experts") and self.edit != "set":
+            if control.values == "experts" and self.fit == "incremental":
+                raise ValueError(
+                    f"control '{control.label}' takes the experts' maps, which fit 'incremental' makes place by place;"
+                    " use 'own' values"
+                )
+            if control.variant == "shift" and self.edit != "set":
                 raise ValueError(
                     f"control '{control.label}' needs values to set, edit '{self.edit}' has none; use 'profile'"
                 )

@@ -17,7 +17,7 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms, reading, writing
 from sprachbund.db.work import ROLES
 from sprachbund.keys import content_key
-from sprachbund.kinds import KINDS
+from sprachbund.kinds import KINDS, UNIT_STATISTICS
 from sprachbund.plan import JobPlan, KnownJob, PlannedIntervention, PlannedSetting, jobs_for
 from sprachbund.resolve import Resolved, ResolvedModel, resolve
 from sprachbund.spec import Spec
@@ -116,8 +116,14 @@ def _draw(connection: Connection, resolved: Resolved, blueprint: Blueprint) -> t
 
 def _sentences(drawing: Drawing) -> int:
     sizes = {text.key: text.n_items for each in drawing.resolved.corpora for text in each.plan.texts.values()}
-    new = (job.payload for job in drawing.jobs.new if job.kind.needs_model)
-    return sum(payload["sentences"] if "sentences" in payload else sizes[payload["text"]] for payload in new)
+    # Unit statistics of one text that share a bundle, at other sites or pooled otherwise, come from one pass.
+    passes: dict[Any, int] = {}
+    for job in drawing.jobs.new:
+        if job.kind.needs_model:
+            payload = job.payload
+            key = (job.bundle, payload["text"]) if job.kind is UNIT_STATISTICS else job.key
+            passes[key] = payload["sentences"] if "sentences" in payload else sizes[payload["text"]]
+    return sum(passes.values())
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -152,6 +158,7 @@ def _write(
     resolved, blueprint = drawing.resolved, drawing.blueprint
     corpora = _write_corpora(connection, store, resolved, stored)
     models = {model.plan.fingerprint: _write_model(connection, model) for model in resolved.models}
+    _write_trained(connection, resolved.models, models)
     settings = {
         setting.key: _write_setting(connection, setting, models[setting.model.fingerprint])
         for setting in (*blueprint.underlying, *blueprint.settings)
@@ -278,14 +285,20 @@ def _write_model(connection: Connection, model: ResolvedModel) -> int:
         },
     }
     upsert(connection, t.Model, row, ["fingerprint"], ["path", "revision", "family", "step", "config"])
-    model_id = _id(connection, t.Model, model.plan.fingerprint, "fingerprint")
-    family = trained_on(model.spec.path, model.spec.family)
-    if family is not None:
+    return _id(connection, t.Model, model.plan.fingerprint, "fingerprint")
+
+
+def _write_trained(connection: Connection, models: Iterable[ResolvedModel], ids: Mapping[str, int]) -> None:
+    """The languages models were trained on, in place of what an earlier submission said of them."""
+    connection.execute(delete(t.ModelLanguage).where(t.ModelLanguage.model_id.in_(ids.values())))
+    for model in models:
+        family = trained_on(model.spec.path, model.spec.family)
+        if family is None:
+            continue
         for code in family.languages:
             _write_language(connection, code)
-            row = {"model_id": model_id, "language": code, "family": family.name}
+            row = {"model_id": ids[model.plan.fingerprint], "language": code, "family": family.name}
             upsert(connection, t.ModelLanguage, row, ["model_id", "language"], ["family"])
-    return model_id
 
 
 def _write_language(connection: Connection, code: str) -> None:

@@ -68,7 +68,7 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     if spec.evaluations.mining:
         wants += mining_wants(wants, corpora)
     if spec.evaluations.measures:
-        wants += measure_wants(wants, spec.evaluations.measures)
+        wants += measure_wants(wants, spec.evaluations.measures, spec.statistics)
     ordered = tuple(sorted(layers, key=layer_order))
     n_pairs = {
         role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ())) for role in REPORTED_ROLES

@@ -238,6 +238,7 @@ class Worker:
             runner_id,
             {name: KINDS[name].version for name in JOBS},
             limit=limit,
+            runners=self.queue.runners_like(runner_id) if limit > 1 else 1,
             prefer_model=loaded if self._in_a_row < SAME_MODEL_IN_A_ROW else None,
             device=self.options.device.split(":")[0],
             lease_ms=self.options.lease_ms,

@@ -97,6 +97,7 @@ def _print_pareto(found: results_pareto.Pareto, as_json: bool, out: Path | None)
     if as_json:
         rows = found.rows.to_dicts()
         print_json({"experiment": found.experiment, "metric": found.metric, "layer": found.layer,
+                    "layer_reason": found.layer_reason,
                     "objectives": found.objectives, "rows": rows})  # fmt: skip
         return
     several = found.rows["model"].n_unique() > 1
@@ -109,6 +110,7 @@ def _print_pareto(found: results_pareto.Pareto, as_json: bool, out: Path | None)
         ],
         title=f"{found.experiment}: {found.metric} at layer {found.layer} against side effects",
     )
+    print(f"layer {found.layer}: {found.layer_reason}")
     ways = ", ".join(f"{name} {way}" for name, way in found.objectives.items())
     print(f"* no setting with the same target is at least as good in all and better in one ({ways})")
     if out is not None:

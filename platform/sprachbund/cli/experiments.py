@@ -1,5 +1,6 @@
 """`sprachbund submit`, `status`, `show`, `cancel`, `retry`, `presets`."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,11 +71,13 @@ def print_submission(found: Submission, dry_run: bool, as_json: bool) -> None:
 def _detectable(found: Submission) -> str:
     """Smallest differences in top-1 that a run this size can find, by how often two settings disagree on an item."""
     shares = (0.05, 0.1, 0.2, 0.4)
-    whole, single = (
-        ", ".join(f"{detectable_before(found.n_items, found.n_pairs, share, shared=shared):.3f} if {share:.0%} differ"
-                  for share in shares)
-        for shared in (1.0, 0.0)
-    )  # fmt: skip
+
+    def said(share: float, shared: float) -> str:
+        least = detectable_before(found.n_items, found.n_pairs, share, shared=shared)
+        what = f"not detectable with {found.n_items} items" if math.isnan(least) else f"{least:.3f}"
+        return f"{what} if {share:.0%} differ"
+
+    whole, single = (", ".join(said(share, shared) for share in shares) for shared in (1.0, 0.0))
     return (
         f"difference in top1 over {found.n_items} items and {found.n_pairs} pairs, 80 % power at 5 %, one test:\n"
         f"           {whole} (pairs agree on every item)\n           {single} (pairs are as good as new items)"
@@ -99,18 +102,15 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
     if experiment is not None:
         find_experiment(found, experiment)
     table = found.queue.status(experiment)
-    with reading(found.engine) as connection:
-        runners = connection.execute(
-            select(t.Runner.name, t.Runner.host, t.Runner.pid).where(t.Runner.state == "alive").order_by(t.Runner.id)
-        ).all()
+    runners = found.queue.alive()
     if as_json:
-        print_json({"jobs": table, "runners": [dict(row._mapping) for row in runners]})
+        print_json({"jobs": table, "runners": runners})
         return
     states = sorted({state for kinds in table.values() for state in kinds})
     print_table(
         ["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()]
     )
-    print(f"{len(runners)} runners alive" + "".join(f"; {row.name}" for row in runners))
+    print(f"{len(runners)} runners alive" + "".join(f"; {row['name']}" for row in runners))
 
 
 def find_experiment(found: workspace.Workspace, name: str) -> int:

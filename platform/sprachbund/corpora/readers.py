@@ -9,11 +9,12 @@ import polars as pl
 
 from sprachbund import languages as names
 from sprachbund.corpora.alignment import align, check_rows
+from sprachbund.corpora.conllu import read_treebank, treebank_rows
 from sprachbund.corpora.corpus import Corpus, code_of, paraphrase_side, some
 from sprachbund.corpora.formats import first_line, locate, read_lines, scan_table
 from sprachbund.corpora.source import LANGUAGE, CorpusSource, DatasetSource
 from sprachbund.corpora.tables import Table
-from sprachbund.corpora.text import LABEL, TextSet
+from sprachbund.corpora.text import TextSet, is_further
 from sprachbund.errors import CorpusError, nearest
 
 _ROWS = {"label": pl.String, "item": pl.String, "text": pl.String, "group": pl.String}
@@ -66,8 +67,8 @@ def _corpus(
     texts = {}
     for code in codes:
         frame = order.join(parts[(code,)], on="item", how="left", maintain_order="left")
-        labels = [LABEL + name for name in source.columns.labels]
-        texts[code] = TextSet(code_of(code), split, frame.select("item", "text", "group", *labels), origin)
+        further = sorted(column for column in frame.columns if is_further(column))
+        texts[code] = TextSet(code_of(code), split, frame.select("item", "text", "group", *further), origin)
     return Corpus(name, collection, source.kind, split, texts, dropped)
 
 
@@ -123,7 +124,7 @@ def _reader(source: CorpusSource, base: Path) -> Reader:
         path = locate(source.path, base, f"{where}, path")
         return Table.of(scan_table(path, f"{where}, path", source.quoted), source)
     if source.files is not None:
-        return _TextFiles(source, base)
+        return _Treebanks(source, base) if source.has_words else _TextFiles(source, base)
     dataset = source.dataset
     assert dataset is not None  # CorpusSource has exactly one of the four
     if source.languages_are_configs:
@@ -201,6 +202,27 @@ class _TextFiles:
             pl.DataFrame({"label": [label] * count, "item": items, "text": texts[label], "group": groups}, schema=_ROWS)
             for label in labels
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Treebanks:
+    """One CoNLL-U file for each language; sentences of equal `sent_id` are one item."""
+
+    source: CorpusSource
+    base: Path
+
+    def labels(self) -> list[str]:
+        return list(self.source.files or {})
+
+    def rows(self, labels: list[str]) -> pl.DataFrame:
+        files = self.source.files or {}
+        parts = []
+        for label in labels:
+            field = f"corpus '{self.source.label}', files.{label}"
+            parts.append(treebank_rows(read_treebank(locate(files[label], self.base, field), field), label))
+        rows = pl.concat(parts)
+        # Documents are the same in all languages or unknown.
+        return rows if rows["group"].null_count() == 0 else rows.with_columns(pl.lit(None, pl.String).alias("group"))
 
 
 @dataclass(frozen=True, slots=True)

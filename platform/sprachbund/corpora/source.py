@@ -11,6 +11,7 @@ from sprachbund.errors import SpecError
 
 Scalar = bool | int | float | str
 LANGUAGE = "{language}"
+TREEBANK = ".conllu"
 
 
 def _code(word: object) -> object:
@@ -92,7 +93,8 @@ class CorpusSource(BaseModel):
     builtin: Literal["phrasebook"] | None = None
     path: str | None = Field(default=None, min_length=1, description="a .parquet, .csv, .tsv or .jsonl table")
     files: Annotated[dict[Code, str], Field(min_length=1)] | None = Field(
-        default=None, description="language → text file; line n of every file is item n"
+        default=None,
+        description="language → text file; line n of every file is item n. Or language → .conllu treebank, with words",
     )
     dataset: DatasetSource | None = None
 
@@ -160,6 +162,11 @@ class CorpusSource(BaseModel):
             raise ValueError(f"languages: not with '{kind}', whose languages are codes already")
         if self.groups is not None and kind != "files":
             raise ValueError("groups: only with 'files'; a table has 'columns.group'")
+        if self.groups is not None and self.has_words:
+            raise ValueError("groups: not with .conllu files, whose documents are the groups ('# newdoc id = …')")
+        treebanks = [PurePath(name).suffix.lower() == TREEBANK for name in (self.files or {}).values()]
+        if any(treebanks) and not all(treebanks):
+            raise ValueError(f"files: some are {TREEBANK} treebanks and some are not; expected one or the other")
         if self.quoted is not None and kind != "path":
             raise ValueError("quoted: only with 'path'")
         if self.sample_seed is not None and self.limit is None:
@@ -186,6 +193,11 @@ class CorpusSource(BaseModel):
         if self.files is not None:
             return PurePath(self.files[min(self.files)]).parent.name or "files"
         return str(self.builtin)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether its files are treebanks, which say where words stand and what they are."""
+        return any(PurePath(name).suffix.lower() == TREEBANK for name in (self.files or {}).values())
 
     @property
     def languages_are_configs(self) -> bool:

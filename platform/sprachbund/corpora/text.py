@@ -15,6 +15,11 @@ from sprachbund.errors import ArtifactError
 SCHEMA = {"item": pl.String, "text": pl.String, "group": pl.String}
 # Columns of further labels (topic) are named with this before them.
 LABEL = "label:"
+# Words, where a corpus has them: in one column where each stands ("0-3 4-9", half-open ranges of characters), in one
+# column for each of their labels (upos) the labels ("DET NOUN"), with this before its name. `_` is no label.
+WORDS = "words"
+WORD_LABEL = "word:"
+NO_LABEL = "_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,9 @@ class Sentence:
 class TextSet:
     """The sentences of one language in one split, in order.
 
-    `frame` has the String columns item, text and group and, for each further label, `label:` and its name; only
-    group may hold nulls. Groups of equal name are the same group within one `origin` only.
+    `frame` has the String columns item, text and group and, for each further label, `label:` and its name; of a
+    corpus with words also `word:` and the name of each of their labels, and `words`, where they stand. Only group may
+    hold nulls. Groups of equal name are the same group within one `origin` only.
     """
 
     language: str
@@ -75,16 +81,35 @@ class TextSet:
         names = [name for name in self.frame.columns if name.startswith(LABEL)]
         return {name.removeprefix(LABEL): self.frame[name].to_list() for name in names}
 
+    @property
+    def word_labels(self) -> dict[str, list[list[str]]]:
+        """Labels of the words of every sentence, by name, `_` where a word has none; empty without words."""
+        names = [name for name in self.frame.columns if name.startswith(WORD_LABEL)]
+        return {name.removeprefix(WORD_LABEL): [row.split(" ") for row in self.frame[name]] for name in names}
+
+    @property
+    def words(self) -> list[npt.NDArray[np.int64]]:
+        """Where the words of every sentence stand: int64 [n_words, 2], half-open ranges of its text's characters."""
+        return [
+            np.array([span.split("-") for span in row.split(" ")], dtype=np.int64).reshape(-1, 2)
+            for row in self.frame[WORDS]
+        ]
+
 
 def has_schema(frame: pl.DataFrame) -> bool:
-    """Whether a frame has the columns of a TextSet: item, text, group, then labels in order of their names."""
+    """Whether a frame has the columns of a TextSet: item, text, group, then others in order of their names."""
     rest = frame.columns[len(SCHEMA) :]
     return (
         frame.columns[: len(SCHEMA)] == list(SCHEMA)
         and all(dtype == pl.String for dtype in frame.dtypes)
-        and all(name.startswith(LABEL) for name in rest)
+        and all(is_further(name) for name in rest)
         and rest == sorted(rest)
     )
+
+
+def is_further(column: str) -> bool:
+    """Whether a column holds labels or words."""
+    return column.startswith((LABEL, WORD_LABEL)) or column == WORDS
 
 
 class _KeepLettersDigitsMarks(dict[int, int | None]):
@@ -120,7 +145,7 @@ def gold_groups(texts: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def fingerprint(texts: TextSet) -> str:
-    """40 hexadecimal digits over the ordered items, texts, groups and labels; not language, split or origin."""
+    """40 hexadecimal digits over the ordered items, texts, groups, labels and words; not language, split or origin."""
     digest = hashlib.sha256(b"sprachbund texts 1\n")
     for name in texts.frame.columns[len(SCHEMA) :]:
         digest.update(b"label %d\n%b" % (len(name.encode()), name.encode()))

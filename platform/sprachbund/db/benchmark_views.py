@@ -51,8 +51,8 @@ SELECT
 FROM ({_SCORES}) q
 JOIN ({_CONVENTIONS}) k ON k.metric = q.metric
 WHERE k.pairs = 'all'
-    OR (k.pairs = 'into_english' AND q.candidate_language = 'eng_Latn')
-    OR (k.pairs = 'from_english' AND q.query_language = 'eng_Latn')
+    OR (k.pairs = 'into_english' AND q.candidate_language = 'eng_Latn' AND q.query_language <> 'eng_Latn')
+    OR (k.pairs = 'from_english' AND q.query_language = 'eng_Latn' AND q.candidate_language <> 'eng_Latn')
 GROUP BY q.experiment, q.model, q.revision, q.setting, q.setting_key, q.setting_ordinal, q.corpus, q.split, q.role,
     k.convention, q.layer, q.layer_ordinal
 UNION ALL
@@ -64,7 +64,7 @@ FROM (
     SELECT q.experiment, q.model, q.revision, q.setting, q.setting_key, q.setting_ordinal, q.corpus, q.split, q.role,
         q.query_language, avg(q.value) AS mean_value, max(q.value) AS max_value
     FROM ({_SCORES}) q
-    WHERE q.metric = 'mexa' AND q.candidate_language = 'eng_Latn'
+    WHERE q.metric = 'mexa' AND q.candidate_language = 'eng_Latn' AND q.query_language <> 'eng_Latn'
     GROUP BY q.experiment, q.model, q.revision, q.setting, q.setting_key, q.setting_ordinal, q.corpus, q.split,
         q.role, q.query_language
 ) p

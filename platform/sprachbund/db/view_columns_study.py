@@ -23,7 +23,7 @@ GAIN_SUMMARY = {
     "scope": "pairs summed up: all, target_query, target_candidate, without_target",
     **_PAIRS,
     "median_gain": "median gain over the pairs: read this first",
-    "median_low": "lower end of its interval, languages resampled; NULL for one pair",
+    "median_low": "lower end of its interval, languages resampled; NULL for fewer than 3 languages",
     "median_high": "upper end of that interval",
     "n_gaining": "pairs whose gain is above 0",
     "least_gain": "smallest gain of a pair",
@@ -84,7 +84,8 @@ EXPERT_LAYERS = {
     "revision": "the model's revision",
     "target": "target of the expert set",
     "scorer": "scorer of the expert set",
-    "k": "units taken from the top: every k of the experiment up to 5,000, which are stored",
+    "k": "units from the top, at most 5,000: every k for which a setting of the experiment edits the top k of this"
+    " set over all its blocks and sites (methods experts, union and own; selection top)",
     "block": "block, from 1",
     "site": "site",
     "experts": "how many of the top k are there",

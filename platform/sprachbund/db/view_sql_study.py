@@ -133,17 +133,20 @@ FROM experiments x
 CROSS JOIN experiment_jobs xj
 CROSS JOIN expert_sets a
 CROSS JOIN (
-    SELECT DISTINCT xs.experiment_id AS experiment_id, s.model_id AS model_id, i.k AS k
+    SELECT DISTINCT xs.experiment_id AS experiment_id, s.model_id AS model_id, i.k AS k, ii.input_key AS input_key
     FROM experiment_settings xs
     JOIN settings s ON s.id = xs.setting_id
     JOIN interventions i ON i.id = s.intervention_id
+    JOIN intervention_inputs ii ON ii.intervention_id = i.id AND ii.role = 'select' AND ii.input_kind = 'expert_set'
     WHERE i.k <= 5000 AND i.control IS NULL
+        AND i.method IN ('experts', 'union', 'own') AND i.selection = 'top'
+        AND i.edit_site = i.score_site AND (i.parameters ->> 'blocks') IS NULL
 ) n
 CROSS JOIN expert_units u
 CROSS JOIN models m
 WHERE xj.experiment_id = x.id
     AND a.job_id = xj.job_id
-    AND n.experiment_id = x.id AND n.model_id = a.model_id
+    AND n.experiment_id = x.id AND n.model_id = a.model_id AND n.input_key = a.key
     AND u.expert_set_id = a.id AND u.rank <= n.k
     AND m.id = a.model_id
 GROUP BY x.name, m.name, m.revision, a.target, a.scorer, n.k, u.block, u.site, a.n_units, a.key, a.job_id

@@ -36,7 +36,7 @@ SELECT
 FROM probe_results b
 JOIN abx_results a ON a.experiment = b.experiment AND a.setting_key = b.setting_key AND a.layer = b.layer
     AND a.corpus = b.corpus AND a.split = b.split AND a.role = b.role
-    AND a.pooling = b.pooling AND a.tokens = b.tokens
+    AND (b.tokens = 'word' OR (a.pooling = b.pooling AND a.tokens = b.tokens))
 WHERE a.query_language IS NULL AND b.query_language IS NULL
     AND a.metric IN ('abx', 'abx_weighted') AND b.metric IN ('probe_accuracy', 'probe_macro_f1')
 """
@@ -99,13 +99,14 @@ PROBE_RESULTS_COLUMNS = {
     **_ON_REQUEST,
     "candidate_language": "always NULL",
     **_SWEEP,
-    "task": "the label that is probed",
-    "label": "the same",
+    "tokens": "tokens that were pooled: all, content, last, first; word: the pieces of each word, which then is a row",
+    "task": "the label that is probed, `of words` where a row is a word",
+    "label": "the label alone",
     "task_key": "the probe over these languages with its folds, seeds and regularisation",
 }
 _COMMON = {
     "pooling": "how a sentence's tokens became one embedding",
-    "tokens": "tokens that were pooled",
+    "tokens": "tokens that were pooled; word: those of each word, of probes of words",
     "corpus": "name of the corpus",
     "role": "role of the corpus",
     "probe": "label that is probed",

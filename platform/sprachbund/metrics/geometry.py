@@ -60,9 +60,9 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "language_probe", "share", "lower", 0.0, 1.0, "bootstrap",
-        "share of sentences whose language a logistic probe tells that has not seen their item in any language; chance "
-        "is 1 / languages",
-        "linear probe, split by item",
+        "share of sentences whose language a logistic probe tells that has not seen their item or document; chance is "
+        "1 / languages",
+        "linear probe, split by item or document",
     ),
     *_quantiles("centroid_distance", "the distances of all pairs of language means"),
     *_quantiles("paired_distance", "the distances of all translations, all pairs of languages together"),
@@ -70,7 +70,7 @@ METRICS: tuple[Metric, ...] = (
 
 MEASURES: tuple[Measure, ...] = (
     Measure("cka", 1, "pair", False, ("cka", "cka_debiased"), "linear CKA of two languages", optional=True),
-    Measure("mutual_knn", 1, "pair", False, ("mutual_knn",), "do translations have the same nearest", optional=True),
+    Measure("mutual_knn", 2, "pair", False, ("mutual_knn",), "do translations have the same nearest", optional=True),
     Measure("procrustes", 1, "pair", False, ("procrustes_residual",), "best rotation of two languages", optional=True),
     Measure(
         "isotropy", 1, "language", False, ("isoscore", "effective_rank"),
@@ -82,7 +82,7 @@ MEASURES: tuple[Measure, ...] = (
         "are languages clusters, of all together and of each", optional=True,
     ),
     Measure(
-        "language_probe", 1, "space", False, ("language_probe",),
+        "language_probe", 2, "space", False, ("language_probe",),
         "can a linear probe tell the language, of all together and of each", optional=True,
     ),
     Measure(

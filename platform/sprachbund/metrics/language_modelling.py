@@ -55,6 +55,16 @@ METRICS: tuple[Metric, ...] = (
         "ours",
     ),
     Metric(
+        "looks", "count", "none", 1.0, None, "none",
+        "how often the interval of bits per byte was looked at while reading; 1 where all was read at once",
+        "ours",
+    ),
+    Metric(
+        "stopped_early", "share", "none", 0.0, 1.0, "none",
+        "1 where reading stopped at a narrow interval, 0 where it went to the end",
+        "ours",
+    ),
+    Metric(
         "chrf", "chrF", "higher", 0.0, 100.0, "bootstrap",
         "character F-score (chrF2) of translations by prompting; the signature stands in table generations",
         "Popović, WMT 2015; sacrebleu",
@@ -77,7 +87,8 @@ MEASURES: tuple[Measure, ...] = (
         "how free generations repeat themselves and each other",
     ),
     Measure(
-        "perplexity", 1, "output", False, ("perplexity", "bits_per_byte", "scored_share"),
+        "perplexity", 2, "output", False,
+        ("perplexity", "bits_per_byte", "scored_share", "looks", "stopped_early"),
         "how well text of a language is predicted",
     ),
     Measure(

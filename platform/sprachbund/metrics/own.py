@@ -6,7 +6,7 @@ METRICS: tuple[Metric, ...] = ()
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
-        "own", 1, "pair", False, (),
+        "own", 2, "pair", False, (),
         "measures of your own (docs/plugins.md): one metric each, called by its name and the digest of its source",
         optional=True,
     ),

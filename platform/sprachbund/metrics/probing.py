@@ -2,12 +2,12 @@
 
 from sprachbund.metrics.base import Measure, Metric
 
-_SOURCE = "linear probe, cross-validated by item"
+_SOURCE = "linear probe, cross-validated by item or document"
 
 METRICS: tuple[Metric, ...] = (
     Metric(
         "probe_accuracy", "share", "none", 0.0, 1.0, "bootstrap",
-        "share of sentences whose label a logistic probe tells that has not seen their item in any language",
+        "share of sentences (or words) whose label a logistic probe tells that has not seen their item or document",
         _SOURCE,
     ),
     Metric(
@@ -29,7 +29,7 @@ METRICS: tuple[Metric, ...] = (
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
-        "probe", 1, "space", False,
+        "probe", 2, "space", False,
         ("probe_accuracy", "probe_macro_f1", "probe_majority", "probe_seed_deviation"),
         "can a linear probe tell a label, of all languages together and of each", optional=True,
     ),

@@ -111,10 +111,13 @@ def _params(row: Row[Any], embeddings: Mapping[str, Any]) -> dict[str, str]:
     named = {
         "model": row.model, "model_fingerprint": row.fingerprint, "model_revision": row.model_revision,
         "model_family": row.model_family, "model_step": row.model_step, "method": row.method, "target": row.target,
+        "selection": row.selection, "direction": row.direction, "edit": row.edit, "side": row.side,
         "k": row.k, "k_fraction": row.k_fraction, "strength": row.strength, "scorer": row.scorer,
         "score_site": row.score_site, "edit_site": row.edit_site, "edit_tokens": row.edit_tokens, "value": row.value,
         "value_from": row.value_from, "values_language": row.parameters.get("values_language"),
-        "blocks": row.parameters.get("blocks"), "control": row.control, "seed": row.seed, "transform": row.transform,
+        "blocks": row.parameters.get("blocks"), "source": row.parameters.get("source"),
+        "fit": row.parameters.get("fit"), "rank": row.parameters.get("rank"), "control": row.control, "seed": row.seed,
+        "transform": row.transform,
         "dtype": row.dtype, "attention": row.attention, "pooling": embeddings.get("pooling"),
         "tokens": embeddings.get("tokens"),
     }  # fmt: skip

@@ -101,10 +101,11 @@ def _settings(connection: Connection, experiment_id: int) -> dict[int, Row[Any]]
     columns: Any = select(
         t.ExperimentSetting.setting_id, t.ExperimentSetting.label, t.ExperimentSetting.control_of_id,
         t.ExperimentSetting.baseline_id, t.ExperimentSetting.choice_group,
-        t.Setting.key, t.Setting.transform, t.Setting.dtype, t.Setting.attention, t.Setting.model_id,
+        t.Setting.key, t.Setting.transform, t.Setting.side, t.Setting.dtype, t.Setting.attention, t.Setting.model_id,
         t.Model.name.label("model"), t.Model.fingerprint, t.Model.revision.label("model_revision"),
         t.Model.family.label("model_family"), t.Model.step.label("model_step"), t.Model.n_blocks,
         t.Intervention.method, t.Intervention.target, t.Intervention.k, t.Intervention.k_fraction,
+        t.Intervention.selection, t.Intervention.direction, t.Intervention.edit,
         t.Intervention.strength, t.Intervention.control, t.Intervention.seed, t.Intervention.scorer,
         t.Intervention.score_site, t.Intervention.edit_site, t.Intervention.edit_tokens, t.Intervention.value,
         t.Intervention.value_from, t.Intervention.parameters,

@@ -19,7 +19,11 @@ from sprachbund.queue.enqueue import cancel_unwanted, reopened
 BACKOFF_MAX_MS = 300_000
 # A runner that was not seen for so many of its leases has stopped.
 STALE_LEASES = 3
+# A runner that was not heard of for so long is taken for dead where nobody cleaned up after it.
+SILENT_MS = 360_000
 UNLIMITED_MB = 2**31 - 1
+# Where runners share a bundle, none takes fewer jobs than this at once: siblings are cheaper together.
+LEAST_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,16 @@ class Queue:
         kinds: Mapping[str, int],
         *,
         limit: int = 1,
+        runners: int = 1,
         prefer_model: str | None = None,
         device: str | None = None,
         memory_mb: int | None = None,
         lease_ms: int = 120_000,
     ) -> list[Claim]:
         """Take the next job and up to `limit` - 1 of its ready siblings (same bundle); [] if there is none.
+
+        With several `runners` at work a claim is one of so many parts of what is left of the bundle (but
+        LEAST_SHARE jobs, where there are): parts shrink towards the end, so that all end at about the same time.
 
         Next is the smallest priority, then a job of `prefer_model` (callers bound how often in a row they
         ask for it), then the oldest. kinds: name to version of what the runner implements. A job that asks
@@ -99,6 +107,8 @@ class Queue:
         }
         if limit > 1:
             values["limit"] = limit
+            if runners > 1:
+                values |= {"runners": runners, "least": LEAST_SHARE}
         self._touch(runner_id, lease_ms)
         with single(self._engine) as connection:
             if prefer_model is not None:
@@ -106,6 +116,23 @@ class Queue:
                 if found:
                     return found
             return self._take(connection, values, len(kinds))
+
+    def alive(self) -> list[dict[str, Any]]:
+        """Name, host and process id of the runners at work, in the order in which they began."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(
+                select(Runner.name, Runner.host, Runner.pid).where(_alive(connection)).order_by(Runner.id)
+            )
+            return [dict(row._mapping) for row in rows]
+
+    def runners_like(self, runner_id: int) -> int:
+        """How many runners are alive that may claim what this one may, itself included."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(
+                select(Runner.id, Runner.capabilities).where(_alive(connection) | (Runner.id == runner_id))
+            ).all()
+        can = {row.id: _suits(row.capabilities) for row in rows}
+        return sum(each == can[runner_id] for each in can.values())
 
     def heartbeat(self, claims: Sequence[Claim]) -> set[int]:
         """Renew the leases of one runner's claims; returns the ids of the jobs it still holds."""
@@ -245,7 +272,11 @@ class Queue:
 
     def _take(self, connection: Connection, values: dict[str, Any], n_kinds: int) -> list[Claim]:
         statement = statements.claim(
-            connection.dialect.name, n_kinds, preferring="model" in values, bundled="limit" in values
+            connection.dialect.name,
+            n_kinds,
+            preferring="model" in values,
+            bundled="limit" in values,
+            sharing="runners" in values,
         )
         # Where all that was found had been lost once too often, look further.
         while rows := connection.execute(statement, values).all():
@@ -315,6 +346,17 @@ class Queue:
         ).rowcount
         if not changed:
             raise DatabaseError(f"experiment '{name}' does not exist")
+
+
+def _alive(connection: Connection) -> Any:
+    return (Runner.state == "alive") & (Runner.seen_ms >= now_ms(connection) - SILENT_MS)
+
+
+def _suits(capabilities: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What decides which jobs suit a runner."""
+    device = capabilities.get("device")
+    kind_of_device = None if device is None else str(device).split(":")[0]
+    return capabilities.get("kinds"), kind_of_device, capabilities.get("memory_mb")
 
 
 def _attempt_of(claim: Claim) -> dict[str, int]:

@@ -44,13 +44,14 @@ _HEAD = "job.id, job.priority, job.bundle, job.state, job.losses"
 
 
 @lru_cache(maxsize=64)
-def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool) -> TextualSelect:
+def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharing: bool = False) -> TextualSelect:
     """One statement that finds the next job and its ready siblings and takes them.
 
     Bound: runner_id, lease_ms, max_losses, device, memory_mb, lost, kind_i and version_i for i < n_kinds;
-    `limit` if bundled; `model` if preferring. A lost job (its lease ran out) is taken over like a queued one
-    and counted; at max_losses it becomes failed, and cancelled where nobody wants it: both come back too,
-    with their state.
+    `limit` if bundled; `runners` and `least` if also sharing: then a runner takes one of `runners` parts of the
+    siblings, but not fewer than `least` where there are so many; `model` if preferring. A lost job (its lease
+    ran out) is taken over like a queued one and counted; at max_losses it becomes failed, and cancelled where
+    nobody wants it: both come back too, with their state.
 
     PostgreSQL: runners skip the rows others hold, so none waits; a row that somebody took after this
     statement's snapshot is looked at again when it is locked, and fails the test on its state. The attempts
@@ -81,10 +82,19 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool) -> Tex
         SELECT * FROM (SELECT * FROM next_queued UNION ALL SELECT * FROM next_lost) AS candidate
         ORDER BY priority, id LIMIT 1
     )"""
+    ready = f"(({_QUEUED}) OR ({_LOST})) AND {suitable} AND {_READY}"
+    limit = ":limit"
+    if sharing:
+        # No more are counted than matter. Integers: rounded up.
+        limit = f"""(SELECT CASE
+            WHEN (n + :runners - 1) / :runners < :least THEN CASE WHEN :least < :limit THEN :least ELSE :limit END
+            ELSE (n + :runners - 1) / :runners END
+        FROM (SELECT COUNT(*) AS n FROM (SELECT 1 FROM jobs AS job
+            WHERE job.bundle = (SELECT bundle FROM head) AND {ready} LIMIT :limit * :runners) AS sibling) AS counted)"""
     taken = (
         f"""SELECT job.id, job.state, job.losses FROM jobs AS job CROSS JOIN head
-        WHERE job.bundle = head.bundle AND (({_QUEUED}) OR ({_LOST})) AND {suitable} AND {_READY}
-        ORDER BY job.id <> head.id, job.id LIMIT :limit {lock}"""
+        WHERE job.bundle = head.bundle AND {ready}
+        ORDER BY job.id <> head.id, job.id LIMIT {limit} {lock}"""
         if bundled
         else "SELECT id, state, losses FROM head"
     )

@@ -98,8 +98,9 @@ def table(
         return ""
 
     def cells(tag: str, row: Sequence[str]) -> str:
+        written = _breakable if tag == "th" else _spaced
         return "".join(
-            f"<{tag}{' class=l' if place < labels else ''}>{_spaced(cell)}</{tag}>" for place, cell in enumerate(row)
+            f"<{tag}{' class=l' if place < labels else ''}>{written(cell)}</{tag}>" for place, cell in enumerate(row)
         )
 
     classes = [f' class="{mark}"' if mark else "" for mark in (marks or [""] * len(rows))]
@@ -155,6 +156,11 @@ def _bright(colour: str) -> bool:
 def _short(language: str) -> str:
     """`spa_Latn` as `spa`, where that is a code of a language with its script."""
     return language[:3] if len(language) == 8 and language[3] == "_" else language
+
+
+def _breakable(name: str) -> str:
+    """A column's name, which may go on in the next line after a colon or an underscore."""
+    return escape(name).replace(":", ":<wbr>").replace("_", "_<wbr>")
 
 
 def _spaced(cell: str) -> str:

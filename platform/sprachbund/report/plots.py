@@ -135,7 +135,8 @@ def pareto_plot(found: Pareto) -> "Figure":
     axes.set_xlabel(across.replace("_", " "))
     axes.set_ylabel(f"gain in {found.metric} at layer {found.layer}")
     numbers = ", numbers: target share" if costs and SHARE in found.objectives else ""
-    axes.set_title(f"{found.experiment}: filled points are the Pareto front{numbers}", fontsize=9)
+    title = f"{found.experiment}: filled points are the Pareto front{numbers}"
+    axes.set_title(f"{title}\nlayer {found.layer}: {found.layer_reason}", fontsize=9)
     axes.legend(fontsize=7)
     return figure
 

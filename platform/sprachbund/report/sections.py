@@ -19,6 +19,8 @@ from sprachbund.results_reader import LIMITS
 
 # Heat maps shown per target; the database has the others.
 MOST_SETTINGS = 3
+# Lines between two layers that can still be told apart.
+MOST_LINES = 6
 CURVES = ("top1", "mrr", "meaning_abx", "language_abx")
 _DISTANCES = ("all_pairs", "target_to_medoid", "others_to_medoid", "to_target")
 
@@ -239,8 +241,15 @@ def controls(source: Source) -> list[str]:
 
 
 def layers(source: Source) -> list[str]:
-    """Retrieval and ABX over layers, a line per setting, controls dashed between their extremes."""
+    """Retrieval and ABX over layers, a line per setting, controls dashed between their extremes.
+
+    Nothing where many settings have fewer than three layers: lines between two points hide each other, and the
+    tables have the numbers.
+    """
     comparison = source.comparison
+    settings = comparison.rows.filter(pl.col("kind") == "setting")["setting"].n_unique()
+    if len(comparison.layers) < 3 and settings > MOST_LINES:
+        return []
     stored = source.read(
         "SELECT metric, setting, setting_ordinal, layer, avg(value) AS value FROM retrieval_results "
         "WHERE experiment = :experiment AND role = :role AND control IS NULL "

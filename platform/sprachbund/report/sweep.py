@@ -6,7 +6,7 @@ from sprachbund.errors import QueryError
 from sprachbund.report import html
 from sprachbund.report.sections import Source
 from sprachbund.report.svg import Series, line_chart
-from sprachbund.report.tables import EMPTY
+from sprachbund.report.tables import EMPTY, digits
 from sprachbund.results_pareto import Pareto, pareto
 from sprachbund.results_side_effects import COLUMNS
 
@@ -91,7 +91,7 @@ def _front_table(found: Pareto) -> str:
     rows = [
         [
             *(str(row[name]) for name in columns[:3]),
-            *(EMPTY if row[name] is None else f"{row[name]:.3f}" for name in found.objectives),
+            *(EMPTY if row[name] is None else f"{row[name]:.{digits(row[name])}f}" for name in found.objectives),
             "front" if row["front"] else "",
         ]
         for row in found.rows.iter_rows(named=True)
@@ -105,4 +105,5 @@ def _front_table(found: Pareto) -> str:
 def _effect(value: float | None, delta: float | None) -> str:
     if value is None:
         return EMPTY
-    return f"{value:.3f}" + ("" if delta is None else f" ({delta:+.3f})".replace("-", "−"))
+    change = "" if delta is None else f" ({delta:+.{digits(delta)}f})".replace("-", "−")
+    return f"{value:.{digits(value)}f}{change}"

@@ -290,12 +290,17 @@ def _level(row: dict[str, Any] | None) -> str:
     return EMPTY if row is None else _number(row["value"]) + ("*" if row["chosen"] else "")
 
 
+def digits(value: float) -> int:
+    """Decimals worth showing: of a perplexity of thousands one."""
+    return 3 if abs(value) < 100 else 1
+
+
 def _number(value: float | None) -> str:
-    return EMPTY if value is None else _short(f"{value:.3f}")
+    return EMPTY if value is None else _short(f"{value:.{digits(value)}f}")
 
 
 def _signed(value: float | None) -> str:
-    return EMPTY if value is None else _short(f"{value:+.3f}")
+    return EMPTY if value is None else _short(f"{value:+.{digits(value)}f}")
 
 
 def _ratio(value: float | None) -> str:

@@ -56,7 +56,8 @@ def _over_steps(rows: pl.DataFrame, name: str) -> str:
 def _together(source: Source) -> list[str]:
     found = source.read(
         "SELECT * FROM probe_abx WHERE experiment = :experiment AND probe_metric = 'probe_accuracy' "
-        "AND abx_metric = 'abx' AND correlation IS NOT NULL ORDER BY \"over\", setting, layer, probe, abx_task"
+        "AND abx_metric = 'abx' AND correlation IS NOT NULL AND n_points > 2 "
+        'ORDER BY "over", setting, layer, probe, abx_task'
     )
     rows = [
         [
@@ -65,6 +66,6 @@ def _together(source: Source) -> list[str]:
         ]
         for row in found.iter_rows(named=True)
     ]  # fmt: skip
-    note = "Pearson's over points that are not independent: a description, not a test."
+    note = "Pearson's, over three points or more, which are not independent: a description, not a test."
     columns = ["over", "of", "probe", "ABX task", "correlation", "points"]
     return [html.table(columns, rows, labels=4, notes=[note] if rows else [])]

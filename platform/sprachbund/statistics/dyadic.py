@@ -22,7 +22,7 @@ def dyadic_bootstrap_median(
     the middle two. n_groups is the number of languages.
 
     Raises ValueError if there are no values, one is not finite, labels do not fit, a pair is of one language with
-    itself, or no draw has a pair.
+    itself, there are fewer than three languages (every draw would give the same median), or no draw has a pair.
     """
     array = np.asarray(values, np.float64)
     one, other = np.asarray(first), np.asarray(second)
@@ -33,6 +33,8 @@ def dyadic_bootstrap_median(
     if (one == other).any():
         raise ValueError("dyadic bootstrap: a language is paired with itself")
     languages, places = np.unique(np.concatenate([one, other]), return_inverse=True)
+    if len(languages) < 3:
+        raise ValueError(f"median over pairs: found {len(languages)} languages, expected at least 3 to resample")
     order = np.argsort(array, kind="stable")
     i, j = places[: len(array)][order], places[len(array) :][order]
     kept = [

@@ -25,7 +25,8 @@ def detectable_before(
     one item's differences between two pairs (1: more pairs of the same items add nothing, the cautious end; 0: every
     pair counts as new items). An item's mean difference then has variance (discordant - δ²) (1 + (P - 1) shared) / P,
     discordant under no difference, and δ = (z₁₋α⸝₂ √v₀ + z_power √v₁) / √n (Miettinen's unconditional form of
-    McNemar's test; Lachin, Statistics in Medicine 11, 1992), two-sided. It is `discordant` itself if n is too small.
+    McNemar's test; Lachin, Statistics in Medicine 11, 1992), two-sided. NaN where no
+    difference up to `discordant` is: n is too small.
 
     Raises ValueError for n or P under 1 or an assumption outside its range.
     """
@@ -43,7 +44,7 @@ def detectable_before(
 
     low, high = 0.0, discordant
     if lacks(high):
-        return discordant
+        return math.nan
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if lacks(middle) else (low, middle)

@@ -32,6 +32,8 @@ def student_quantile(confidence: float, degrees: float) -> float:
         high *= 2
     for _ in range(200):
         middle = (low + high) / 2
+        if not low < middle < high:
+            break
         if student_p(middle, degrees) > 1 - confidence:
             low = middle
         else:

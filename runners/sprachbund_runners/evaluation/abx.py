@@ -16,7 +16,7 @@ O(n² (d + log n)) time and O(n) memory beside the distances of one block of x.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -222,6 +222,16 @@ def score_group(
         draws=draws[1:],
         weighted_wins=wins[1:],
         weighted_triples=triples[1:],
+    )
+
+
+def joined_draws(scores: Sequence[AbxScore]) -> AbxScore:
+    """One score with the draws of all: of a group that was scored some draws at a time."""
+    return replace(
+        scores[0],
+        draws=np.concatenate([score.draws for score in scores]),
+        weighted_wins=np.concatenate([score.weighted_wins for score in scores]),
+        weighted_triples=np.concatenate([score.weighted_triples for score in scores]),
     )
 
 

@@ -44,7 +44,8 @@ def xsim_error(
     scores[taken == 0] = -np.inf
     chance = np.where(scores == scores.max(axis=1, keepdims=True), taken, 0).astype(np.float64)
     chance /= chance.sum(axis=1, keepdims=True)
-    return 1.0 - _gold_chance(chance, forward, queries, candidates, checked_groups(groups, candidates.n, "groups"))
+    labels = None if groups is None else checked_groups(groups, candidates.n, "groups")
+    return 1.0 - _gold_chance(chance, forward, queries, candidates, labels)
 
 
 def bitext_items(forward: Neighbours, queries: UnitVectors, candidates: UnitVectors) -> dict[str, NDArray[np.float64]]:
@@ -57,8 +58,7 @@ def bitext_items(forward: Neighbours, queries: UnitVectors, candidates: UnitVect
     """
     chance = np.where(forward.similarity == forward.similarity[:, :1], forward.shared(), 0).astype(np.float64)
     chance /= chance.sum(axis=1, keepdims=True)
-    own = np.arange(candidates.n)
-    hit = _gold_chance(chance, forward, queries, candidates, own)
+    hit = _gold_chance(chance, forward, queries, candidates, None)
     asked = np.bincount(queries.inverse, minlength=len(forward.place)).astype(np.float64)
     listed = forward.place >= 0
     mass = np.zeros(len(candidates.distinct))
@@ -106,9 +106,9 @@ def _gold_chance(
     forward: Neighbours,
     queries: UnitVectors,
     candidates: UnitVectors,
-    groups: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
 ) -> NDArray[np.float64]:
-    """float64 [n]: chance that the candidate drawn has the group of the query's translation.
+    """float64 [n]: chance that the candidate drawn has the group of the query's translation, or is it (None).
 
     chance: float64 [u, k], of each listed vector; among the candidates that share it all are equally likely.
     """

@@ -19,20 +19,21 @@ Block = tuple[int, int]
 class Scoring:
     """score = cos - (x + y) / 2, or with `ratio` cos / ((x + y) / 2), for neighbour means x and y.
 
-    x: float64 [distinct vectors of x]; y: float64 [distinct vectors of y].
+    x: float64 [distinct vectors of x]; y: float64 [distinct vectors of y]. plain: both are 0.
     """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     ratio: bool = False
+    plain: bool = False
 
     @classmethod
     def cosine(cls, x: UnitVectors, y: UnitVectors) -> "Scoring":
-        return cls(np.zeros(len(x.distinct)), np.zeros(len(y.distinct)))
+        return cls(np.zeros(len(x.distinct)), np.zeros(len(y.distinct)), plain=True)
 
     def swapped(self) -> "Scoring":
         """The same with the sides exchanged."""
-        return Scoring(self.y, self.x, self.ratio)
+        return Scoring(self.y, self.x, self.ratio, self.plain)
 
     def of(self, similarity: NDArray[Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
         """float64: the scores of similarities between `rows` of x and `columns` of y."""
@@ -131,10 +132,10 @@ class Counts:
         from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
 
         asking, answering = (columns, rows) if self.across else (rows, columns)
-        start, stop = np.searchsorted(self.gold.item_rows, [asking.start, asking.stop])
+        items, places = _asking(self.gold, asking)
         count = kernels.count_across if self.across else kernels.count_along
         count(
-            similarity, self.gold.items[start:stop], self.gold.item_rows[start:stop] - asking.start,
+            similarity, items, places,
             self.scoring.x[rows], self.scoring.y[columns], self.scoring.ratio, self.weights[answering],
             self.best, self.greater, self.equal,
         )  # fmt: skip
@@ -147,6 +148,58 @@ class Counts:
         pool = self.gold.candidates.n - self.gold.group_sizes + 1
         ties = self.equal - self.gold_at_best
         return self.greater.astype(np.int32), ties.astype(np.int32), pool.astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A block with one row and one column for every item, though several items may share a vector.
+
+    rows, columns: int64, the items that ask, in order of their vectors; their places in the block.
+    """
+
+    similarity: NDArray[Any]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    row_places: NDArray[np.int64]
+    column_places: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, similarity: NDArray[Any], forward: Gold, backward: Gold, rows: slice, columns: slice
+    ) -> "Expanded | None":
+        """None where many copies of a vector would make it much larger than the block."""
+        (row_items, row_places), (column_items, column_places) = (
+            _asking(gold, side) for gold, side in ((forward, rows), (backward, columns))
+        )
+        if len(row_items) * len(column_items) > 2 * similarity.size:
+            return None
+        if (len(row_items), len(column_items)) != similarity.shape:
+            similarity = similarity[row_places[:, None], column_places]
+        return cls(similarity, row_items, column_items, row_places, column_places)
+
+
+def add_both(one: Counts, other: Counts, block: Expanded, rows: slice, columns: slice) -> None:
+    """`Counts.add` of both directions of one scoring from one reading of the block. other: across."""
+    from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
+
+    similarity, scoring = block.similarity, one.scoring
+    limits = one.best[block.rows], other.best[block.columns]
+    if scoring.plain:
+        # Best gold scores are similarities then: nothing is lost in their type.
+        found = kernels.compare_both(similarity, *(each.astype(similarity.dtype) for each in limits))
+    else:
+        means = scoring.x[rows][block.row_places], scoring.y[columns][block.column_places]
+        found = kernels.count_both(similarity, *means, scoring.ratio, *limits)
+    one.greater[block.rows] += found[0]
+    one.equal[block.rows] += found[1]
+    other.greater[block.columns] += found[2]
+    other.equal[block.columns] += found[3]
+
+
+def _asking(gold: Gold, side: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The items whose query vectors are those of a block's side, and their places in it."""
+    start, stop = np.searchsorted(gold.item_rows, [side.start, side.stop])
+    return gold.items[start:stop], gold.item_rows[start:stop] - side.start
 
 
 def _pairs(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -10,6 +10,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+LANES = 32
+"""Maxima kept per row and per column to bound its k-th nearest from below; of more than these nothing is known."""
+
 
 @numba.njit(cache=True, nogil=True)
 def collect(
@@ -29,31 +32,134 @@ def collect(
     """
     n_rows, n_columns = similarity.shape
     row_last, column_last = row_best.shape[1] - 1, column_best.shape[1] - 1
-    floors = column_best[column_start : column_start + n_columns, column_last].copy()
+    row_floors, column_floors = _floors(similarity, row_last, column_last)
     for i in range(n_rows):
-        r = row_start + i
-        floor = row_best[r, row_last]
-        for j in range(n_columns):
+        row_floors[i] = max(row_floors[i], row_best[row_start + i, row_last])
+    for j in range(n_columns):
+        column_floors[j] = max(column_floors[j], column_best[column_start + j, column_last])
+    hits = np.empty(n_columns + 1, np.int64)
+    for i in range(n_rows):
+        r, floor, found = row_start + i, row_floors[i], 0
+        for j in range(n_columns):  # without a branch: most are below both floors, but which is not foreseeable
             value = similarity[i, j]
-            if value > floor:
-                place = row_last
-                while place > 0 and value > row_best[r, place - 1]:
-                    row_best[r, place] = row_best[r, place - 1]
-                    row_place[r, place] = row_place[r, place - 1]
-                    place -= 1
-                row_best[r, place] = value
-                row_place[r, place] = column_start + j
-                floor = row_best[r, row_last]
-            if value > floors[j]:
-                c = column_start + j
-                place = column_last
-                while place > 0 and value > column_best[c, place - 1]:
-                    column_best[c, place] = column_best[c, place - 1]
-                    column_place[c, place] = column_place[c, place - 1]
-                    place -= 1
-                column_best[c, place] = value
-                column_place[c, place] = r
-                floors[j] = column_best[c, column_last]
+            hits[found] = j
+            found += (value >= floor) | (value >= column_floors[j])
+        for j in hits[:found]:
+            value, c = similarity[i, j], column_start + j
+            if value >= floor:
+                _insert(value, c, row_best[r], row_place[r])
+            if value >= column_floors[j]:
+                _insert(value, r, column_best[c], column_place[c])
+
+
+@numba.njit(cache=True, nogil=True)
+def _insert(value: Any, place: int, best: NDArray[Any], places: NDArray[np.int64]) -> None:
+    """Into a descending list, behind its equals; the last one falls out."""
+    at = len(best) - 1
+    if not value > best[at]:
+        return
+    while at > 0 and value > best[at - 1]:
+        best[at] = best[at - 1]
+        places[at] = places[at - 1]
+        at -= 1
+    best[at] = value
+    places[at] = place
+
+
+@numba.njit(cache=True, nogil=True)
+def _floors(similarity: NDArray[Any], row_rank: int, column_rank: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """([r], [c]): values that at least rank + 1 entries of each row, and of each column, reach.
+
+    Entries are dealt to lanes in turn: as many different entries reach the n-th greatest of the lanes' maxima.
+    """
+    n_rows, n_columns = similarity.shape
+    rows = np.full((n_rows, LANES), -np.inf, similarity.dtype)
+    columns = np.full((LANES, n_columns), -np.inf, similarity.dtype)
+    whole = n_columns - n_columns % LANES
+    for i in range(n_rows):
+        own, lane = rows[i], columns[i % LANES]
+        for j in range(n_columns):
+            lane[j] = max(lane[j], similarity[i, j])
+        for start in range(0, whole, LANES):
+            for place in range(LANES):
+                own[place] = max(own[place], similarity[i, start + place])
+        for j in range(whole, n_columns):
+            own[j - whole] = max(own[j - whole], similarity[i, j])
+    return _ranked(np.ascontiguousarray(rows.T), row_rank), _ranked(columns, column_rank)
+
+
+@numba.njit(cache=True, nogil=True)
+def _ranked(lanes: NDArray[Any], rank: int) -> NDArray[Any]:
+    """[n]: the entry of every column that has `rank` others above or before it; -inf if there is none."""
+    n = lanes.shape[1]
+    if rank >= LANES:
+        return np.full(n, -np.inf, lanes.dtype)
+    best = np.full((rank + 1, n), -np.inf, lanes.dtype)
+    for lane in lanes:
+        for place in range(rank + 1):  # each list takes what it can use; the rest is handed down
+            row = best[place]
+            for j in range(n):
+                taken = max(row[j], lane[j])
+                lane[j] = min(row[j], lane[j])
+                row[j] = taken
+    return best[rank]
+
+
+@numba.njit(cache=True, nogil=True)
+def count_both(
+    similarity: NDArray[Any],
+    row_means: NDArray[np.float64],
+    column_means: NDArray[np.float64],
+    ratio: bool,
+    row_limits: NDArray[np.float64],
+    column_limits: NDArray[np.float64],
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Both sides ask, every row and column being one item: how many score above, and exactly, its best gold score.
+
+    Returns int32 [r] above and exactly, of rows, then [c] of columns. Elsewhere as `count_along` and `count_across`.
+    """
+    n_rows, n_columns = similarity.shape
+    row_above, row_same = np.zeros(n_rows, np.int32), np.zeros(n_rows, np.int32)
+    above, same = np.zeros(n_columns, np.int64), np.zeros(n_columns, np.int64)
+    scores = np.empty(n_columns)
+    for i in range(n_rows):
+        own, limit = row_means[i], row_limits[i]
+        if ratio:
+            for j in range(n_columns):
+                scores[j] = np.float64(similarity[i, j]) / ((own + column_means[j]) / 2)
+        else:
+            for j in range(n_columns):
+                scores[j] = np.float64(similarity[i, j]) - (own + column_means[j]) / 2
+        over, level = 0, 0
+        for j in range(n_columns):
+            score = scores[j]
+            over += score > limit
+            level += score == limit
+            above[j] += score > column_limits[j]
+            same[j] += score == column_limits[j]
+        row_above[i], row_same[i] = over, level
+    return row_above, row_same, above.astype(np.int32), same.astype(np.int32)
+
+
+@numba.njit(cache=True, nogil=True)
+def compare_both(
+    similarity: NDArray[Any], row_limits: NDArray[Any], column_limits: NDArray[Any]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """`count_both` by plain cosine; limits are of the type of `similarity`."""
+    n_rows, n_columns = similarity.shape
+    row_above, row_same = np.zeros(n_rows, np.int32), np.zeros(n_rows, np.int32)
+    above, same = np.zeros(n_columns, np.int32), np.zeros(n_columns, np.int32)
+    for i in range(n_rows):
+        limit = row_limits[i]
+        over, level = np.int32(0), np.int32(0)
+        for j in range(n_columns):
+            score = similarity[i, j]
+            over += np.int32(score > limit)
+            level += np.int32(score == limit)
+            above[j] += np.int32(score > column_limits[j])
+            same[j] += np.int32(score == column_limits[j])
+        row_above[i], row_same[i] = over, level
+    return row_above, row_same, above, same
 
 
 @numba.njit(cache=True, nogil=True)
@@ -130,3 +236,50 @@ def count_across(
     for p in range(n_items):
         greater[items[p]] += above[p]
         equal[items[p]] += same[p]
+
+
+@numba.njit(cache=True, nogil=True)
+def language_credit(
+    own: NDArray[Any],
+    other: NDArray[Any],
+    same_vector: NDArray[np.bool_],
+    row_groups_x: NDArray[np.int64],
+    column_groups_x: NDArray[np.int64],
+    row_groups_y: NDArray[np.int64],
+    column_groups_y: NDArray[np.int64],
+    credit: NDArray[np.float64],
+    rivals: NDArray[np.float64],
+) -> None:
+    """Add to every row how often its own language is nearer (a tie counts ½), and over how many columns.
+
+    own, other: [r, c], similarities of x's items to x's, and to y's. same_vector: bool [c], the column is one vector
+    in both. Groups: int64 of rows and columns on either side; columns that share one with the row are left out.
+    """
+    n_columns = own.shape[1]
+    for i in range(own.shape[0]):
+        group_x, group_y = row_groups_x[i], row_groups_y[i]
+        halves, kept = 0, 0
+        for j in range(n_columns):
+            counts = (column_groups_x[j] != group_x) & (column_groups_y[j] != group_y)
+            nearer, tied = own[i, j] > other[i, j], own[i, j] == other[i, j]
+            half = 1 if same_vector[j] else 2 * nearer + tied
+            halves += half if counts else 0
+            kept += counts
+        credit[i] += halves / 2
+        rivals[i] += kept
+
+
+@numba.njit(cache=True, nogil=True)
+def take_free(
+    order: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.int64], n_left: int, n_right: int
+) -> NDArray[np.int64]:
+    """int64: the pairs, in this order, neither side of which is in a pair taken before. left, right: 0 … n - 1."""
+    left_taken, right_taken = np.zeros(n_left, np.bool_), np.zeros(n_right, np.bool_)
+    taken = np.empty(len(order), np.int64)
+    count = 0
+    for pair in order:
+        if not left_taken[left[pair]] and not right_taken[right[pair]]:
+            left_taken[left[pair]] = right_taken[right[pair]] = True
+            taken[count] = pair
+            count += 1
+    return taken[:count]

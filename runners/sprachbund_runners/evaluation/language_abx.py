@@ -8,8 +8,6 @@ x and a are different items in one language, b is the translation of a. Per item
 being monotone in each other. Our reading of the abstract of de Seyssel et al., EMNLP 2025; conventions of fastabx.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +23,8 @@ def language_abx(x: LanguageVectors, y: LanguageVectors, block_size: int = BLOCK
 
     Raises ModelError if widths or types differ, ValueError if lengths differ or block_size < 1.
     """
+    from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
+
     check_same_width(x.unit, y.unit)
     n = x.unit.n
     if n != y.unit.n:
@@ -34,15 +34,8 @@ def language_abx(x: LanguageVectors, y: LanguageVectors, block_size: int = BLOCK
     credit, rivals = np.zeros(n), np.zeros(n)
     for rows in blocks(n, block_size):
         for columns in blocks(n, block_size):
-            score = _credit(own[rows] @ own[columns].T, own[rows] @ other[columns].T)
-            score[:, same_vector[columns]] = 0.5
-            shared = x.groups[rows, None] == x.groups[None, columns]
-            shared |= y.groups[rows, None] == y.groups[None, columns]
-            score[shared] = 0.0
-            credit[rows] += score.sum(axis=1, dtype=np.float64)
-            rivals[rows] += shared.shape[1] - np.count_nonzero(shared, axis=1)
+            kernels.language_credit(
+                own[rows] @ own[columns].T, own[rows] @ other[columns].T, same_vector[columns],
+                x.groups[rows], x.groups[columns], y.groups[rows], y.groups[columns], credit[rows], rivals[rows],
+            )  # fmt: skip
     return np.where(rivals > 0, credit / np.where(rivals > 0, rivals, 1.0), np.nan)
-
-
-def _credit(own: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float32]:
-    return (own > other) + np.float32(0.5) * (own == other)

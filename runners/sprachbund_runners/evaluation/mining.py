@@ -57,24 +57,20 @@ def mine(
     scoring = margin(by, forward, backward)
     if isinstance(scoring, Refused):
         return scoring
-    texts_x, texts_y = checked_groups(groups_x, x.n, "groups_x"), checked_groups(groups_y, y.n, "groups_y")
+    from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
+
+    labels_x, texts_x = np.unique(checked_groups(groups_x, x.n, "groups_x"), return_inverse=True)
+    labels_y, texts_y = np.unique(checked_groups(groups_y, y.n, "groups_y"), return_inverse=True)
     from_x, score_x = _best(forward, scoring)
     from_y, score_y = _best(backward, scoring.swapped())
     left = texts_x[x.distinct[np.concatenate([np.arange(len(from_x)), from_y])]]
     right = texts_y[y.distinct[np.concatenate([from_x, np.arange(len(from_y))])]]
     score = np.concatenate([score_x, score_y])
-    gold = set(zip(texts_x.tolist(), texts_y.tolist(), strict=True))
-    taken_left: set[int] = set()
-    taken_right: set[int] = set()
-    scores, correct = [], []
-    for place in np.argsort(-score, kind="stable"):
-        one, other = int(left[place]), int(right[place])
-        if one not in taken_left and other not in taken_right:
-            taken_left.add(one)
-            taken_right.add(other)
-            scores.append(score[place])
-            correct.append((one, other) in gold)
-    return Mined(np.array(scores), np.array(correct, dtype=bool), len(gold))
+    order = np.argsort(-score, kind="stable")
+    taken = kernels.take_free(order, left, right, len(labels_x), len(labels_y))
+    gold = np.unique(texts_x * len(labels_y) + texts_y)
+    correct = np.isin(left[taken] * len(labels_y) + right[taken], gold)
+    return Mined(score[taken], correct, len(gold))
 
 
 def tuned_threshold(mined: Mined) -> float:

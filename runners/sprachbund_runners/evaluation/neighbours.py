@@ -5,7 +5,8 @@ told apart by their place. Between different vectors that are exactly as similar
 a cut that falls among such ties can be told by it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class Neighbours:
     similarity: NDArray[Any]
     place: NDArray[np.int64]
     copies: NDArray[np.int64]
+    # What several conventions ask for is computed once.
+    _known: dict[tuple[str, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def k(self) -> int:
@@ -49,32 +52,48 @@ class Neighbours:
         reach = min(k, len(self.copies))
         if k < 1 or reach > self.k:
             raise ValueError(f"k: expected between 1 and {self.k}, found {k}")
+        return self._once("taken", k, lambda: self._taken(k))
+
+    def shared(self) -> NDArray[np.int64]:
+        """int64 [u, self.k]: how many candidates share each listed vector; 0 where none is listed."""
+        return self._once("shared", 0, lambda: np.where(self.place >= 0, self.copies[self.place], 0))
+
+    def means(self, k: int) -> NDArray[np.float64]:
+        """float64 [u]: mean similarity of the k nearest candidates, of all where there are fewer than k."""
+        return self._once("means", k, lambda: self._means(k))
+
+    def _taken(self, k: int) -> NDArray[np.int64]:
         copies = self.shared()
         before = np.cumsum(copies, axis=1) - copies
         return np.clip(k - before, 0, copies)
 
-    def shared(self) -> NDArray[np.int64]:
-        """int64 [u, self.k]: how many candidates share each listed vector; 0 where none is listed."""
-        return np.where(self.place >= 0, self.copies[self.place], 0)
-
-    def means(self, k: int) -> NDArray[np.float64]:
-        """float64 [u]: mean similarity of the k nearest candidates, of all where there are fewer than k."""
+    def _means(self, k: int) -> NDArray[np.float64]:
         taken = self.taken(k)
         values = np.where(taken > 0, self.similarity, 0.0).astype(np.float64)
-        return (values * taken).sum(axis=1) / taken.sum(axis=1)
+        return np.asarray((values * taken).sum(axis=1) / taken.sum(axis=1))
+
+    def _once(self, name: str, k: int, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        if (name, k) not in self._known:
+            values = compute()
+            values.flags.writeable = False
+            self._known[name, k] = values
+        return self._known[name, k]
 
 
 def gold_copies(
-    near: Neighbours, queries: UnitVectors, candidates: UnitVectors, groups: NDArray[np.int64]
+    near: Neighbours, queries: UnitVectors, candidates: UnitVectors, groups: NDArray[np.int64] | None
 ) -> NDArray[np.int64]:
     """int64 [n, k]: for every query item, how many candidates at each listed vector are its translation.
 
     groups: int64 [n] of the candidates' texts; item i's translations are the candidates with the group of candidate i.
+    None: only candidate i is.
     """
+    place = near.place[queries.inverse]
+    if groups is None:
+        return (place == candidates.inverse[:, None]).astype(np.int64)
     _, labels = np.unique(groups, return_inverse=True)
     width = np.int64(len(candidates.distinct))
     codes, counts = np.unique(labels * width + candidates.inverse, return_counts=True)
-    place = near.place[queries.inverse]
     wanted = labels[:, None] * width + place
     found = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
     return np.where((codes[found] == wanted) & (place >= 0), counts[found], 0)

@@ -1,7 +1,8 @@
 """Logistic probes on frozen embeddings: can a label be read off linearly, on items that the probe has not seen?
 
-Every item is left out once per seed: the items are cut into folds at random, all languages of an item together, so
-that no probe is tested on a translation of what it was trained on. Features are standardised by the training part.
+Every unit (an item, or a document with all its items: `folds.fold_units`) is left out once per seed: units are cut into
+folds at random, all languages together, so that no probe is tested on a translation of what it was trained on, on
+another sentence of the same document, or on an equal text. Features are standardised by the training part.
 """
 
 import warnings
@@ -22,7 +23,7 @@ class Probed:
     """What the probes of all seeds and folds said of every row.
 
     classes: the labels, sorted. truth: int64 [n]. predicted: int64 [seeds, n], by the probe that had not seen the
-    row's item. unconverged: fits that stopped at the limit of iterations.
+    row's unit. unconverged: fits that stopped at the limit of iterations.
     """
 
     classes: tuple[str, ...]
@@ -58,7 +59,7 @@ class Probed:
 def probe(
     embeddings: NDArray[Any],
     labels: Sequence[str],
-    items: Sequence[str],
+    units: Sequence[str] | NDArray[np.int64],
     *,
     folds: int = 5,
     seeds: Sequence[int] = (0,),
@@ -66,16 +67,18 @@ def probe(
 ) -> Probed:
     """Cross-validated multinomial logistic regression (scikit-learn, L2) of `labels` [n] on `embeddings` [n, d].
 
-    items: [n], what must not be on both sides of a split. regularisation: scikit-learn's C, larger is weaker.
+    units: [n], what must not be on both sides of a split. regularisation: scikit-learn's C, larger is weaker.
 
-    Raises SpecError if there is only one label, fewer items than folds, or one label only in some training part.
+    Raises SpecError if there is only one label, fewer units than folds, or one label only in some training part.
     """
     classes, truth = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     if len(classes) < 2:
         raise SpecError(f"probe: expected at least two labels, found {', '.join(classes) or 'none'}")
-    names, item = np.unique(np.asarray(items, dtype=str), return_inverse=True)
+    names, unit = np.unique(np.asarray(units), return_inverse=True)
+    if len(names) < 2:
+        raise SpecError("probe: all sentences belong to one item or document, so that none can be left out")
     if not 2 <= folds <= len(names):
-        raise SpecError(f"probe: expected 2 to {len(names)} folds of {len(names)} items, found {folds}")
+        raise SpecError(f"probe: expected 2 to {len(names)} folds of {len(names)} items or documents, found {folds}")
     rows = np.asarray(embeddings, dtype=np.float64)
     predicted = np.empty((len(seeds), len(rows)), dtype=np.int64)
     unconverged = 0
@@ -84,7 +87,7 @@ def probe(
         fold = np.empty(len(names), dtype=np.int64)
         fold[order] = np.arange(len(names)) % folds
         for left_out in range(folds):
-            test = fold[item] == left_out
+            test = fold[unit] == left_out
             if len(np.unique(truth[~test])) < 2:
                 raise SpecError(f"probe: the training part of fold {left_out + 1} has one label only; use fewer folds")
             predicted[place, test], converged = _fit(rows[~test], truth[~test], rows[test], regularisation)

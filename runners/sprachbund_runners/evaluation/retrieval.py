@@ -20,7 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund_runners.evaluation.gold import Counts, Gold, Scoring, checked_groups, gold_by_block
+from sprachbund_runners.evaluation.gold import (
+    Counts,
+    Expanded,
+    Gold,
+    Scoring,
+    add_both,
+    checked_groups,
+    gold_by_block,
+)
 from sprachbund_runners.evaluation.margins import Margin, Refused, margin
 from sprachbund_runners.evaluation.neighbours import K_CSLS, Collector, Neighbours
 from sprachbund_runners.evaluation.similarity import (
@@ -211,7 +219,11 @@ def _rank(
         if block in places:
             forward.write(similarity, places[block][0], rows.start, columns.start)
             backward.write(similarity.T, places[block][1], columns.start, rows.start)
-        for each in counts:
-            for direction in each:
-                direction.add(similarity, rows, columns)
+        expanded = Expanded.of(similarity, forward, backward, rows, columns)
+        for one, other in counts:
+            if expanded is not None:
+                add_both(one, other, expanded, rows, columns)
+                continue
+            one.add(similarity, rows, columns)
+            other.add(similarity, rows, columns)
     return [RetrievalPair(RetrievalOutcome(*one.counts()), RetrievalOutcome(*other.counts())) for one, other in counts]

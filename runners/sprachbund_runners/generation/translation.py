@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
 
 from sprachbund.languages import describe
 
@@ -10,7 +12,7 @@ RESAMPLES = 500
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A corpus score from 0 to 100 with sacrebleu's 95 % bootstrap interval over sentences (NaN for a single one).
+    """A corpus score from 0 to 100 with sacrebleu's bootstrap interval over sentences (NaN for a single one).
 
     `signature` says how sacrebleu computed both.
     """
@@ -19,6 +21,19 @@ class Score:
     low: float
     high: float
     signature: str
+
+
+class _Floats:
+    """Mixed into sacrebleu's metrics (2.6), whose draws are 0.0 without a match and float32 with one: the mean over
+    both kinds raises TypeError. `drawn`: the score itself and then those of the draws."""
+
+    drawn: list[float]
+
+    def _compute_score_from_stats(self, stats: Any) -> Any:
+        computed = super()._compute_score_from_stats(stats)  # type: ignore[misc]
+        computed.score = float(computed.score)
+        self.drawn.append(computed.score)
+        return computed
 
 
 def prompts(
@@ -41,23 +56,36 @@ def first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def scores(hypotheses: Sequence[str], references: Sequence[str], target: str) -> dict[str, Score]:
+def scores(
+    hypotheses: Sequence[str], references: Sequence[str], target: str, confidence: float = 0.95
+) -> dict[str, Score]:
     """chrF and BLEU of translations into `target`; BLEU splits Japanese and Chinese into characters.
 
     Raises ValueError where there is nothing to score.
     """
     from sacrebleu.metrics import BLEU, CHRF
 
+    class Bleu(_Floats, BLEU):
+        pass
+
+    class Chrf(_Floats, CHRF):
+        pass
+
     if not hypotheses or len(hypotheses) != len(references):
         raise ValueError(f"translation: {len(hypotheses)} translations of {len(references)} sentences")
     spaceless = describe(target).script in ("Jpan", "Hans", "Hant", "Hani", "Thai", "Khmr", "Laoo", "Mymr", "Tibt")
-    metrics = {"chrf": CHRF(), "bleu": BLEU(tokenize="char" if spaceless else "13a")}
+    metrics: dict[str, Any] = {"chrf": Chrf(), "bleu": Bleu(tokenize="char" if spaceless else "13a")}
     found = {}
     for name, metric in metrics.items():
+        metric.drawn = []
         score = metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=RESAMPLES)
         low = high = float("nan")
         if len(hypotheses) > 1:
-            # The interval lies around the replicates' mean, also where that leaves the scale.
-            low, high = max(0.0, float(score._mean - score._ci)), min(100.0, float(score._mean + score._ci))
+            # sacrebleu's interval, which knows 95 % alone: half the replicates' range around their mean, also where
+            # that leaves the scale.
+            drawn = sorted(metric.drawn[1:])
+            cut = int(len(drawn) * (1 - confidence) / 2 + 1e-9)
+            half = (drawn[len(drawn) - cut - 1] - drawn[cut]) / 2
+            low, high = max(0.0, fmean(drawn) - half), min(100.0, fmean(drawn) + half)
         found[name] = Score(float(score.score), low, high, str(metric.get_signature()))
     return found

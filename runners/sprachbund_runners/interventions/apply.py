@@ -137,14 +137,20 @@ class _UnitEdits:
             values = of_rows(self.b).to(activations.dtype)
             _write(activations, index, values.expand(*activations.shape[:-1], k))
             return
+        a, b = of_rows(self.a), of_rows(self.b)
+        bounded = any(self.bounded[variant] for variant in variants)
+        sets_any = any(self.sets_any[variant] for variant in variants)
+        if whole and everywhere and not bounded and not sets_any and activations.dtype == torch.float32:
+            # The same two roundings as below, without a copy of the whole site.
+            activations.mul_(a).add_(b)
+            return
         before = activations if index is None else activations.gather(-1, index)
         wide = before.float()
-        a, b = of_rows(self.a), of_rows(self.b)
         after = wide * a + b
-        if any(self.sets_any[variant] for variant in variants):
+        if sets_any:
             after = torch.where(a == 0, b, after)  # also where h is not finite
         changed = after.to(activations.dtype)
-        if any(self.bounded[variant] for variant in variants):
+        if bounded:
             changed = torch.where((wide >= of_rows(self.lo)) & (wide <= of_rows(self.hi)), changed, before)
         if not all(self.size[variant] for variant in variants):
             edited = self.present[rows.of_row]

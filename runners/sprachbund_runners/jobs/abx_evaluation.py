@@ -17,6 +17,7 @@ from sprachbund_runners.evaluation.abx import (
     AbxVectors,
     abx_groups,
     abx_vectors,
+    joined_draws,
     sample_group,
     score_group,
 )
@@ -45,9 +46,6 @@ def _task(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
     table = Labelled.of(claim, context)
     task = AbxTask(asked["on"], tuple(asked["by"]), tuple(asked["across"]))
     groups = abx_groups(task, table.labels)
-    multiplicities = None
-    if asked["triples"] is None:
-        multiplicities = table.multiplicities(asked["resamples"], payload["seed"])
     rows: list[Row] = []
     tensors: dict[str, NDArray[Any]] = {}
     for layer in payload["layers"]:
@@ -55,8 +53,13 @@ def _task(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
         vectors = abx_vectors(table.embeddings(claim, embedded, layer), asked["distance"], f"layer {layer}")
         if asked["triples"] is None:
             exact = _Exact(task, table, payload["confidence"])
-            for group in groups:
-                exact.add(group, score_group(vectors, group, multiplicities, table.items))
+            parts: list[list[AbxScore]] = [[] for _ in groups]
+            for multiplicities in table.multiplicities(asked["resamples"], payload["seed"]):
+                context.check_stop()
+                for group, scores in zip(groups, parts, strict=True):
+                    scores.append(score_group(vectors, group, multiplicities, table.items))
+            for group, scores in zip(groups, parts, strict=True):
+                exact.add(group, joined_draws(scores))
             found = exact.levels()
             tensors.update({f"{layer}/{name}": values for name, values in exact.tensors().items()})
         else:

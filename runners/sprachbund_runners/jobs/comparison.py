@@ -31,6 +31,7 @@ from sprachbund_runners.jobs.outcomes import Cell, Outcomes
 from sprachbund_runners.jobs.pair_statistics import PairValues, correlation_rows, gain_rows
 
 ROUNDING = 1e-6
+TESTED = "top1"
 SCOPES = ("all", "target_query", "target_candidate", "without_target")
 
 
@@ -53,7 +54,7 @@ def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
 
 def _compare(claim: Claim, context: Context) -> Outcome:
     payload = claim.payload
-    outcomes = Outcomes.of(context, claim)
+    outcomes = Outcomes.of(context, claim, {*payload["metrics"], TESTED})
     settings: list[dict[str, Any]] = payload["settings"]
     compared = _compared(payload)
     keys_compared = {each["setting"] for each in compared}
@@ -61,6 +62,7 @@ def _compare(claim: Claim, context: Context) -> Outcome:
     controls: list[list[dict[str, Any]]] = []
     families: dict[tuple[str, str], Family] = {}
     groups: dict[str, Sequence[str] | None] = {}
+    tests = PairTests(payload, outcomes)
     step = context.progress.start("comparing settings", len(payload["layers"]) * len(payload["metrics"]))
     for layer in payload["layers"]:
         for metric in payload["metrics"]:
@@ -78,9 +80,11 @@ def _compare(claim: Claim, context: Context) -> Outcome:
                         family = families.setdefault((metric, scope), Family())
                         family.add(rows[-1], levels.differences(setting, scope))
             step(1)
+        # While the layer's outcomes are at hand.
+        tests.add(layer)
     for family in families.values():
         family.adjust(payload, groups)
-    tests = pair_tests(payload, outcomes)
+    tested = tests.adjusted()
     values = PairValues.of(context, claim)
     gains = gain_rows(values, payload, compared, SCOPES, _pair_inside)
     correlations = correlation_rows(values, payload, compared)
@@ -97,31 +101,28 @@ def _compare(claim: Claim, context: Context) -> Outcome:
             connection.execute(delete(table).where(table.job_id == claim.job_id))
             if found_rows:
                 connection.execute(insert(table), [_placed(row, ids, claim) for row in found_rows])
-        if tests:
-            connection.execute(insert(t.PairTest), [{"job_id": claim.job_id, **test} for test in tests])
-        for row, beside in zip(rows, controls, strict=True):
-            values = dict(row)
-            setting, baseline = values.pop("setting"), values.pop("baseline_setting")
-            comparison_id = connection.execute(
-                insert(t.Comparison)
-                .values(
-                    key=content_key("comparison", 1, job=claim.subject, setting=setting, layer=row["layer"],
-                                    metric=row["metric"], scope=row["scope"]),
-                    job_id=claim.job_id,
-                    setting_id=ids[setting],
-                    baseline_id=ids[baseline],
-                    corpus=payload["group"],
-                    split=payload["split"],
-                    **values,
-                )
-                .returning(t.Comparison.id)
-            ).scalar_one()  # fmt: skip
+        if tested:
+            connection.execute(insert(t.PairTest), [{"job_id": claim.job_id, **test} for test in tested])
+        if rows:
+            # One statement for all: ids come back in the order of the rows.
+            wanted = insert(t.Comparison).returning(t.Comparison.id, sort_by_parameter_order=True)
+            found_ids = connection.execute(
+                wanted, [{**_placed(row, ids, claim), "key": _key(row, claim)} for row in rows]
+            ).scalars()
+            beside = [
+                {"comparison_id": comparison_id, **each}
+                for comparison_id, members in zip(found_ids, controls, strict=True)
+                for each in members
+            ]
             if beside:
-                connection.execute(
-                    insert(t.ControlComparison), [{"comparison_id": comparison_id, **each} for each in beside]
-                )
+                connection.execute(insert(t.ControlComparison), beside)
 
     return Outcome(claim, write)
+
+
+def _key(row: Mapping[str, Any], claim: Claim) -> str:
+    place = {name: row[name] for name in ("setting", "layer", "metric", "scope")}
+    return content_key("comparison", 1, job=claim.subject, **place)
 
 
 def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim) -> dict[str, Any]:
@@ -148,15 +149,17 @@ class _Levels:
         )
         self.groups: dict[str, Sequence[str] | None] = {}
         wanted: dict[tuple[str, str, str | None], list[Cell]] = {}
+        cells: dict[str, list[Cell]] = {}
         for setting in payload["settings"]:
             for scope in SCOPES if setting["target"] else SCOPES[:1]:
-                members = {setting["setting"], setting["baseline"] or setting["setting"]}
-                members.update(each for variant in setting["controls"].values() for each in variant)
-                for member in members:
+                beside = (each for variant in setting["controls"].values() for each in variant)
+                # In the payload's order, not a set's: the order of columns decides how sums are rounded.
+                for member in dict.fromkeys([setting["setting"], setting["baseline"] or setting["setting"], *beside]):
                     key = (member, scope, setting["target"] if scope != "all" else None)
                     if key not in wanted:
-                        cells = outcomes.cells(member, layer, metric)
-                        wanted[key] = [cell for cell in cells if _inside(cell, scope, key[2])]
+                        if member not in cells:
+                            cells[member] = outcomes.cells(member, layer, metric)
+                        wanted[key] = [cell for cell in cells[member] if _inside(cell, scope, key[2])]
         self._resample(payload, wanted)
 
     def level(self, setting: str, scope: str, target: str | None) -> Level | None:
@@ -308,34 +311,42 @@ def _compared(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [each for each in payload["settings"] if each["baseline"] and each["setting"] not in controls]
 
 
-def pair_tests(payload: Mapping[str, Any], outcomes: Outcomes) -> list[dict[str, Any]]:
+class PairTests:
     """McNemar's exact test of top-1 for every ordered pair; one family over settings × layers × pairs.
 
     Counts are never pooled over pairs, which share items. A pair with a tie for the first place has credits between
     0 and 1 and no such test.
     """
-    family = Family()
-    groups: dict[str, Sequence[str] | None] = {}
-    swapped = payload["multiplicity"] == "max_t"
-    for layer in payload["layers"]:
-        for setting in _compared(payload):
+
+    def __init__(self, payload: Mapping[str, Any], outcomes: Outcomes) -> None:
+        self._payload, self._outcomes = payload, outcomes
+        self._family = Family()
+        self._groups: dict[str, Sequence[str] | None] = {}
+
+    def add(self, layer: str) -> None:
+        """The tests of one layer."""
+        swapped = self._payload["multiplicity"] == "max_t"
+        for setting in _compared(self._payload):
             baseline = {
                 (cell.corpus, cell.query, cell.candidate): cell
-                for cell in outcomes.cells(setting["baseline"], layer, "top1")
+                for cell in self._outcomes.cells(setting["baseline"], layer, TESTED)
             }
-            for cell in outcomes.cells(setting["setting"], layer, "top1"):
+            for cell in self._outcomes.cells(setting["setting"], layer, TESTED):
                 before = baseline.get((cell.corpus, cell.query, cell.candidate))
                 if before is None or not all(np.isin(each.items, (0.0, 1.0)).all() for each in (cell, before)):
                     continue
                 only_setting, only_baseline = mcnemar_counts(cell.items, before.items)
                 test = {
                     "evaluation_id": cell.evaluation_id,
-                    "metric": "top1",
+                    "metric": TESTED,
                     "only_setting": only_setting,
                     "only_baseline": only_baseline,
                     "p": mcnemar_exact(only_setting, only_baseline),
                 }
-                groups[cell.corpus] = cell.groups if payload["unit"] == "group" else None
-                family.add(test, {cell.corpus: cell.items - before.items} if swapped else None)
-    family.adjust(payload, groups)
-    return family.rows
+                self._groups[cell.corpus] = cell.groups if self._payload["unit"] == "group" else None
+                self._family.add(test, {cell.corpus: cell.items - before.items} if swapped else None)
+
+    def adjusted(self) -> list[dict[str, Any]]:
+        """All tests, with q-values."""
+        self._family.adjust(self._payload, self._groups)
+        return self._family.rows

@@ -31,6 +31,7 @@ def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
 
 def _evaluate(claim: Claim, context: Context) -> Outcome:
     payload = claim.payload
+    confidence = payload["confidence"]
     chosen = t.Generation.key.in_(payload["generations"])
     with context.reading() as connection:
         runs = connection.execute(select(t.Generation).where(chosen).order_by(t.Generation.seed)).all()
@@ -48,7 +49,7 @@ def _evaluate(claim: Claim, context: Context) -> Outcome:
     for place, each in zip(known, identify([samples[place].text for place in known], payload["among"]), strict=True):
         found[place] = each
     rows = [
-        OutputRow("generated_language", shares(found, degenerate, labels), language)
+        OutputRow("generated_language", shares(found, degenerate, labels, confidence), language)
         for language, labels in payload["languages"].items()
     ]
     repetition = np.array([each.repetition for each in samples if each.repetition is not None], dtype=np.float64)
@@ -57,11 +58,11 @@ def _evaluate(claim: Claim, context: Context) -> Outcome:
         OutputRow(
             "generation",
             {
-                "degenerate_share": share(degenerate),
-                "repetition": _mean(repetition),
-                "sample_tokens": _mean(lengths),
-                "distinct_1": _of_seeds([each.distinct_1 for each in runs]),
-                "distinct_2": _of_seeds([each.distinct_2 for each in runs]),
+                "degenerate_share": share(degenerate, confidence),
+                "repetition": _mean(repetition, confidence),
+                "sample_tokens": _mean(lengths, confidence),
+                "distinct_1": _of_seeds([each.distinct_1 for each in runs], confidence),
+                "distinct_2": _of_seeds([each.distinct_2 for each in runs], confidence),
             },
         )
     )
@@ -85,29 +86,32 @@ def _evaluate(claim: Claim, context: Context) -> Outcome:
     return Outcome(claim, write)
 
 
-def share(hits: NDArray[np.bool_]) -> Level:
+def share(hits: NDArray[np.bool_], confidence: float = 0.95) -> Level:
     """A share with its Wilson interval; NaN of none."""
     if not len(hits):
         return Level(NAN, NAN, NAN, 0, 0)
-    low, high = wilson(float(hits.sum()), len(hits))
+    low, high = wilson(float(hits.sum()), len(hits), confidence)
     return Level(float(hits.mean()), float(low), float(high), len(hits), len(hits))
 
 
 def shares(
-    found: Sequence[Identified | None], degenerate: NDArray[np.bool_], labels: Sequence[str]
+    found: Sequence[Identified | None], degenerate: NDArray[np.bool_], labels: Sequence[str], confidence: float = 0.95
 ) -> dict[str, Level]:
     """Samples in one language, among all and among those that are not degenerate."""
     hits = np.array([each is not None and each.label in labels for each in found], dtype=np.bool_)
-    return {"language_share": share(hits), "language_share_nondegenerate": share(hits[~degenerate])}
+    return {
+        "language_share": share(hits, confidence),
+        "language_share_nondegenerate": share(hits[~degenerate], confidence),
+    }
 
 
-def _mean(values: NDArray[np.float64]) -> Level:
+def _mean(values: NDArray[np.float64], confidence: float) -> Level:
     if len(values) < 2:
         return mean_level(values, NAN, NAN)
-    found = bootstrap_mean(values, resamples=RESAMPLES)
+    found = bootstrap_mean(values, resamples=RESAMPLES, confidence=confidence)
     return mean_level(values, float(found.low), float(found.high))
 
 
-def _of_seeds(values: Sequence[float | None]) -> Level:
+def _of_seeds(values: Sequence[float | None], confidence: float) -> Level:
     known = np.array([each for each in values if each is not None], dtype=np.float64)
-    return _mean(known) if len(known) >= FEWEST_SEEDS else mean_level(known, NAN, NAN)
+    return _mean(known, confidence) if len(known) >= FEWEST_SEEDS else mean_level(known, NAN, NAN)

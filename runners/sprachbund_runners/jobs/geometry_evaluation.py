@@ -1,13 +1,15 @@
-"""Geometry evaluations: the measures asked for, of every pair and language of one setting, layer by layer."""
+"""Geometry evaluations: a measure of every pair and language of one setting, layer by layer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from sprachbund.keys import canonical_json
+from sprachbund.plan import layer_order
 from sprachbund.queue import Claim
 from sprachbund_runners.evaluation import Level, levels
 from sprachbund_runners.evaluation.distances import LanguageVectors, centroid_distance, item_distances
@@ -35,19 +37,36 @@ PROBE_FOLDS = 5
 
 
 def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
-    """One setting and corpus per claim."""
+    """Claims of one setting and corpus, a measure each; those of the same embeddings share what several need."""
     embedded = Embedded(context)
     step = context.progress.start("measuring geometry", sum(len(claim.payload["layers"]) for claim in claims))
+    for together in _of_same_embeddings(claims):
+        table = Labelled.of(together[0], context)
+        rows: list[list[Row]] = [[] for _ in together]
+        for layer in sorted({layer for claim in together for layer in claim.payload["layers"]}, key=layer_order):
+            space = _Space(together[0], embedded, table, layer)
+            for place, claim in enumerate(together):
+                if layer in claim.payload["layers"]:
+                    context.check_stop()
+                    rows[place] += _rows(claim, space)
+                    step(1)
+        for place, claim in enumerate(together):
+            yield _outcome(claim, rows[place])
+
+
+def _of_same_embeddings(claims: Sequence[Claim]) -> list[list[Claim]]:
+    found: dict[str, list[Claim]] = {}
+    own = ("measure", "version", "scope", "layers")
     for claim in claims:
-        rows: list[Row] = []
-        table = Labelled.of(claim, context)
-        for layer in claim.payload["layers"]:
-            context.check_stop()
-            space = _Space(claim, embedded, table, layer)
-            for measure in claim.payload["measures"]:
-                rows += _MEASURES[measure](space)
-            step(1)
-        yield _outcome(claim, rows)
+        shared = {name: value for name, value in claim.payload.items() if name not in own}
+        found.setdefault(canonical_json(shared), []).append(claim)
+    return list(found.values())
+
+
+def _rows(claim: Claim, space: "_Space") -> Iterator[Row]:
+    """Of a pair the languages say it all; anything else is of this choice of languages."""
+    for row in _MEASURES[claim.payload["measure"]](space):
+        yield row if row.candidate else replace(row, scope=claim.payload["scope"])
 
 
 def _outcome(claim: Claim, rows: Sequence[Row]) -> Outcome:
@@ -104,7 +123,7 @@ class _Space:
             name: value if isinstance(value, Level) else Level(value, np.nan, np.nan, self.n_items, self.n_items)
             for name, value in values.items()
         }
-        return Row(measure, x, y, self.layer, found, scope=None if y else self.claim.payload["scope"])
+        return Row(measure, x, y, self.layer, found)
 
 
 def _cka(space: _Space) -> Iterator[Row]:
@@ -121,8 +140,11 @@ def _mutual_knn(space: _Space) -> Iterator[Row]:
             # Equal texts leave one side fewer others: both get what both have.
             near_x, near_y = (nearest_items(space.vectors[z].unit, space.vectors[z].groups, k) for z in (x, y))
         items = {"mutual_knn": mutual_neighbours(near_x, near_y)}
+        # Rows of a pair are its items, the same on both sides.
+        units = np.asarray(space.table.unit)[space.table.language == x]
         confidence = space.claim.payload["confidence"]
-        yield space.row("mutual_knn", x, y, levels(items, resamples=RESAMPLES, seed=SEED, confidence=confidence))
+        found = levels(items, groups=units, resamples=RESAMPLES, seed=SEED, confidence=confidence)
+        yield space.row("mutual_knn", x, y, found)
 
 
 def _procrustes(space: _Space) -> Iterator[Row]:
@@ -161,8 +183,8 @@ def _silhouette(space: _Space) -> Iterator[Row]:
 
 def _language_probe(space: _Space) -> Iterator[Row]:
     payload, table = space.claim.payload, space.table
-    folds = min(PROBE_FOLDS, space.n_items)
-    found = probe(space.stacked, table.labels["language"], table.labels["item"], folds=folds, seeds=[payload["seed"]])
+    folds = min(PROBE_FOLDS, len(np.unique(table.folds)))
+    found = probe(space.stacked, table.labels["language"], table.folds, folds=folds, seeds=[payload["seed"]])
     for language in (None, *table.languages):
         rows = np.arange(table.n) if language is None else np.flatnonzero(table.language == language)
         level = accuracy_level(found, table, rows, "language_probe", payload["confidence"])

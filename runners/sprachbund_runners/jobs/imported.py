@@ -7,8 +7,8 @@ import numpy as np
 from sqlalchemy import select
 
 from sprachbund.architectures import VECTORS
-from sprachbund.corpora import fingerprint
 from sprachbund.db import tables as t
+from sprachbund.encoders import vectors_key
 from sprachbund.errors import ModelError
 from sprachbund.fingerprints import fingerprint as folder_fingerprint
 from sprachbund.queue import Claim
@@ -30,7 +30,7 @@ def imported_snapshots(claims: Sequence[Claim], context: Context) -> Iterator[Ou
     for claim in claims:
         context.check_stop()
         text = context.text(claim.payload["text"])
-        key = fingerprint(text.sentences)
+        key = vectors_key(text.sentences)
         names = {layer: f"{key}/{layer}" for layer in claim.payload["layers"]}
         tensors = load_tensors(folder / VECTORS, names.values())
         layers = {layer: tensors[name].astype(np.float32) for layer, name in names.items()}

@@ -13,7 +13,14 @@ from sprachbund.db import tables as t
 from sprachbund.queue import Claim
 from sprachbund_runners.interventions import affine
 from sprachbund_runners.interventions.affine import Affine
-from sprachbund_runners.interventions.controls import Selection, experts_values, matched_shift, random_units, union
+from sprachbund_runners.interventions.controls import (
+    Selection,
+    deal,
+    experts_values,
+    matched_shift,
+    random_units,
+    union,
+)
 from sprachbund_runners.interventions.edit_files import ANY, edit_tensors, read_edits
 from sprachbund_runners.interventions.edits import edits_of
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
@@ -30,7 +37,7 @@ class Made:
     """An intervention's edits by input language, and how far they move activations of the fit text."""
 
     edits: Mapping[str, Sequence[Edit]]
-    # Σ E(h' − h)² over the fitted tokens; None where edits act inside bounds or along directions.
+    # Σ E(h' − h)² over the fitted tokens; None where moments do not tell it: bounds, directions, incremental fits.
     shift: float | None
     # That of a control over the experts' it stands beside.
     ratio: float | None = None
@@ -65,7 +72,8 @@ class _UnitEdits:
     # Σ E(h' − h)² of what is edited and, for random controls, of the experts in its place.
     shift: float = 0.0
     experts_shift: float = 0.0
-    bounded: bool = field(default=False)
+    # Whether the shift cannot be told from moments.
+    unknown: bool = field(default=False)
 
     @classmethod
     def of(
@@ -87,7 +95,7 @@ class _UnitEdits:
 
     def make(self) -> Made:
         edits = {language: self._map(language, number) for number, language in enumerate(self.payload["maps"])}
-        if self.bounded:
+        if self.unknown:
             return Made(edits, None)
         # Maps for different input languages each act on their own texts.
         n_maps = len(self.payload["maps"])
@@ -103,22 +111,48 @@ class _UnitEdits:
     def _map(self, language: str, number: int) -> list[Edit]:
         """The edits for inputs in one language (or any)."""
         experts = self._experts(language)
+        # A map for one language acts on that language's text only, and moves as far as it does there.
+        on = None if language == ANY else (language,)
         if self.payload["edit"] == "set":
-            return self._set(experts, number)
+            return self._set(experts, number, on)
         units = self._randomised(experts, number) if self._random else experts
         sources = self.payload["sources"] if language == ANY else [language]
+        if self._random and self.payload["control"]["values"] == "experts":
+            return self._dealt(experts, units, number, sources, on)
         if self._random and self.payload["fit"] == "at_once":
             self.experts_shift += sum(
-                self._expected(part, here, self._affine(part, here, sources, []))
+                self._expected(part, here, self._affine(part, here, sources, []), on)
                 for part, here in self.axis.parts(experts)
             )
         edits: list[Edit] = []
         for part, here in self.axis.parts(units):
             self.context.check_stop()
             made = self._affine(part, here, sources, edits)
-            self.shift += self._expected(part, here, made)
+            self.shift += self._expected(part, here, made, on)
             edits += edits_of(self.axis.units, here + part.offset, made, self.payload["tokens"])
         return edits
+
+    def _dealt(
+        self,
+        experts: NDArray[np.int64],
+        units: NDArray[np.int64],
+        number: int,
+        sources: Sequence[str],
+        on: tuple[str, ...] | None,
+    ) -> list[Edit]:
+        """Random units with the experts' maps, dealt out at random."""
+        maps: list[Affine] = []
+        for part, here in self.axis.parts(experts):
+            maps.append(self._affine(part, here, sources, []))
+            self.experts_shift += self._expected(part, here, maps[-1], on)
+        ordered = np.concatenate([here + part.offset for part, here in self.axis.parts(experts)])
+        columns = [np.concatenate([getattr(each, name) for each in maps]) for name in ("a", "b", "lo", "hi")]
+        dealt = Affine(*columns).take(deal(self.axis.units, units, ordered, self._seed(number)))
+        for part in self.axis.units:
+            inside = np.flatnonzero((units >= part.offset) & (units < part.offset + part.width))
+            if len(inside):
+                self.shift += self._expected(part, units[inside] - part.offset, dealt.take(inside), on)
+        return list(edits_of(self.axis.units, units, dealt, self.payload["tokens"]))
 
     def _experts(self, language: str) -> NDArray[np.int64]:
         payload = self.payload
@@ -146,12 +180,12 @@ class _UnitEdits:
         variant = self.payload["control"]["variant"]
         return random_units(self.axis.units, experts, self._seed(number), "matched" if variant == "shift" else variant)
 
-    def _set(self, experts: NDArray[np.int64], number: int) -> list[Edit]:
+    def _set(self, experts: NDArray[np.int64], number: int, on: tuple[str, ...] | None) -> list[Edit]:
         """Units set to values: these alone may be rescaled or dealt out anew for a control."""
         payload, responses = self.payload, self.responses
         toward, value, value_from = payload["toward"], payload["value"], payload["value_from"]
-        mean = self._flat(("mean",), lambda part: responses.all_moments(part).mean)
-        variance = self._flat(("variance",), lambda part: responses.all_moments(part).variance)
+        mean = self._flat(("mean", on), lambda part: responses.all_moments(part, on).mean)
+        variance = self._flat(("variance", on), lambda part: responses.all_moments(part, on).variance)
         values = self._flat(
             ("value", toward, value, value_from), lambda part: value_of(responses, toward, part, value, value_from)
         )
@@ -226,12 +260,14 @@ class _UnitEdits:
             moments = self.responses.all_moments(part, languages)
         return pooled[:, here], (moments.mean[here], moments.variance[here])
 
-    def _expected(self, part: UnitBlock, here: NDArray[np.int64], made: Affine) -> float:
+    def _expected(self, part: UnitBlock, here: NDArray[np.int64], made: Affine, on: tuple[str, ...] | None) -> float:
         """Σ E(h' − h)² = Σ (a − 1)²·E h² + 2(a − 1)·b·E h + b² of edits without bounds."""
-        if np.isfinite(made.lo).any() or np.isfinite(made.hi).any():
-            self.bounded = True
+        # Nor are the unedited model's moments those that edits fitted in order act on.
+        incremental = self.payload["fit"] == "incremental"
+        if incremental or np.isfinite(made.lo).any() or np.isfinite(made.hi).any():
+            self.unknown = True
             return 0.0
-        moments = self.responses.all_moments(part)
+        moments = self.responses.all_moments(part, on)
         mean, square = moments.mean[here], (moments.variance + moments.mean**2)[here]
         a, b = made.a.astype(np.float64) - 1.0, made.b.astype(np.float64)
         return float((a**2 * square + 2 * a * b * mean + b**2).sum())

@@ -1,9 +1,8 @@
 """Per-item outcomes of finished pair evaluations, read back for comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from sqlalchemy import select
 from sprachbund.db import tables as t
 from sprachbund.metrics import MEASURES
 from sprachbund.queue import Claim
-from sprachbund.tensors import load_tensors, shapes
+from sprachbund.tensors import load_tensors, open_tensors
 from sprachbund_runners.evaluation import RANK_METRICS, retrieval_items
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
 from sprachbund_runners.jobs.context import Context
@@ -45,18 +44,24 @@ class _Place:
 
 @dataclass(slots=True)
 class Outcomes:
-    """Where the outcomes of every (setting, layer) are, found once for a comparison job."""
+    """Where the outcomes of every (setting, layer) are, found once for a comparison job.
+
+    metrics: those that will be asked for. A file has all layers and measures of a pair, so that opening it costs more
+    than reading from it: what they need of a layer is read from it in one go.
+    """
 
     context: Context
+    metrics: frozenset[str]
     _places: dict[tuple[str, str], list[_Place]] = field(default_factory=dict)
-    # The retrieval metrics all come from one reading; the last layer read is kept.
-    _read: dict[tuple[str, str, str], dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    _files: dict[tuple[Path, str], list[_Place]] = field(default_factory=dict)
+    # The last layer read is kept.
+    _read: dict[tuple[Path, str], dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     _layer: str = ""
 
     @classmethod
-    def of(cls, context: Context, claim: Claim) -> "Outcomes":
+    def of(cls, context: Context, claim: Claim, metrics: Iterable[str]) -> "Outcomes":
         """The outcomes of the evaluations that this comparison needs."""
-        found = cls(context)
+        found = cls(context, frozenset(metrics))
         wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload["pairs"]}
         statement = (
             select(
@@ -84,6 +89,7 @@ class Outcomes:
                     row.outcomes_tensor, next(iter(row.payload["texts"].values())), row.evaluation_id,
                 )  # fmt: skip
                 found._places.setdefault((row.key, row.query_layer), []).append(place)
+                found._files.setdefault((place.path, row.query_layer), []).append(place)
         return found
 
     def cells(self, setting: str, layer: str, metric: str) -> list[Cell]:
@@ -98,7 +104,7 @@ class Outcomes:
                 place.query,
                 place.candidate,
                 MEASURES[measure].directed,
-                self._items(place, metric),
+                self._items(place, layer, metric),
                 self.context.text(place.text_key).groups,
                 place.evaluation_id,
             )
@@ -106,17 +112,27 @@ class Outcomes:
             if place.measure == measure
         ]
 
-    def _items(self, place: _Place, metric: str) -> NDArray[np.float64]:
-        key = (str(place.path), place.tensor, place.measure)
-        if metric not in self._read.get(key, {}):
-            names = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
-            # Approximate search has hits, but no counts to rank by.
-            if place.measure == "retrieval" and metric in RANK_METRICS and names[0] in shapes(place.path):
-                tensors = load_tensors(place.path, names)
-                counts = RetrievalOutcome(*(tensors[name] for name in names))
-                self._read.setdefault(key, {}).update(retrieval_items(counts))
-            else:
-                name = f"{place.tensor}/{metric}"
-                values: NDArray[Any] = load_tensors(place.path, [name])[name]
-                self._read.setdefault(key, {})[metric] = values.astype(np.float64)
+    def _items(self, place: _Place, layer: str, metric: str) -> NDArray[np.float64]:
+        key = (place.path, place.tensor)
+        if key not in self._read:
+            self._load(place.path, layer)
+        if metric not in self._read[key]:
+            name = f"{place.tensor}/{metric}"
+            self._read[key][metric] = load_tensors(place.path, [name])[name].astype(np.float64)
         return self._read[key][metric]
+
+    def _load(self, path: Path, layer: str) -> None:
+        """All outcomes of a file at a layer, of every measure and direction."""
+        with open_tensors(path) as file:
+            names = set(file.keys())
+            for place in self._files[path, layer]:
+                found = self._read.setdefault((path, place.tensor), {})
+                wanted = self.metrics.intersection(MEASURES[place.measure].metrics)
+                counts = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
+                # Approximate search has hits, but no counts to rank by.
+                if place.measure == "retrieval" and counts[0] in names and wanted.intersection(RANK_METRICS):
+                    items = retrieval_items(RetrievalOutcome(*map(file.get_tensor, counts)))
+                    found.update({metric: values for metric, values in items.items() if metric in wanted})
+                for metric in sorted(wanted.difference(found)):
+                    if f"{place.tensor}/{metric}" in names:
+                        found[metric] = file.get_tensor(f"{place.tensor}/{metric}").astype(np.float64)

@@ -1,6 +1,6 @@
 """Registered pair measures: a user's function on the embeddings of one language pair, layer by layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from sprachbund import plugins
-from sprachbund.errors import ModelError
+from sprachbund.corpora.corpus import code_of
+from sprachbund.errors import CorpusError, ModelError
+from sprachbund.keys import canonical_json
 from sprachbund.queue import Claim
 from sprachbund.statistics import bootstrap_mean
 from sprachbund_runners.evaluation import Level
@@ -20,34 +22,55 @@ MEASURE = "own"
 
 
 def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
-    """Each claim's embeddings go to all its measures; values per item are kept."""
+    """Claims of one setting and corpus, a measure of a pair each; values per item are kept."""
     embedded = Embedded(context)
     step = context.progress.start("own measures", len(claims))
+    pairs: dict[str, list[Claim]] = {}
     for claim in claims:
+        shared = {name: value for name, value in claim.payload.items() if name != "measure"}
+        pairs.setdefault(canonical_json(shared), []).append(claim)
+    for together in pairs.values():
         context.check_stop()
-        yield _measure(claim, context, embedded)
-        step(1)
+        yield from _measure(together, context, embedded)
+        step(len(together))
 
 
-def _measure(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
-    query, candidate = claim.payload["languages"]
-    measures = {name: plugins.find("measure", name) for name in claim.payload["measures"]}
-    rows: list[Row] = []
-    tensors: dict[str, NDArray[Any]] = {}
-    for layer in claim.payload["layers"]:
-        sides = _sides(claim, embedded, layer)
-        values = {
-            name: np.mean([item_values(plugin, x, y) for x, y in sides], axis=0) for name, plugin in measures.items()
-        }
-        metrics = {name: _level(items) for name, items in values.items()}
-        rows.append(Row(MEASURE, query, candidate, layer, metrics, f"{layer}/{MEASURE}/both"))
-        tensors |= {f"{layer}/{MEASURE}/both/{name}": compact(items) for name, items in values.items()}
+def _measure(claims: Sequence[Claim], context: Context, embedded: Embedded) -> Iterator[Outcome]:
+    """Measures of the same embeddings, which are read once."""
+    payload = claims[0].payload
+    units = _units(payload, context)
+    plugin_of = [plugins.find("measure", claim.payload["measure"]) for claim in claims]
+    rows: list[list[Row]] = [[] for _ in claims]
+    tensors: list[dict[str, NDArray[Any]]] = [{} for _ in claims]
+    for layer in payload["layers"]:
+        sides = _sides(claims[0], embedded, layer)
+        for place, plugin in enumerate(plugin_of):
+            values = np.mean([item_values(plugin, x, y) for x, y in sides], axis=0)
+            metrics = {plugin.full_name: _level(values, units, payload["confidence"])}
+            query, candidate = map(code_of, payload["languages"])
+            rows[place].append(Row(MEASURE, query, candidate, layer, metrics, f"{layer}/{MEASURE}/both"))
+            tensors[place][f"{layer}/{MEASURE}/both/{plugin.full_name}"] = compact(values)
+    for claim, own, kept in zip(claims, rows, tensors, strict=True):
+        yield _outcome(claim, context, own, kept)
+
+
+def _outcome(claim: Claim, context: Context, rows: Sequence[Row], tensors: dict[str, NDArray[Any]]) -> Outcome:
     stored = context.save(tensors, {"key": claim.subject})
 
     def write(connection: Connection) -> None:
         write_evaluations(connection, claim, rows, context.store.record(connection, stored))
 
     return Outcome(claim, write)
+
+
+def _units(payload: Mapping[str, Any], context: Context) -> list[str] | None:
+    """What intervals draw: items, or groups where the experiment says so."""
+    if payload["unit"] == "item":
+        return None
+    text = context.text(payload["texts"][payload["languages"][0]])
+    if text.groups is None:
+        raise CorpusError(f"statistics.unit: found 'group', but {text.language} has sentences without a group")
+    return text.groups
 
 
 def _sides(claim: Claim, embedded: Embedded, layer: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -73,8 +96,8 @@ def item_values(plugin: plugins.Plugin, x: NDArray[Any], y: NDArray[Any]) -> NDA
     return found.astype(np.float64)
 
 
-def _level(values: NDArray[np.float64]) -> Level:
-    result = bootstrap_mean(values[:, None], resamples=RESAMPLES, seed=SEED)
+def _level(values: NDArray[np.float64], units: list[str] | None, confidence: float) -> Level:
+    result = bootstrap_mean(values[:, None], groups=units, resamples=RESAMPLES, seed=SEED, confidence=confidence)
     return Level(
         float(result.estimate[0]), float(result.low[0]), float(result.high[0]), result.n_items, result.n_groups
     )

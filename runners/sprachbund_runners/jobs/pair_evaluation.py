@@ -146,40 +146,43 @@ def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row],
     found = connection.execute(select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(sides)))
     settings = {row.key: row.id for row in found}
     corpus_id = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload["corpus"])).scalar_one()
+    if not rows:
+        return
+    # One statement for all: ids come back in the order of the rows.
+    statement = insert(t.Evaluation).returning(t.Evaluation.id, sort_by_parameter_order=True)
+    values = [
+        {
+            "key": content_key(
+                "evaluation",
+                MEASURES[row.measure].version,
+                subject=claim.subject,
+                measure=row.measure,
+                query=row.query,
+                candidate=row.candidate,
+                layer=row.layer,
+            ),
+            "job_id": claim.job_id,
+            "measure": row.measure,
+            "version": MEASURES[row.measure].version,
+            "query_setting_id": settings[sides[0]],
+            "candidate_setting_id": settings[sides[1]],
+            "corpus_id": corpus_id,
+            "query_language": row.query,
+            "candidate_language": row.candidate,
+            "query_layer": row.layer,
+            "candidate_layer": row.layer,
+            "pooling": payload["pooling"],
+            "tokens": payload["tokens"],
+            "scope_digest": row.scope,
+            "outcomes_id": outcomes_id if row.tensor else None,
+            "outcomes_tensor": row.tensor,
+        }
+        for row in rows
+    ]
+    ids = connection.execute(statement, values).scalars().all()
     metrics: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
-    for row in rows:
-        version = MEASURES[row.measure].version
-        evaluation_id = connection.execute(
-            insert(t.Evaluation)
-            .values(
-                key=content_key(
-                    "evaluation",
-                    version,
-                    subject=claim.subject,
-                    measure=row.measure,
-                    query=row.query,
-                    candidate=row.candidate,
-                    layer=row.layer,
-                ),
-                job_id=claim.job_id,
-                measure=row.measure,
-                version=version,
-                query_setting_id=settings[sides[0]],
-                candidate_setting_id=settings[sides[1]],
-                corpus_id=corpus_id,
-                query_language=row.query,
-                candidate_language=row.candidate,
-                query_layer=row.layer,
-                candidate_layer=row.layer,
-                pooling=payload["pooling"],
-                tokens=payload["tokens"],
-                scope_digest=row.scope,
-                outcomes_id=outcomes_id if row.tensor else None,
-                outcomes_tensor=row.tensor,
-            )
-            .returning(t.Evaluation.id)
-        ).scalar_one()
+    for row, evaluation_id in zip(rows, ids, strict=True):
         metrics += [
             {
                 "evaluation_id": evaluation_id,

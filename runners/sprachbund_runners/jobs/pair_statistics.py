@@ -142,22 +142,24 @@ def _summed_up(
     gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: Mapping[str, Any]
 ) -> dict[str, Any]:
     query, candidate = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
-    median = dyadic_bootstrap_median(
-        gains, query, candidate, resamples=payload["resamples"], seed=payload["seed"],
-        confidence=payload["confidence"],
-    )  # fmt: skip
-    alone = len(pairs) == 1
+    n_languages = len({*query, *candidate})
     row: dict[str, Any] = {
         "n_pairs": len(pairs),
-        "n_languages": median.n_groups,
-        "median": float(median.estimate),
-        # One pair has no other languages to draw.
-        "median_low": None if alone else float(median.low),
-        "median_high": None if alone else float(median.high),
+        "n_languages": n_languages,
+        "median": float(np.median(gains)),
+        "median_low": None,
+        "median_high": None,
         "n_gaining": int((gains > 0).sum()),
         "least": float(gains.min()),
         "greatest": float(gains.max()),
     }
+    # Of two languages every draw that has their pair gives the same median.
+    if n_languages >= 3:
+        median = dyadic_bootstrap_median(
+            gains, query, candidate, resamples=payload["resamples"], seed=payload["seed"],
+            confidence=payload["confidence"],
+        )  # fmt: skip
+        row |= {"median_low": float(median.low), "median_high": float(median.high)}
     if len(pairs) < 3:
         return row | dict.fromkeys(_CROSSED)
     crossed = crossed_effects(gains, query, candidate, ordered=ordered, confidence=payload["confidence"])

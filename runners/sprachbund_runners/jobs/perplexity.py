@@ -74,13 +74,15 @@ def _perplexity(claim: Claim, context: Context) -> Outcome:
         return Documents(nats, tokens, n_bytes).summed(units, n_units).take(chosen)
 
     stop = payload["stop"]
-    if stop is None:
-        chosen, confidence = np.arange(n_units), 0.95
+    sequential = stop is not None
+    confidence = payload["confidence"]
+    if not sequential:
+        n_looks, stopped = 1, False
+        chosen = np.arange(n_units)
         read(chosen)
     else:
-        confidence = stop["confidence"]
         reading = read_until(n_units, SEED, read, lambda done: half_width(of(done), confidence) <= stop["half_width"])
-        chosen = np.sort(reading.units)
+        chosen, n_looks, stopped = np.sort(reading.units), reading.n_looks, reading.stopped
     sums = of(chosen)
     if sums.tokens.sum() == 0:
         raise CorpusError(f"{claim.label}: the tokenizer finds no token in this text")
@@ -89,9 +91,11 @@ def _perplexity(claim: Claim, context: Context) -> Outcome:
         OutputRow(
             "perplexity",
             {
-                "perplexity": _level(perplexity(sums, confidence), scored, sums),
-                "bits_per_byte": _level(bits_per_byte(sums, confidence), scored, sums),
+                "perplexity": _level(perplexity(sums, confidence, sequential=sequential), scored, sums),
+                "bits_per_byte": _level(bits_per_byte(sums, confidence, sequential=sequential), scored, sums),
                 "scored_share": _level(Estimate(float(sums.tokens.sum() / tokens.sum()), NAN, NAN), scored, sums),
+                "looks": _level(Estimate(float(n_looks), NAN, NAN), scored, sums),
+                "stopped_early": _level(Estimate(float(stopped), NAN, NAN), scored, sums),
             },
             payload["language"],
         )

@@ -1,4 +1,4 @@
-"""Probes: logistic regressions for one label on one setting's embeddings, layer by layer, split by item."""
+"""Probes: logistic regressions for one label on one setting's embeddings, layer by layer, split by item or document."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
             found = probe(
                 table.embeddings(claim, embedded, layer),
                 table.labels[task["label"]],
-                table.labels["item"],
+                table.folds,
                 folds=task["folds"],
                 seeds=range(seed, seed + task["seeds"]),
                 regularisation=task["regularisation"],

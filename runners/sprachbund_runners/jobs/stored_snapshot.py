@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
+from sprachbund.artifacts import Stored
 from sprachbund.db import tables as t
 from sprachbund.errors import ModelError
 from sprachbund.queue import Claim
@@ -26,16 +27,24 @@ def store_snapshot(
     n_truncated: int = 0,
 ) -> Outcome:
     """The claim's outcome from its vectors, float32 [items, dimension] by layer; ModelError where they overflow."""
-    payload = claim.payload
-    text_id = context.text(payload["text"]).id
-    dtype = np.dtype(payload["dtype"])
+    dtype = np.dtype(claim.payload["dtype"])
     with np.errstate(over="ignore"):  # told below
         tensors = {tensor_name(layer): values.astype(dtype) for layer, values in layers.items()}
     for name, values in tensors.items():
         if not np.isfinite(values).all():
             raise ModelError(f"{claim.label}: {name} overflows {dtype}; use embeddings.dtype: float32")
-    n_items, dimension = next(iter(tensors.values())).shape
-    stored = context.save(tensors, {"key": claim.subject})
+    shape = next(iter(tensors.values())).shape
+    return snapshot_outcome(
+        claim, context, context.save(tensors, {"key": claim.subject}), (shape[0], shape[1]), batch_plan, n_truncated
+    )
+
+
+def snapshot_outcome(
+    claim: Claim, context: Context, stored: Stored, shape: tuple[int, int], batch_plan: str | None, n_truncated: int
+) -> Outcome:
+    """The claim's outcome from a stored file with its layers (`tensor_name`), each of that shape."""
+    payload = claim.payload
+    text_id = context.text(payload["text"]).id
 
     def write(connection: Connection) -> None:
         row = {
@@ -47,8 +56,8 @@ def store_snapshot(
             "pooling": payload["pooling"],
             "tokens": payload["tokens"],
             "dtype": payload["dtype"],
-            "n_items": n_items,
-            "dimension": dimension,
+            "n_items": shape[0],
+            "dimension": shape[1],
         }
         upsert(connection, t.Snapshot, row, ["key"], [])
         snapshot_id = connection.execute(select(t.Snapshot.id).where(t.Snapshot.key == claim.subject)).scalar_one()

@@ -55,7 +55,7 @@ def _translate(claim: Claim, context: Context) -> Outcome:
         progress=advance,
     )
     hypotheses = [first_line(each) for each in decode(loaded, generated.ids)]
-    found = scores(hypotheses, references[shots:end], target)
+    found = scores(hypotheses, references[shots:end], target, payload["confidence"])
     n = len(hypotheses)
     rows = [
         OutputRow(

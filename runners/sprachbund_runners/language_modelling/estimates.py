@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund.statistics import bootstrap_draws
+from sprachbund.statistics import bootstrap_draws, student_quantile
 
 RESAMPLES = 1000
 SEED = 0
@@ -55,42 +54,56 @@ class Documents:
         return Documents(self.nats[chosen], self.tokens[chosen], self.n_bytes[chosen])
 
 
-def bits_per_byte(documents: Documents, confidence: float = 0.95) -> Estimate:
+def bits_per_byte(documents: Documents, confidence: float = 0.95, *, sequential: bool = False) -> Estimate:
     """Bits to encode the text / its UTF-8 bytes, summed over documents, with a bootstrap interval over them.
 
+    sequential: with the interval of `half_width`, which a reading was stopped by.
     Comparable across tokenizers, which perplexity is not. NaN without bytes.
     """
-    return _ratio(documents.nats / log(2), documents.n_bytes, confidence)
+    return _ratio(documents.nats / log(2), documents.n_bytes, confidence, sequential)
 
 
-def perplexity(documents: Documents, confidence: float = 0.95) -> Estimate:
-    """exp(nats / tokens), summed over documents, with a bootstrap interval over them; NaN without tokens."""
-    found = _ratio(documents.nats, documents.tokens, confidence)
+def perplexity(documents: Documents, confidence: float = 0.95, *, sequential: bool = False) -> Estimate:
+    """exp(nats / tokens), summed over documents, with a bootstrap interval over them; NaN without tokens.
+
+    sequential: as for bits per byte.
+    """
+    found = _ratio(documents.nats, documents.tokens, confidence, sequential)
     return Estimate(*(float(np.exp(each)) for each in (found.value, found.low, found.high)))
 
 
 def half_width(documents: Documents, confidence: float) -> float:
-    """Half the width of the normal interval of bits per byte: z √(n/(n-1) Σ(bits - r·bytes)²) / Σbytes.
+    """Half the width of an interval of bits per byte that stays honest where few long documents weigh much: t · se.
 
-    The interval of a ratio of sums over a simple random sample of documents, linearised (Cochran, Sampling
-    Techniques, 1977, ch. 6). Infinite from fewer than two documents.
+    se is the jackknife's of the ratio of sums (Tukey, Annals of Mathematical Statistics 29, 1958), which exceeds the
+    linearised one where documents differ in length; t is Student's with (Σbytes)² / Σbytes² - 1 degrees of freedom, the
+    documents there would be if all were as long (Kish, Survey Sampling, 1965). Infinite from fewer than two documents.
     """
-    n = len(documents)
-    total = documents.n_bytes.sum()
-    if n < 2 or total <= 0:
+    return _half_width(documents.nats / log(2), documents.n_bytes, confidence)
+
+
+def _half_width(above: NDArray[np.float64], below: NDArray[np.float64], confidence: float) -> float:
+    n, total = len(below), float(below.sum())
+    others = total - below
+    if n < 2 or not (others > 0).all():
         return float("inf")
-    bits = documents.nats / log(2)
-    rest = bits - bits.sum() / total * documents.n_bytes
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    return float(z * np.sqrt(n / (n - 1) * np.square(rest).sum()) / total)
+    without = (above.sum() - above) / others
+    error = np.sqrt((n - 1) / n * np.square(without - without.mean()).sum())
+    alike = total**2 / float(np.square(below).sum())
+    return float(student_quantile(confidence, max(1.0, alike - 1)) * error)
 
 
-def _ratio(above: NDArray[np.float64], below: NDArray[np.float64], confidence: float) -> Estimate:
+def _ratio(above: NDArray[np.float64], below: NDArray[np.float64], confidence: float, sequential: bool) -> Estimate:
     if not len(below) or below.sum() <= 0:
         return Estimate(float("nan"), float("nan"), float("nan"))
     value = float(above.sum() / below.sum())
     if len(below) < 2:
         return Estimate(value, float("nan"), float("nan"))
+    if sequential:
+        half = _half_width(above, below, confidence)
+        # Of one document with text and empty ones nothing is known about others.
+        low, high = (max(0.0, value - half), value + half) if np.isfinite(half) else (float("nan"), float("nan"))
+        return Estimate(value, low, high)
     parts = []
     for counts in bootstrap_draws(len(below), RESAMPLES, SEED):
         # A draw of empty documents only has no ratio.

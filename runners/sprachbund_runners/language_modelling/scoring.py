@@ -45,8 +45,11 @@ def likelihoods(
     Every token but the start token is scored once (see `windows`). Sums are float64 over float32 log-probabilities.
     special: token ids that edits at `content` tokens leave alone. `progress` gets the number of windows done.
 
-    Raises ModelError for a model without a head and for likelihoods that are not finite (naming the document).
+    Raises ModelError for a model without a head, for edits at the `last` token, from which nothing is predicted, and
+    for likelihoods that are not finite (naming the document).
     """
+    if any(each.tokens == "last" for each in edits):
+        raise ModelError("an edit at tokens 'last' changes nothing that perplexity scores; use 'all' or 'content'")
     cut: list[tuple[int, Window]] = [
         (row, each) for row, ids in enumerate(documents) for each in windows(len(ids), window, stride)
     ]

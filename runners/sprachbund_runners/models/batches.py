@@ -21,22 +21,44 @@ TOKENS = ("all", "content", "last", "first")
 """all: every token that is not padding. content: without the special tokens that the tokenizer puts around a text
 (an unknown character's token is content). first, last: of all."""
 
+MAX_PADDING = 0.04
+"""Share of a batch's places that may be padding, unless the batch would have fewer than `MIN_TOKENS` places."""
+MIN_TOKENS = 1024
+"""Places below which a batch is never ended for its padding: a GPU would wait for its weights and its kernels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordPieces:
+    """Which tokens of one text its words consist of.
+
+    piece: int64 [n], places of tokens, those of the first word, then those of the second …; a token may belong to
+    two words. count: int64 [n_words], how many each word has, at least one.
+    """
+
+    piece: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.count)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenisedTexts:
     """Token ids (int64) and which of them are special tokens (bool), one array per text.
 
-    `n_truncated` texts were longer than `max_length` tokens and lost their end.
+    `n_truncated` texts were longer than `max_length` tokens and lost their end. `words`: the words of each text,
+    where they were given.
     """
 
     ids: tuple[NDArray[np.int64], ...]
     special: tuple[NDArray[np.bool_], ...]
     n_truncated: int
     max_length: int | None
+    words: tuple[WordPieces, ...] | None = None
 
     @classmethod
     def joined(cls, parts: Sequence["TokenisedTexts"]) -> "TokenisedTexts":
-        """The texts of all parts (at least one, all cut to the same length), one after the other."""
+        """The texts of all parts (at least one, all cut to the same length), one after the other, without words."""
         return cls(
             tuple(chain.from_iterable(part.ids for part in parts)),
             tuple(chain.from_iterable(part.special for part in parts)),
@@ -170,14 +192,25 @@ def tokenise(loaded: LoadedModel, texts: Sequence[str], max_length: int | None =
 
 
 def plan_batches(lengths: NDArray[np.int64], max_tokens_per_batch: int) -> list[NDArray[np.int64]]:
-    """Rows of each batch: longest texts first, padded size within the budget (or a single text), every row once."""
+    """Rows of each batch: longest texts first, padded size within the budget (or a single text), every row once.
+
+    A batch ends where another text would make more than `MAX_PADDING` of its places padding, once it has
+    `MIN_TOKENS` places. The plan depends on the arguments alone.
+    """
     if max_tokens_per_batch < 1:
         raise ModelError(f"max_tokens_per_batch is {max_tokens_per_batch}, expected a positive number")
     order = np.argsort(-lengths, kind="stable")
+    tokens = np.concatenate([[0], np.cumsum(lengths[order])])
     ends = [0]
     while ends[-1] < len(order):
-        size = max(1, max_tokens_per_batch // int(lengths[order[ends[-1]]]))
-        ends.append(min(len(order), ends[-1] + size))
+        start = ends[-1]
+        longest = int(lengths[order[start]])
+        size = min(max(1, max_tokens_per_batch // longest), len(order) - start)
+        places = longest * np.arange(1, size + 1)
+        # Texts only get shorter, so the share of padding only grows: these are the first so many sizes.
+        tight = places - (tokens[start + 1 : start + size + 1] - tokens[start]) <= MAX_PADDING * places
+        enough = -(-MIN_TOKENS // longest)
+        ends.append(start + min(size, max(int(tight.sum()), enough)))
     return [order[start:end] for start, end in pairwise(ends)]
 
 

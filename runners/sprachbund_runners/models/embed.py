@@ -23,14 +23,19 @@ from sprachbund_runners.models.batches import (
 )
 from sprachbund_runners.models.hooks import Course, coursing, observing_layers, run_forward
 from sprachbund_runners.models.loading import LoadedModel
-from sprachbund_runners.models.pooling import TokenSelection, check_pooling
+from sprachbund_runners.models.pooling import EMBEDDING_POOLINGS, TokenSelection, WordSelection, check_pooling
 
 # Batches that one variant fills to a quarter are not joined: larger ones only press out of a core's cache.
 FILL = 4
+WORD = "word"
+"""In place of which tokens of a text count: embeddings of its words, each from its own pieces."""
 
 
 class Embeddings(dict[str, NDArray[np.float32]]):
-    """Layer → float32 [n_texts, hidden_size], in the order of the texts; `report` says how the pass went."""
+    """Layer → float32 [n_texts, hidden_size], in the order of the texts; `report` says how the pass went.
+
+    Of words: [n_words, hidden_size], word after word, text after text.
+    """
 
     def __init__(self, vectors: dict[str, NDArray[np.float32]], report: PassReport, dtype: torch.dtype) -> None:
         super().__init__(vectors)
@@ -78,6 +83,8 @@ def embed(
 
     Raises ModelError for unknown layers, pooling, tokens or edits and for embeddings that are not finite (naming
     layer and item), CorpusError for texts without content tokens.
+
+    tokens `word`: the mean (or maximum) over the pieces of every word of `texts` (from `words.align`), a row each.
     """
     (found,) = embed_variants(
         loaded, texts, layers, [Variant(intervention)], pooling, tokens, max_tokens_per_batch, max_length, progress
@@ -110,9 +117,14 @@ def embed_variants(
     raises, and ModelError for rows that are repeated or not there.
     """
     wanted = loaded.architecture.check_layers(layers)
-    check_pooling(pooling)
-    check_tokens(tokens)
+    check_pooling(pooling, EMBEDDING_POOLINGS)
     tokenised = texts if isinstance(texts, TokenisedTexts) else tokenise(loaded, texts, max_length)
+    if tokens != WORD:
+        check_tokens(tokens)
+    elif tokenised.words is None:
+        raise ModelError("embeddings of words: expected texts with their words, as words.align gives them")
+    else:
+        check_pooling(pooling)
     masks, rows = BatchMasks(), RowVariants(loaded.device)
     # Edits first: hooks run in the order they were registered, and block outputs are read after they were edited.
     with (
@@ -130,11 +142,13 @@ def embed_variants(
 class _Share:
     """One variant's part of a pass: where its embeddings go and what its report will say.
 
-    place: row of every text in its embeddings, −1 for texts it does not have. first: the first block that its edits
+    place: number of every text among its own, −1 for texts it does not have. start: int64 [n], the row in its
+    embeddings where each of its own texts begins. first: the first block that its edits
     touch, None where no requested layer is touched.
     """
 
     place: NDArray[np.int64]
+    start: NDArray[np.int64]
     lengths: NDArray[np.int64]
     first: int | None
     vectors: dict[str, NDArray[np.float32]]
@@ -206,10 +220,14 @@ class _Work:
         lengths = texts.lengths
         # One variant alone has nobody to share with; what blocks of a declared model hand on is not known.
         self.shares_blocks = len(variants) > 1 and loaded.architecture.family != "declared"
-        self.shares = [self._share(variant, lengths) for variant in variants]
         self.digests = [hashlib.sha256() for _ in variants]
         self.pooled: dict[str, torch.Tensor] = {}
-        self.selection: TokenSelection
+        self.selection: TokenSelection | WordSelection
+        # Rows of embeddings that each text has.
+        self.words = texts.words if tokens == WORD else None
+        words = self.words
+        self.n_rows = np.ones(len(texts), np.int64) if words is None else np.array([len(each) for each in words])
+        self.shares = [self._share(variant, lengths) for variant in variants]
         self.from_layer = 0
         # After memory ran out, batches hold no more rows than the texts that were asked for.
         self.stacking, self.unfinished, self.n_told = True, False, 0
@@ -225,8 +243,10 @@ class _Work:
         if first is not None and first > max(self.number.values()):
             first = None
         width = self.loaded.architecture.hidden_size
-        vectors = {layer: np.empty((len(rows), width), dtype=np.float32) for layer in self.layers}
-        return _Share(place, lengths[rows], first if self.shares_blocks else 1, vectors)
+        ends = np.cumsum(self.n_rows[rows])
+        n_rows = int(ends[-1]) if len(rows) else 0
+        vectors = {layer: np.empty((n_rows, width), dtype=np.float32) for layer in self.layers}
+        return _Share(place, ends - self.n_rows[rows], lengths[rows], first if self.shares_blocks else 1, vectors)
 
     def read(self, layer: str, activations: torch.Tensor) -> None:
         """Pool a layer, unless the present course does not compute it."""
@@ -306,12 +326,13 @@ class _Work:
         self._tell(len(positions))
 
     def _run(self, batch: Batch, counts: Sequence[tuple[int, int]], from_layer: int) -> dict[str, NDArray[np.float32]]:
-        """One pass through the model; layer → embeddings [rows of the batch, hidden_size]."""
+        """One pass through the model; layer → embeddings [rows of the batch (of words: its words), hidden_size]."""
         self.pooled.clear()
         self.from_layer = from_layer
         self.masks.enter(batch)
         self.rows.enter(counts)
-        self.selection = TokenSelection.of(batch, self.tokens)
+        words = self.words
+        self.selection = TokenSelection.of(batch, self.tokens) if words is None else WordSelection.of(batch, words)
         final = run_forward(self.loaded.model, batch.input_ids, batch.attention_mask)
         if FINAL in self.number and final is not None:
             self.read(FINAL, final)
@@ -322,8 +343,12 @@ class _Work:
     ) -> None:
         """Store the rows `at` of what was found, which are the texts `items`."""
         share = self.shares[variant]
+        source, target = at, share.place[items]
+        if isinstance(self.selection, WordSelection):
+            source = _ranges(self.selection.first[at], self.n_rows[items])
+            target = _ranges(share.start[target], self.n_rows[items])
         for layer, values in found.items():
-            share.vectors[layer][share.place[items]] = values[at]
+            share.vectors[layer][target] = values[source]
 
     def _tell(self, count: int) -> None:
         self.n_told += count
@@ -357,3 +382,9 @@ class _Work:
                 digest=digest.hexdigest()[:40],
             )
             yield Embeddings(share.vectors, own, self.loaded.dtype)
+
+
+def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """starts[0], starts[0] + 1, … counts[0] numbers, then those from starts[1] …; int64 [sum of counts]."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)

@@ -1,13 +1,19 @@
-"""Reducing activations over a text's tokens, in float32, on the model's device."""
+"""Reducing activations over a text's tokens, or over a word's, in float32, on the model's device."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError, nearest
-from sprachbund_runners.models.batches import Batch
+from sprachbund_runners.models.batches import Batch, WordPieces
 
 POOLINGS = ("mean", "max")
+"""Of responses."""
+EMBEDDING_POOLINGS = (*POOLINGS, "weighted_mean")
+"""Of embeddings. weighted_mean: the n-th of the chosen tokens counts n times (SGPT, MEXA)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,17 +49,54 @@ class TokenSelection:
         return values if self.mask is None else values.masked_fill(~self.mask.unsqueeze(-1), filler)
 
     def pool(self, activations: torch.Tensor, pooling: str) -> torch.Tensor:
-        """Mean or maximum of activations [B, T, width] over the chosen tokens; float32 [B, width]."""
+        """Mean, weighted mean or maximum of activations [B, T, width] over the chosen tokens; float32 [B, width]."""
         values = self.pick(activations)
         if pooling == "max":
             return self.fill(values, -torch.inf).amax(dim=1)
-        return self.fill(values, 0.0).sum(dim=1) / self.count
+        values = self.fill(values, 0.0)
+        if pooling == "weighted_mean":
+            weights = self.weights(values)
+            return torch.bmm(weights.unsqueeze(1), values).squeeze(1) / weights.sum(dim=1, keepdim=True)
+        return values.sum(dim=1) / self.count
+
+    def weights(self, values: torch.Tensor) -> torch.Tensor:
+        """1 for the first chosen token of a text, 2 for the second …, 0 elsewhere; float32 [B, T] of [B, T, width]."""
+        chosen = values.new_ones(values.shape[:2]) if self.mask is None else self.mask.to(values.dtype)
+        return chosen.cumsum(dim=1) * chosen
 
 
-def check_pooling(pooling: str) -> str:
-    """`pooling`; raises ModelError if it is not one of `POOLINGS`."""
-    if pooling not in POOLINGS:
-        raise ModelError(
-            f"pooling '{pooling}' is not known; expected {', '.join(POOLINGS)}{nearest(pooling, POOLINGS)}"
-        )
+@dataclass(frozen=True, slots=True, eq=False)
+class WordSelection:
+    """The pieces of all words of one batch, word after word.
+
+    place: int64 [n], in the batch's [B · T] places. count: int64 [n_words]. first: int64 [B], the number of each
+    text's first word.
+    """
+
+    place: torch.Tensor
+    count: torch.Tensor
+    first: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, batch: Batch, words: Sequence[WordPieces]) -> "WordSelection":
+        """words: of every text of the pass, by its row."""
+        length = batch.input_ids.shape[1]
+        here = [words[row] for row in batch.rows]
+        place = np.concatenate([each.piece + number * length for number, each in enumerate(here)])
+        n_words = np.array([len(each) for each in here], dtype=np.int64)
+        device = batch.input_ids.device
+        count = torch.from_numpy(np.concatenate([each.count for each in here])).to(device)
+        return cls(torch.from_numpy(place).to(device), count, np.cumsum(n_words) - n_words)
+
+    def pool(self, activations: torch.Tensor, pooling: str) -> torch.Tensor:
+        """Mean or maximum of activations [B, T, width] over each word's pieces; float32 [n_words, width]."""
+        pieces = activations.flatten(0, 1).index_select(0, self.place).float()
+        # Unlike index_add_, the same bytes every time on every device.
+        return torch.segment_reduce(pieces, check_pooling(pooling), lengths=self.count, axis=0)
+
+
+def check_pooling(pooling: str, known: Sequence[str] = POOLINGS) -> str:
+    """`pooling`; raises ModelError if it is not one of `known`."""
+    if pooling not in known:
+        raise ModelError(f"pooling '{pooling}' is not known; expected {', '.join(known)}{nearest(pooling, known)}")
     return pooling

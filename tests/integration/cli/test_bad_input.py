@@ -65,7 +65,7 @@ SPECS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "layer without sense": ({"embeddings": {"layers": ["last"]}}, ("layer is 'last'", "final")),
     "name with a slash": ({"name": "my/study"}, ("name", "my/study")),
     "resamples too few": ({"statistics": {"resamples": 10}}, ("statistics.resamples", "found 10")),
-    "unknown metric": ({"statistics": {"metrics": ["top2"]}}, ("top2", "did you mean 'top1'")),
+    "unknown metric": ({"statistics": {"metrics": ["mr"]}}, ("mr", "did you mean 'mrr'")),
     "no model folder": ({"models": {"path": "nowhere/bloom"}}, ("models.0", "nowhere/bloom")),
     "model folder without a model": ({"models": {"path": "."}}, ("models.0", "config.json")),
     "unknown preset": ({"preset": "carefull"}, ("carefull", "did you mean 'careful'")),

@@ -6,6 +6,7 @@ import json
 def test_what_was_run_can_be_compared_explained_and_reported(sprachbund, spec_file, root):
     dry = sprachbund("submit", spec_file(), "--dry-run")
     assert "detectable difference in top1 over 30 items and 2 pairs" in dry.out
+    assert "not detectable with 30 items if 5% differ" in dry.out
     assert sprachbund("submit", spec_file()).code == 0
     assert sprachbund("run").code == 0
     steered = "experts eng_Latn k=4"

@@ -127,7 +127,7 @@ class World:
         method, target, k, control, seed, _ = SETTINGS[label]
         row = {
             "key": content_key("intervention", 1, label=label), "method": method, "target": target, "k": k,
-            "control": control, "seed": seed, "parameters": {},
+            "control": control, "seed": seed, "per_language": False, "parameters": {},
         }  # fmt: skip
         upsert(connection, t.Intervention, row, ["key"], [])
         intervention = connection.execute(
@@ -136,8 +136,8 @@ class World:
         model = connection.execute(select(t.Model.id)).scalar_one()
         row = {
             "key": content_key("setting", 1, label=label), "label": label, "model_id": model,
-            "intervention_id": intervention, "transform": "none", "transform_parameters": {}, "dtype": "float32",
-            "attention": "eager",
+            "intervention_id": intervention, "transform": "none", "transform_parameters": {}, "side": "both",
+            "dtype": "float32", "attention": "eager",
         }  # fmt: skip
         upsert(connection, t.Setting, row, ["key"], [])
         return int(connection.execute(select(t.Setting.id).where(t.Setting.key == row["key"])).scalar_one())

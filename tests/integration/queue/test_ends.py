@@ -62,11 +62,13 @@ def _setting(connection: Any) -> int:
             " VALUES ('f', 'm', 'p', 'bloom', 1, 1, '{}')"
         )
     )
-    connection.execute(text("INSERT INTO interventions (key, method, parameters) VALUES ('i', 'none', '{}')"))
+    connection.execute(
+        text("INSERT INTO interventions (key, method, per_language, parameters) VALUES ('i', 'none', FALSE, '{}')")
+    )
     connection.execute(
         text(
-            "INSERT INTO settings (key, label, model_id, intervention_id, transform, transform_parameters, dtype,"
-            " attention) SELECT 's', 's', models.id, interventions.id, 'none', '{}', 'float32', 'eager'"
+            "INSERT INTO settings (key, label, model_id, intervention_id, transform, transform_parameters, side, dtype,"
+            " attention) SELECT 's', 's', models.id, interventions.id, 'none', '{}', 'both', 'float32', 'eager'"
             " FROM models CROSS JOIN interventions"
         )
     )

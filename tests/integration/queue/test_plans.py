@@ -13,7 +13,8 @@ from sprachbund.queue import statements
 N_JOBS = 4_000
 VALUES = {
     **statements.kind_parameters({"count": 1, "other": 1}), "runner_id": 1, "lease_ms": 1, "max_losses": 3,
-    "device": "cpu", "memory_mb": 1, "lost": "", "limit": 16, "model": "m",
+    "device": "cpu", "memory_mb": 1, "lost": "", "limit": 16, "runners": 3, "least": 4,
+    "model": "m",
 }  # fmt: skip
 
 
@@ -35,10 +36,10 @@ def full(desk: Any) -> Engine:
     return engine
 
 
-@pytest.mark.parametrize("bundled", [False, True])
+@pytest.mark.parametrize(("bundled", "sharing"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("preferring", [False, True])
-def test_claim_scans_no_table(full: Engine, preferring: bool, bundled: bool) -> None:
-    sql = str(statements.claim(full.dialect.name, 2, preferring=preferring, bundled=bundled))
+def test_claim_scans_no_table(full: Engine, preferring: bool, bundled: bool, sharing: bool) -> None:
+    sql = str(statements.claim(full.dialect.name, 2, preferring=preferring, bundled=bundled, sharing=sharing))
     with reading(full) as connection:
         if full.dialect.name == "sqlite":
             lines = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"), VALUES)]

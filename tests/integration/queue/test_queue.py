@@ -129,6 +129,23 @@ class TestClaiming:
         assert desk.claim(2) == ["a", "b"]
         assert desk.claim(2) == ["c"]
 
+    def test_several_runners_share_a_bundle(self, desk: Any) -> None:
+        desk.add(*(desk.job(f"{i:02}", bundle="x") for i in range(40)), desk.job("other"))
+        others = [desk.another(device="cpu:1") for _ in range(2)]
+        desk.another(device="cuda")
+        gone = desk.another(device="cpu")
+        desk.queue.stop_runner(gone)
+        n = desk.queue.runners_like(desk.runner)
+        assert n == 3
+        # A third of what is left each time, rounded up, but not fewer than four.
+        sizes = [len(desk.claim(256, runner, runners=n)) for runner in [desk.runner, *others, *others, desk.runner] * 2]
+        assert sizes == [14, 9, 6, 4, 4, 3, 1, 0, 0, 0, 0, 0]
+
+    def test_shares_stay_within_the_limit(self, desk: Any) -> None:
+        desk.add(*(desk.job(f"{i:02}", bundle="x") for i in range(40)))
+        assert [len(desk.claim(limit, runners=2)) for limit in (3, 1, 10, 256, 256)] == [3, 1, 10, 13, 7]
+        assert desk.claim(256) == [f"{i:02}" for i in range(34, 40)]
+
     def test_needs_come_first(self, desk: Any) -> None:
         desk.add(*(desk.job(key) for key in "abc"), edges=[("a", "b"), ("b", "c")])
         for key in "cba":

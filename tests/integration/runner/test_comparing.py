@@ -11,6 +11,7 @@ from sprachbund.errors import QueryError
 from sprachbund.report import document
 from sprachbund.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median, max_t
 from sprachbund.tensors import load_tensors
+from sprachbund_runners.jobs import comparison, pair_statistics
 
 STEERED = "experts eng_Latn k=4"
 
@@ -150,3 +151,33 @@ def test_the_report_is_whole(done):
     for heading in ("Over layers", "Distances (Table 1)", "Accuracy and distance (Table 2)", "Experts", "Controls"):
         assert f">{heading}</h2>" in page
     assert results.compare(done.engine, "tiny").missing == []
+
+
+def test_settings_are_resampled_in_the_order_of_the_payload(monkeypatch):
+    """Sums round by the place of a column: an order that hashes decide gives other last digits in every process."""
+
+    class NoOutcomes:
+        def cells(self, *_):
+            return []
+
+    seen = []
+    monkeypatch.setattr(comparison._Levels, "_resample", lambda self, payload, wanted: seen.extend(wanted))
+    controls = {"random_units": [f"control {number}" for number in range(20)]}
+    settings = [
+        {"setting": "none", "baseline": None, "target": None, "controls": {}},
+        {"setting": "steered", "baseline": "none", "target": None, "controls": controls},
+    ]
+    comparison._Levels({"settings": settings, "multiplicity": "bh"}, NoOutcomes(), "1", "top1")
+    assert [member for member, _, _ in seen] == ["none", "steered", *controls["random_units"]]
+
+
+def test_a_median_over_two_languages_has_no_interval():
+    """Both directions of one pair enter every draw together: the interval would have no width."""
+    payload = {"resamples": 100, "seed": 0, "confidence": 0.95}
+    pairs = [("book", "eng_Latn", "deu_Latn"), ("book", "deu_Latn", "eng_Latn")]
+    row = pair_statistics._summed_up(np.array([0.1, 0.3]), pairs, True, payload)
+    assert (row["n_languages"], row["median"]) == (2, pytest.approx(0.2))
+    assert (row["median_low"], row["median_high"]) == (None, None)
+    more = [*pairs, ("book", "eng_Latn", "fra_Latn")]
+    row = pair_statistics._summed_up(np.array([0.1, 0.3, 0.5]), more, True, payload)
+    assert row["median_low"] < row["median_high"]

@@ -171,6 +171,10 @@ def test_languages_of_training_are_marked(space: Workspace, experiment: Make, ti
     marked = space.query("select * from trained_languages where experiment = 'tiny'")
     known = {row["language"]: row["trained"] for row in marked.iter_rows(named=True) if row["family"] == "bloom"}
     assert known == {"eng_Latn": 1, "fra_Latn": 1, "deu_Latn": 0}
+    # The same model said to be of another family: nothing stays of the first.
+    spec["models"] = {"path": str(tiny_model), "name": "tiny-bloom", "family": "phrasebook"}
+    space.submit({name: value for name, value in spec.items() if value is not None})
+    assert set(space.query("select family from model_languages")["family"]) == {"phrasebook"}
 
 
 def test_the_layer_that_xtreme_reads(tiny_model: Path, tmp_path: Path) -> None:

@@ -99,6 +99,21 @@ def test_twice_is_once_and_one_more_language_is_one_more_language(
     assert passes == {"embed": 30 * (n_test + n_select + 1)}
 
 
+def test_the_same_edits_run_once_whatever_they_are_called(
+    space: Workspace, experiment: Make, passes: Counter[str]
+) -> None:
+    row = {"method": "experts", "k": 4, "controls": ["wrong_language"]}
+    spec = experiment(targets=["eng_Latn", "deu_Latn"], interventions=["none", row], choose=None)
+    del spec["corpora"]["select"]
+    submitted = space.submit(spec)
+    # Each target, and beside each the experts of the three others.
+    assert len(submitted.settings) == 1 + 2 * (1 + 3)
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+    # Four languages have experts: with the unsteered one, five passes over three languages of 30 sentences.
+    assert passes["embed"] == 5 * 3 * 30
+
+
 def test_one_more_layer_adds_parts_to_the_same_snapshots(
     space: Workspace, experiment: Make, passes: Counter[str]
 ) -> None:

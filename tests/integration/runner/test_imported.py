@@ -135,3 +135,55 @@ def test_what_vectors_cannot_serve_is_refused_at_submission(
     spec["corpora"] = {role: spec["corpora"][role] for role in roles}
     with pytest.raises(SprachbundError, match=said):
         space.submit(spec)
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+def test_an_interrupt_leaves_what_was_there(
+    meta: Callable[..., Path],
+    vectors: NDArray[np.float32],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: int,
+) -> None:
+    np.save(tmp_path / "v.npy", vectors)
+    out = tmp_path / "encoders" / "outside"
+    import_vectors(tmp_path / "v.npy", meta(), out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    rename, calls = Path.rename, []
+
+    def interrupted(path: Path, target: Path) -> Path:
+        calls.append(path)
+        if len(calls) == fails:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        import_vectors(tmp_path / "v.npy", meta(layer=3), out)
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in out.parent.iterdir()] == ["outside"]
+    assert import_vectors(tmp_path / "v.npy", meta(layer=3), out).layers == ("3", "final")
+    assert [path.name for path in out.parent.iterdir()] == ["outside"]
+
+
+def test_languages_with_the_same_text_keep_their_own_vectors(
+    space: Workspace, experiment: Make, tmp_path: Path, vectors: NDArray[np.float32]
+) -> None:
+    table = tmp_path / "same.tsv"
+    lines = [f"{item}\tword {item}\tword {item}" for item in range(30)]
+    table.write_text("\n".join(["item\teng_Latn\tdeu_Latn", *lines]) + "\n")
+    corpus = {"name": "same", "path": str(table), "layout": "wide", "columns": {"item": "item"}}
+    meta = tmp_path / "meta.yaml"
+    meta.write_text(yaml.safe_dump({"name": "outside", "corpus": corpus, "languages": LANGUAGES[:2]}))
+    np.save(tmp_path / "v.npy", vectors[:2])
+    done = import_vectors(tmp_path / "v.npy", meta, tmp_path / "outside")
+    assert done.n_texts == 2
+    spec = experiment(models=str(tmp_path / "outside"), targets=[], interventions=["none"], choose=None)
+    submitted = space.submit({**spec, "corpora": {"test": corpus}, "languages": LANGUAGES[:2]})
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+    frame = space.results(submitted, "alignment").filter(pl.col("metric") == "centroid_distance")
+    x, y = (each.mean(axis=0) / np.linalg.norm(each.mean(axis=0)) for each in vectors[:2])
+    assert frame["value"].to_list() == pytest.approx([1 - float(x @ y)] * frame.height, abs=1e-5)
+    assert frame.height

@@ -26,6 +26,8 @@ from sprachbund.db import engine as databases
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import ArtifactError, DatabaseError
+from sprachbund.kinds import KINDS
+from sprachbund.queue.jobs import LEAST_SHARE
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs import JOBS, Context
 from sprachbund_runners.worker import uninterrupted
@@ -276,6 +278,32 @@ def test_two_runners_share_the_work(space: Workspace, start: Start, small: Any, 
     assert sum(shares.values()) == submitted.n_new
     for runner in both:
         assert runner.said("err") == ""
+
+
+def test_two_runners_share_one_bundle(space: Workspace, start: Start, small: Any, undisturbed: Undisturbed) -> None:
+    """Each holds a part of the snapshots of all settings when both have come to them."""
+    space.submit(small)
+    before = sum(sum(space.queue.status()[kind].values()) for kind in ("unit_statistics", "expert_set", "intervention"))
+    assert space.run(max_tokens=128, max_jobs=before).done == before
+    capabilities = {"device": "cpu", "kinds": {name: KINDS[name].version for name in JOBS}}
+    # As alive as the others, so that the first to come does not think itself alone.
+    third = space.queue.register_runner("third", "host", 1, capabilities)
+    both = [start(pause="snapshot") for _ in range(2)]
+    for runner in both:
+        runner.wait_until_paused()
+    with reading(space.engine) as connection:
+        running = (t.Job.kind == "snapshot") & (t.Job.state == "running")
+        held = connection.execute(select(t.Job.runner_id, func.count()).where(running).group_by(t.Job.runner_id)).all()
+        bundle = connection.execute(select(t.Job.bundle).where(running).distinct()).scalar_one()
+        total = connection.execute(select(func.count()).where(t.Job.bundle == bundle)).scalar_one()
+    first = max(LEAST_SHARE, -(-total // 3))
+    second = min(total - first, max(LEAST_SHARE, -(-(total - first) // 3)))
+    assert third not in {row.runner_id for row in held}
+    assert sorted(n for _, n in held) == sorted([first, second])
+    for runner in both:
+        runner.go()
+    assert [runner.end() for runner in both] == [0, 0], [runner.said("err") for runner in both]
+    check_finished(space, undisturbed(small))
 
 
 # ---- Ctrl-C and SIGTERM

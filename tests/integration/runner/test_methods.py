@@ -25,6 +25,7 @@ from sprachbund_runners.jobs.intervention import find_edits
 Make = Callable[..., dict[str, Any]]
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn", "spa_Latn")
 
+EXPERTS_MAPS = {"variant": "profile", "values": "experts", "seeds": 1}
 ROWS: list[Any] = [
     "none",
     {"method": "experts", "k": 5, "controls": ["profile x2", "shift x1", "wrong_language", "wrong_values"]},
@@ -35,11 +36,17 @@ ROWS: list[Any] = [
     {"method": "union", "k": 3},
     {"method": "intersection", "k": 0.9},
     {"method": "difference", "k": 20},
-    {"method": "own", "k": 5, "value": "zero", "controls": ["profile x1"]},
+    {"method": "own", "k": 5, "value": "zero", "controls": ["profile x1", "shift x1"]},
     {"method": "own", "k": 5, "edit": "gaussian_act"},
     {"method": "experts", "k": 5, "edit": "interpolate", "strength": [0.25, 0.75]},
     {"method": "experts", "k": 5, "edit": "scale"},
     {"method": "experts", "k": 1.0, "edit": "aura"},
+    {
+        "method": "experts",
+        "k": 8,
+        "edit": "aura",
+        "controls": [{"variant": "profile", "values": "experts", "seeds": 1}],
+    },
     {"method": "experts", "k": 5, "edit": "shift", "strength": 2, "controls": ["profile x1", "wrong_values"]},
     {"method": "experts", "k": 5, "edit": "mean_act"},
     {"method": "experts", "k": 5, "edit": "gaussian_act", "value_from": "tokens"},
@@ -223,6 +230,67 @@ def test_columns_say_what_was_done(done: Workspace) -> None:
     assert intervention(done, "experts eng_Latn k=5 mean_act from each language").per_language
 
 
+def token_moments(space: Workspace, language: str, block: int, site: str) -> tuple[Any, Any]:
+    """Mean and variance over one language's fitted tokens, by unit."""
+    with reading(space.engine) as connection:
+        rows = connection.execute(
+            select(t.UnitStatistics)
+            .join(t.CorpusText, t.CorpusText.id == t.UnitStatistics.corpus_text_id)
+            .where(t.CorpusText.language == language, t.UnitStatistics.pooling == "max")
+        ).all()
+        row = next(row for row in rows if site in row.sites)
+        tensors = load_tensors(_context(space).artifact(connection, row.moments_id, row.job_id))
+    name = f"{block}.{site}"
+    return tensors[f"{name}/mean"], tensors[f"{name}/m2"] / tensors[f"{name}/count"]
+
+
+def squared_shift(space: Workspace, found: Any, languages: tuple[str, ...]) -> float:
+    """Σ E(h' − h)², unit by unit, weighing languages by their tokens."""
+    total = 0.0
+    for edit in found:
+        for place, unit in enumerate(edit.unit):
+            mean, square, tokens = 0.0, 0.0, 0
+            for language in languages:
+                means, variances = token_moments(space, language, edit.block, edit.site)
+                with reading(space.engine) as connection:
+                    n = connection.execute(
+                        select(t.UnitStatistics.n_tokens)
+                        .join(t.CorpusText, t.CorpusText.id == t.UnitStatistics.corpus_text_id)
+                        .where(t.CorpusText.language == language, t.UnitStatistics.pooling == "max")
+                    ).scalars().first()  # fmt: skip
+                mean += n * means[unit]
+                square += n * (variances[unit] + means[unit] ** 2)
+                tokens += n
+            a, b = float(edit.a[place]) - 1, float(edit.b[place])
+            total += a * a * square / tokens + 2 * a * b * mean / tokens + b * b
+    return total
+
+
+def test_random_units_may_carry_the_experts_maps(done: Workspace) -> None:
+    experts = edits(done, "experts eng_Latn k=8 aura")["*"]
+    control = edits(done, "random:profile:experts seed=0 of experts eng_Latn k=8 aura")["*"]
+    assert [(edit.site, edit.block) for edit in control] == [(edit.site, edit.block) for edit in experts]
+    for drawn, own in zip(control, experts, strict=True):
+        assert not set(drawn.unit) & set(own.unit)
+        assert sorted(drawn.a) == sorted(own.a)
+        assert (own.a < 1).any()
+
+
+def test_shifts_are_those_of_the_text_that_edits_act_on(done: Workspace) -> None:
+    everywhere = edits(done, "experts eng_Latn k=5")["*"]
+    stored = intervention(done, "experts eng_Latn k=5").shift_norm
+    assert stored**2 == pytest.approx(squared_shift(done, everywhere, LANGUAGES), rel=1e-4)
+    own = edits(done, "own k=5 zero")
+    each = [squared_shift(done, own[language], (language,)) for language in own]
+    assert intervention(done, "own k=5 zero").shift_norm ** 2 == pytest.approx(np.mean(each), rel=1e-4)
+    # A control of kind `shift` moves each language's own text as far, where its units allow it.
+    control = edits(done, "random:shift seed=0 of own k=5 zero")
+    moved = [squared_shift(done, control[language], (language,)) for language in control]
+    ratio = intervention(done, "random:shift seed=0 of own k=5 zero").shift_ratio
+    assert ratio == pytest.approx(np.sum(moved) / np.sum(each), rel=1e-3)
+    assert intervention(done, "experts eng_Latn k=5 linear_act incremental").shift_norm is None
+
+
 def test_fitting_in_order_differs_only_after_the_first_edited_place(done: Workspace) -> None:
     at_once = edits(done, "experts eng_Latn k=5 linear_act strength=1")["*"]
     in_order = edits(done, "experts eng_Latn k=5 linear_act incremental")["*"]
@@ -238,6 +306,8 @@ def test_fitting_in_order_differs_only_after_the_first_edited_place(done: Worksp
         ({"method": "experts", "selection": "per_block", "k": 1000}, "selection per_block takes at most 16"),
         ({"method": "experts", "selection": "top_and_bottom", "k": 100}, "give at most"),
         ({"method": "direction", "sites": ["mlp.gate"]}, "has no mlp.gate"),
+        ({"method": "direction", "direction": "pca", "rank": 17}, "found 17, expected at most 16"),
+        ({"method": "direction", "direction": "language_means", "rank": 4}, "4 languages span no more"),
         ({"method": "direction", "blocks": [9]}, "block 9 does not exist"),
         ({"method": "direction", "direction": "leace", "targets": ["eng_Latn"]}, "has no target; leave targets out"),
     ],
@@ -245,3 +315,12 @@ def test_fitting_in_order_differs_only_after_the_first_edited_place(done: Worksp
 def test_what_the_model_lacks_is_one_line(space: Workspace, experiment: Make, row: Any, said: str) -> None:
     with pytest.raises(SpecError, match=said):
         space.submit(experiment(interventions=[row]))
+
+
+def test_a_row_that_fails_is_named_where_its_comparison_is_missed(space: Workspace, experiment: Make) -> None:
+    spec = experiment(interventions=["none", {"method": "intersection", "k": 1}], choose=None)
+    del spec["corpora"]["select"]
+    space.submit(spec)
+    assert space.run().failed == 1
+    missing = space.compare("tiny").missing
+    assert any("the comparison waits for job" in line and "share no unit" in line for line in missing), missing

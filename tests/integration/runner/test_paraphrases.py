@@ -60,6 +60,9 @@ def test_before_after_and_mixed(space: Workspace, experiment: Make, paraphrases:
     overall = compared.filter((compared["scope"] == "all") & compared["delta"].is_not_null())
     assert overall.height == 4 and (overall["n_pairs"] == 2).all()
     assert "language_abx" not in set(space.results("tiny", "alignment")["metric"])
+    # English paraphrases are no translations into English.
+    averaged = set(space.query("select convention from benchmark_scores where experiment = 'tiny'")["convention"])
+    assert averaged and not {each for each in averaged if "english" in each or each.startswith("mexa")}, averaged
     again = space.submit(spec)
     assert again.n_new == 0
 

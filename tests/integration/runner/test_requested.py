@@ -104,7 +104,7 @@ def test_a_spec_fills_the_views_with_abx_probes_and_geometry(space: Workspace, l
         "probes": ["topic", {"label": "language", "folds": 3, "seeds": 1}],
     }
     submitted = space.submit(labelled(evaluations=asked))
-    assert {"geometry_evaluation": 3, "abx_evaluation": 12, "probe": 6}.items() <= submitted.new.items()
+    assert {"geometry_evaluation": 24, "abx_evaluation": 12, "probe": 6}.items() <= submitted.new.items()
     tally = space.run()
     assert tally.failed == 0, tally.errors
 
@@ -189,6 +189,38 @@ def test_asking_for_more_costs_only_that(space: Workspace, labelled: Make) -> No
         labelled(interventions=["none", "centring"], evaluations={"abx": [{"on": "topic", "resamples": 10}]})
     )
     assert other.new == {"abx_evaluation": 2}
+    measures = space.submit(labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka", "hubness"]}))
+    assert measures.new == {"geometry_evaluation": 2}
+    alone = space.submit(labelled(interventions=["none", "centring"], evaluations={"geometry": ["hubness"]}))
+    assert alone.n_new == 0
+
+
+def test_intervals_and_folds_of_requested_measures_go_by_document(space: Workspace, experiment: Make) -> None:
+    """The word corpus has ten documents of three items."""
+    base = experiment()
+    spec = experiment(
+        corpora={"test": base["corpora"]["test"]},
+        interventions=["none"],
+        targets=[],
+        statistics={"unit": "group", "confidence": 0.8},
+        evaluations={"geometry": ["mutual_knn", "language_probe"]},
+    )
+    del spec["choose"]
+    space.submit(spec)
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+    query = "select n_items, n_groups, ci_low, ci_high, value from alignment_results where metric = :name"
+    for name, n_items in (("mutual_knn", 30), ("language_probe", 90)):
+        found = space.query(query, params={"name": name})
+        assert found.height
+        together = found.filter(pl.col("n_items") == n_items)
+        assert together.height and set(together["n_groups"]) == {10}
+    # Ten documents cannot be cut into eleven: folds are of documents whatever intervals draw.
+    spec |= {"statistics": {}, "evaluations": {"probes": [{"label": "language", "folds": 11}]}}
+    space.submit(spec)
+    tally = space.run()
+    assert tally.failed == 1
+    assert "expected 2 to 10 folds of 10 items or documents, found 11" in tally.errors[0]
 
 
 def test_transforms_fitted_on_all_languages_help_retrieval_differently(space: Workspace, labelled: Make) -> None:

@@ -312,6 +312,39 @@ def test_a_measure_of_ones_own(space: Workspace, small: Make, tmp_path: Path) ->
         space.submit(spec)
 
 
+def test_own_measures_are_wanted_one_by_one_and_draw_what_the_spec_says(
+    space: Workspace, small: Make, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(MEASURE + MEASURE.replace("step", "step_squared").replace("(np.float64)", "(float) ** 2"))
+    first, second = plugins.load(file)
+    spec = small(interventions=["none"], targets=[], evaluations={"measures": ["step"]})
+    del spec["corpora"]["fit"]
+    assert space.submit(spec).new["own_measures"] == 1
+    more = {**spec, "evaluations": {"measures": ["step", "step_squared"]}}
+    assert space.submit(more).new == {"own_measures": 1}
+    assert space.run().failed == 0
+    by_item = _own(space)
+    assert set(by_item) == {first.full_name, second.full_name}
+    assert by_item[first.full_name][3:] == (30, 30)
+    by_group = {**more, "statistics": {"unit": "group", "resamples": 200}}
+    assert space.submit(by_group).new["own_measures"] == 2
+    assert space.run().failed == 0
+    assert _own(space)[first.full_name][3:] == (30, 10)
+    narrow = {**more, "statistics": {"unit": "group", "resamples": 200, "confidence": 0.6}}
+    wide = _own(space)[first.full_name]
+    assert space.submit(narrow).new["own_measures"] == 2
+    assert space.run().failed == 0
+    value, low, high, *_ = _own(space)[first.full_name]
+    assert value == wide[0] and wide[1] < low < value < high < wide[2]
+
+
+def _own(space: Workspace) -> dict[str, tuple[float, float, float, int, int]]:
+    found = space.query("select metric, value, ci_low, ci_high, n_items, n_groups from alignment_results"
+                        " where measure = 'own' and experiment = 'tiny'")  # fmt: skip
+    return {row[0]: row[1:] for row in found.iter_rows()}
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -331,3 +364,15 @@ def test_a_measure_that_misbehaves_fails_its_job_in_one_line(
     tally = space.run()
     assert tally.failed == 2
     assert "measure odd@" in tally.errors[0] and message in tally.errors[0]
+
+
+def test_sentences_of_one_pass_are_counted_once(space: Workspace, small: Make) -> None:
+    """Responses pooled in two ways come from one pass over the fit text, as a forward pass does not know of pooling."""
+    other = steered(["auroc"], pooling="mean")
+    one, both, same = (
+        space.submit(small(interventions=["none", *rows]), dry_run=True)
+        for rows in ([steered(["auroc"])], [steered(["auroc"]), other], [steered(["auroc"]), steered(["cohens_d"])])
+    )
+    assert both.new["unit_statistics"] == 2 * one.new["unit_statistics"]
+    # Another setting's snapshots are passes of their own, as many as those of another scorer.
+    assert both.sentences == same.sentences

@@ -108,7 +108,8 @@ def test_every_side_effect_stands_in_the_view_beside_its_baseline(space: Workspa
     per_setting = frame.group_by("setting", "metric").len().sort("setting", "metric")
     expected = {
         "language_share": 2, "degenerate_share": 1, "repetition": 1, "distinct_1": 1, "distinct_2": 1,
-        "sample_tokens": 1, "perplexity": 2, "bits_per_byte": 2, "scored_share": 2, "chrf": 2, "bleu": 2,
+        "sample_tokens": 1, "perplexity": 2, "bits_per_byte": 2, "scored_share": 2, "looks": 2,
+        "stopped_early": 2, "chrf": 2, "bleu": 2,
     }  # fmt: skip
     for setting, metric, n in per_setting.iter_rows():
         assert n == expected.get(metric, n), (setting, metric)
@@ -252,6 +253,8 @@ def test_perplexity_is_what_the_stored_documents_say(measured: Workspace) -> Non
             "perplexity": np.exp(nats.sum() / tokens.sum()),
             "bits_per_byte": nats.sum() / n_bytes.sum() / np.log(2),
             "scored_share": 1.0,
+            "looks": 1.0,
+            "stopped_early": 0.0,
         }
         assert value == pytest.approx(float(expected[name]))
         # The corpus has ten groups of three sentences: those are what the interval resamples.
@@ -270,12 +273,14 @@ def test_reading_stops_once_the_interval_is_narrow_and_says_what_it_saved(
     work(space)
     early = {row["metric"]: row for row in space.query("select * from side_effects").iter_rows(named=True)}
     assert 0 < early["scored_share"]["value"] < 1
+    assert early["looks"]["value"] >= 2 and early["stopped_early"]["value"] == 1
     assert early["bits_per_byte"]["n_items"] == round(early["scored_share"]["value"] * 300)
     assert (early["bits_per_byte"]["ci_high"] - early["bits_per_byte"]["ci_low"]) / 2 < 0.35
     space.submit({**plain, "side_effects": {"perplexity": part}})
     work(space)
     whole = {row["metric"]: row for row in space.query("select * from side_effects").iter_rows(named=True)}
     assert whole["scored_share"]["value"] == 1
+    assert (whole["looks"]["value"], whole["stopped_early"]["value"]) == (1, 0)
     assert abs(whole["bits_per_byte"]["value"] - early["bits_per_byte"]["value"]) < 0.6
 
 
@@ -411,3 +416,33 @@ def test_an_encoder_is_refused_at_submission(
         (folder / name).write_bytes((tiny_model / name).read_bytes())
     with pytest.raises(SpecError, match=r"side_effects: encoder is an encoder \(xlm-roberta\)"):
         space.submit({**spec, "models": str(folder)})
+
+
+def test_perplexity_of_edits_at_the_last_token_is_refused(space: Workspace, spec: dict[str, Any]) -> None:
+    steered = {"method": "experts", "k": 12, "tokens": "last"}
+    with pytest.raises(
+        SpecError, match=r"interventions\[1\].tokens: found 'last', but nothing in side_effects.perplexity"
+    ) as found:
+        space.submit({**spec, "interventions": ["none", steered]}, dry_run=True)
+    assert "\n" not in str(found.value)
+    less = {name: part for name, part in spec["side_effects"].items() if name != "perplexity"}
+    space.submit({**spec, "interventions": ["none", steered], "side_effects": less}, dry_run=True)
+
+
+def test_intervals_of_side_effects_have_the_confidence_asked_for(
+    measured: Workspace, spec: dict[str, Any], tmp_path: Path
+) -> None:
+    statement = "select * from side_effects where setting = 'none'"
+    place = ("metric", "language", "into_language")
+    usual = {tuple(row[name] for name in place): row for row in measured.query(statement).iter_rows(named=True)}
+    with workspace.init(tmp_path / "less") as less:
+        less.submit({**spec, "interventions": ["none"], "statistics": {"resamples": 100, "confidence": 0.6}})
+        work(less)
+        narrower = set()
+        for row in less.query(statement).iter_rows(named=True):
+            wide = usual[tuple(row[name] for name in place)]
+            assert row["value"] == pytest.approx(wide["value"])
+            if row["ci_low"] is not None and wide["ci_high"] > wide["ci_low"]:
+                assert row["ci_high"] - row["ci_low"] < wide["ci_high"] - wide["ci_low"], row["metric"]
+                narrower.add(row["metric"])
+    assert {"language_share", "degenerate_share", "perplexity", "bits_per_byte"} <= narrower, narrower

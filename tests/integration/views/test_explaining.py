@@ -1,5 +1,6 @@
 """Differences of settings, explanations of numbers, ratios, fronts and reports on the made experiment."""
 
+import json
 from dataclasses import replace
 
 import polars as pl
@@ -95,6 +96,21 @@ def test_the_front_is_of_gain_share_and_cost_with_the_unsteered_model_in_it(data
         assert rows[name]["front"] == (not beaten)
     figure = plots.pareto_plot(found)
     assert "perplexity" in figure.axes[0].get_xlabel()
+    # Nobody takes the layer for one chosen beforehand where it was not.
+    assert found.layer_reason == comparison.layer_reason
+    assert f"layer {found.layer}: {found.layer_reason}" in figure.axes[0].get_title()
+
+
+def test_a_front_says_where_its_layer_was_picked(database, comparison, capsys):
+    from sprachbund.cli.compare import _print_pareto
+
+    effects = {"target_share": [0.5, 0.9], "target_share_baseline": [0.1, 0.1]}
+    reason = "best on the reported text itself, not chosen beforehand"
+    found = results_pareto.pareto(with_effects(replace(comparison, layer_reason=reason), **effects))
+    _print_pareto(found, as_json=False, out=None)
+    assert f"layer {found.layer}: {reason}" in capsys.readouterr().out
+    _print_pareto(found, as_json=True, out=None)
+    assert json.loads(capsys.readouterr().out)["layer_reason"] == reason
 
 
 def test_side_effects_stand_in_the_tables(comparison):

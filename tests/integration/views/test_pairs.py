@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from statistics import fmean, median
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text, update
 
 from sprachbund import query
 from sprachbund.db import tables as t
@@ -93,6 +93,17 @@ def with_space(make) -> Iterator:
                 for rank in range(1, 41)
             ],
         )  # fmt: skip
+        interventions = connection.execute(
+            text("SELECT id, method, k FROM interventions WHERE control IS NULL AND k IS NOT NULL ORDER BY id")
+        ).all()
+        assert {each.method for each in interventions} == {"experts"}
+        connection.execute(
+            insert(t.InterventionInput),
+            [
+                {"intervention_id": each.id, "role": "select", "input_key": "e" * 40, "input_kind": "expert_set"}
+                for each in interventions
+            ],
+        )
     return database
 
 
@@ -127,6 +138,33 @@ def test_distance_table_has_before_and_after(with_space):
     assert (row["to_target_before"], row["to_target_after"]) == pytest.approx((with_target, 0.13))
     labels = rows(with_space.engine, "SELECT DISTINCT setting FROM distance_table WHERE experiment = 'made'")
     assert "none" not in {each["setting"] for each in labels}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"selection": "per_block"},
+        {"method": "intersection"},
+        {"edit_site": "mlp.down"},
+        {"parameters": {"blocks": [1, 2]}},
+        {"control": "random_units"},
+    ],
+)
+def test_experts_that_no_setting_edits_are_not_shown(with_space, other):
+    with with_space.engine.begin() as connection:
+        connection.execute(update(t.Intervention).where(t.Intervention.k == 10).values(**other))
+    found = rows(with_space.engine, "SELECT DISTINCT k FROM expert_layers WHERE experiment = 'made'")
+    assert [row["k"] for row in found] == [20]
+
+
+def test_experts_of_a_set_that_a_setting_was_not_made_of_are_not_shown(with_space):
+    with with_space.engine.begin() as connection:
+        of = select(t.Intervention.id).where(t.Intervention.k == 10)
+        connection.execute(
+            update(t.InterventionInput).where(t.InterventionInput.intervention_id.in_(of)).values(input_key="f" * 40)
+        )
+    found = rows(with_space.engine, "SELECT DISTINCT k FROM expert_layers WHERE experiment = 'made'")
+    assert [row["k"] for row in found] == [20]
 
 
 def test_experts_are_counted_by_block_for_every_k_in_use(with_space):

@@ -22,6 +22,7 @@ PAGES = (
     "export.md",
     "methods.md",
     "encoders.md",
+    "results.md",
     "abx.md",
     "geometry.md",
     "plugins.md",

@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
@@ -9,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sprachbund.errors import SpecError
+from sprachbund_runners.evaluation.folds import fold_units
 from sprachbund_runners.evaluation.probing import probe
 
 
@@ -65,8 +70,30 @@ def test_refusals(rows):
     embeddings, labels, items = rows
     with pytest.raises(SpecError, match="at least two labels, found art"):
         probe(embeddings, ["art"] * 120, items)
-    with pytest.raises(SpecError, match="2 to 60 folds of 60 items, found 61"):
+    with pytest.raises(SpecError, match="2 to 60 folds of 60 items or documents, found 61"):
         probe(embeddings, labels, items, folds=61)
     lonely = ["art"] * 119 + ["law"]
     with pytest.raises(SpecError, match="one label only"):
         probe(embeddings, lonely, items)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=1, max_size=20))
+def test_units_of_folds_are_the_connected_components(rows):
+    parts = list(zip(*rows, strict=True))
+    found = fold_units(*parts)
+    links = np.array([[any(a == b for a, b in zip(x, y, strict=True)) for y in rows] for x in rows])
+    expected = connected_components(coo_array(links.astype(int)), directed=False)[1]
+    assert ((found[:, None] == found) == (expected[:, None] == expected)).all()
+    assert list(dict.fromkeys(found.tolist())) == list(range(found.max() + 1))
+
+
+def test_sentences_of_one_document_are_on_one_side():
+    """Topics are drawn for documents: a probe that saw the rest of one would be right without any topic in it."""
+    rng = np.random.default_rng(0)
+    document = np.repeat(np.arange(40), 8)
+    topic = rng.integers(0, 4, 40).astype(str)[document]
+    rows = rng.standard_normal((40, 64))[document] + 0.3 * rng.standard_normal((320, 64))
+    items = [str(each) for each in range(320)]
+    leaking = probe(rows, topic, items, seeds=(0, 1))
+    assert leaking.correct.mean() > 0.9
+    assert probe(rows, topic, fold_units(items, document.tolist()), seeds=(0, 1)).correct.mean() < 0.5

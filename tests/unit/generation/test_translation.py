@@ -26,6 +26,18 @@ def test_scores_are_sacrebleus() -> None:
         assert 0 <= score.low < score.value < score.high <= 100
         assert "version:" + sacrebleu.__version__ in score.signature
         assert "bs:500" in score.signature
+    own = sacrebleu.metrics.CHRF().corpus_score(hypotheses, [references], n_bootstrap=500)
+    assert (found["chrf"].low, found["chrf"].high) == pytest.approx((own._mean - own._ci, own._mean + own._ci))
+    less = scores(hypotheses, references, "eng_Latn", 0.6)
+    assert all(less[name].high - less[name].low < score.high - score.low for name, score in found.items())
+
+
+def test_draws_without_a_match_beside_draws_with_one_have_an_interval() -> None:
+    hypotheses, references = ["zzz", "zzz", "zzz", "the cat"], ["a dog", "a bird", "a fish", "the cat"]
+    found = scores(hypotheses, references, "eng_Latn")["bleu"]
+    # Some of 500 draws of four sentences miss the only match, most hold it.
+    assert found.value == pytest.approx(sacrebleu.corpus_bleu(hypotheses, [references]).score)
+    assert 0 <= found.low <= found.high <= 100
 
 
 def test_languages_without_spaces_are_split_into_characters() -> None:

@@ -1,10 +1,10 @@
 """Perplexity and bits per byte of known documents; intervals against formulas and simulation."""
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sprachbund_runners.language_modelling.estimates import Documents, bits_per_byte, half_width, perplexity
 
@@ -54,8 +54,8 @@ def test_the_stopping_rules_half_width_is_that_of_the_bootstrap() -> None:
 def test_half_width_of_equal_bytes_is_that_of_a_mean() -> None:
     drawn = np.random.default_rng(1).normal(10, 2, size=50)
     found = Documents(drawn * math.log(2), np.ones(50), np.full(50, 4.0))
-    z = NormalDist().inv_cdf(0.975)
-    assert half_width(found, 0.95) == pytest.approx(z * (drawn / 4).std(ddof=1) / math.sqrt(50))
+    t = stats.t.ppf(0.975, 49)
+    assert half_width(found, 0.95) == pytest.approx(t * (drawn / 4).std(ddof=1) / math.sqrt(50))
 
 
 def test_the_interval_covers() -> None:
@@ -90,3 +90,16 @@ def test_too_little_to_say() -> None:
     assert math.isnan(bits_per_byte(empty).value)
     some_empty = Documents(np.array([0.0, 3.0, 0.0]), np.array([0.0, 2.0, 0.0]), np.array([0.0, 9.0, 0.0]))
     assert bits_per_byte(some_empty).low == pytest.approx(3 / 9 / math.log(2))
+
+
+def test_half_width_of_unequal_documents_is_the_jackknifes_with_as_many_documents_as_weigh_alike() -> None:
+    found = documents(40)
+    bits = found.nats / math.log(2)
+    without = [np.delete(bits, one).sum() / np.delete(found.n_bytes, one).sum() for one in range(40)]
+    error = math.sqrt(39 / 40 * sum((each - np.mean(without)) ** 2 for each in without))
+    alike = found.n_bytes.sum() ** 2 / (found.n_bytes**2).sum()
+    assert alike < 40
+    assert half_width(found, 0.9) == pytest.approx(stats.t.ppf(0.95, alike - 1) * error)
+    # One document with text says nothing of others.
+    lone = Documents(np.array([2.0, 0.0]), np.array([2.0, 0.0]), np.array([8.0, 0.0]))
+    assert half_width(lone, 0.95) == math.inf and math.isnan(bits_per_byte(lone, sequential=True).low)

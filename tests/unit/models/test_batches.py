@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from sprachbund.errors import CorpusError, ModelError
 from sprachbund_runners.models.batches import (
+    MAX_PADDING,
+    MIN_TOKENS,
     Batch,
     is_out_of_memory,
     make_batch,
@@ -28,6 +31,47 @@ def test_a_plan_covers_every_text_once_within_the_budget(lengths: list[int], bud
     assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
     for batch in batches:
         assert len(batch) == 1 or max(lengths[row] for row in batch) * len(batch) <= budget
+
+
+def slow_plan(lengths: list[int], budget: int) -> list[list[int]]:
+    """Text after text: does it still fit, and is the batch still small or tight with it?"""
+    batches: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        if batches:
+            last = batches[-1]
+            longest = lengths[last[0]]
+            places = longest * (len(last) + 1)
+            padding = places - sum(lengths[each] for each in last) - lengths[row]
+            small = longest * len(last) < MIN_TOKENS
+            if places <= budget and (small or padding <= MAX_PADDING * places):
+                last.append(row)
+                continue
+        batches.append([row])
+    return batches
+
+
+many_lengths = st.lists(st.integers(1, 600), max_size=40).flatmap(
+    lambda some: st.lists(st.integers(1, 30), max_size=40).map(lambda times: [n for n in some for _ in times])
+)
+
+
+@given(many_lengths, st.sampled_from([1, 700, 1024, 1025, 5000, 32_768]))
+def test_a_plan_bounds_the_padding_of_every_batch_that_is_not_small(lengths: list[int], budget: int) -> None:
+    batches = plan_batches(np.array(lengths, dtype=np.int64), budget)
+    assert [batch.tolist() for batch in batches] == slow_plan(lengths, budget)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    for batch in batches:
+        found = [lengths[row] for row in batch]
+        places = max(found) * len(found)
+        assert len(batch) == 1 or places <= budget
+        # Without its last text it had too few places to end, or its padding is within the bound.
+        assert places - max(found) < MIN_TOKENS or 1 - sum(found) / places <= MAX_PADDING + 1e-12
+    for batch, after in pairwise(batches):
+        longest = lengths[batch[0]]
+        full = longest * (len(batch) + 1) > budget
+        places = longest * (len(batch) + 1)
+        loose = sum(lengths[row] for row in batch) + lengths[after[0]] < (1 - MAX_PADDING) * places + 1e-9
+        assert full or (loose and longest * len(batch) >= MIN_TOKENS)
 
 
 def test_a_budget_below_one_is_refused() -> None:

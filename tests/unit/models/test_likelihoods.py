@@ -1,6 +1,7 @@
 """Likelihoods by windows against one token at a time."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,3 +96,9 @@ def test_a_model_without_head_and_one_that_overflows_are_told(model_folder) -> N
         broken.model.get_input_embeddings().weight[7] = float("nan")
     with pytest.raises(ModelError, match="document 1 is not finite"):
         likelihoods(broken, [np.array([1]), np.array([1, 7, 4])], window=8, stride=3)
+
+
+def test_edits_at_the_last_token_would_change_nothing_and_are_refused(reader: LoadedModel) -> None:
+    (edit,) = edits()
+    with pytest.raises(ModelError, match="tokens 'last'"):
+        likelihoods(reader, documents(), window=8, stride=3, edits=[replace(edit, tokens="last")])

@@ -170,6 +170,41 @@ def test_what_model_or_corpus_do_not_have_is_refused(fields: dict[str, object], 
         blueprint(spec(**fields))
 
 
+def controlled(k: object, control: str, method: str = "experts", how: str = "top") -> list[dict[str, object]]:
+    return [{"method": method, "k": k, "selection": how, "controls": [f"{control} x1"]}]
+
+
+# The model has 150 units: three blocks with sites of 40 and 10.
+@pytest.mark.parametrize(
+    ("most", "control", "method", "how"),
+    [
+        (75, "uniform", "experts", "top"),
+        (75, "profile", "experts", "top"),
+        (75, "shift", "union", "top"),
+        (37, "uniform", "experts", "top_and_bottom"),
+        (5, "profile", "experts", "per_block"),
+    ],
+)
+def test_a_control_that_cannot_be_drawn_is_refused(most: int, control: str, method: str, how: str) -> None:
+    blueprint(spec(interventions=controlled(most, control, method, how)))
+    with pytest.raises(SpecError, match=rf"interventions.0.controls: 'random:{control}' draws as many units as"):
+        blueprint(spec(interventions=controlled(most + 1, control, method, how)))
+
+
+def test_controls_of_a_share_of_units_are_counted_per_site() -> None:
+    """Half of 10 is still possible; .54 of 10 is 5, of 40 it is 22."""
+    blueprint(spec(interventions=controlled(0.5, "profile", how="per_block")))
+    with pytest.raises(SpecError, match=r"k: 0.54 makes at least 22 of 40 units of tiny experts; expected at most 20"):
+        blueprint(spec(interventions=controlled(0.54, "profile", how="per_block")))
+    with pytest.raises(SpecError, match=r"at least 81 of 150 units"):
+        blueprint(spec(interventions=controlled(0.54, "uniform", how="per_block")))
+
+
+@pytest.mark.parametrize("method", ["intersection", "difference"])
+def test_controls_of_sets_that_may_be_small_are_not_refused(method: str) -> None:
+    blueprint(spec(interventions=controlled(100, "uniform", method)))
+
+
 _LAYERS = st.lists(st.sampled_from(["0", "1", "2", "3", "final"]), min_size=1, max_size=5, unique=True)
 
 

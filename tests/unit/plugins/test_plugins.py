@@ -223,3 +223,86 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     text.write_text(GAP, encoding="utf-8")
     with pytest.raises(SpecError, match="expected a Python file"):
         plugins.load(text)
+
+
+def test_a_name_that_nothing_defines_yet_is_refused(tmp_path: Path) -> None:
+    below = """
+        @sprachbund.register
+        def below(positives, negatives):
+            return cut(positives) - cut(negatives)
+
+        def cut(a):
+            return np.quantile(a, 0.5, axis=0)
+        """
+    with pytest.raises(SpecError, match=r"own.py: scorer 'below': it uses 'cut', .*define 'cut' inside it"):
+        plugins.load(write(tmp_path, below))
+
+
+def test_a_name_that_changes_its_meaning_later_is_refused_where_it_is_called(tmp_path: Path) -> None:
+    text = """
+        from numpy import mean as middle
+
+        @sprachbund.register
+        def centre(positives, negatives):
+            return abs(middle(positives, axis=0))
+        """
+    mean = load_one(write(tmp_path, text))
+    median = load_one(write(tmp_path, text.replace("mean as", "median as"), "median.py"))
+    assert mean.source == median.source
+    assert mean.digest != median.digest
+    mean.function.__globals__["middle"] = np.median
+    with pytest.raises(ModelError, match="middle has changed since it was registered"):
+        mean(np.ones((2, 3)), None)
+    with pytest.raises(ModelError, match="middle has changed"):
+        plugins.find("scorer", mean.full_name)
+    median.function.__globals__["abs"] = lambda x: x
+    with pytest.raises(ModelError, match="it uses 'abs'"):
+        median(np.ones((2, 3)), None)
+
+
+def test_values_of_defaults_are_digested(tmp_path: Path) -> None:
+    text = """
+        S = {value}
+
+        @sprachbund.register
+        def scaled(positives, negatives, scale=S, *, shift=(S, None)):
+            return positives[0] * scale
+        """
+    digests = {load_one(write(tmp_path, text.format(value=value))).digest for value in ("1", "2", "1.0", "2")}
+    assert len(digests) == 3
+    for value in ("np.ones(2)", "[1]", "np.float32(1)", "len"):
+        with pytest.raises(SpecError, match="scorer 'scaled': a default is of type"):
+            plugins.load(write(tmp_path, text.format(value=value)))
+
+
+def test_what_the_users_own_files_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_helpers.py").write_text("def h(x):\n    return x\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for before, inside, used in (
+        ("from own_helpers import h", "return h(positives)", "it uses 'h'"),
+        ("import own_helpers", "return own_helpers.h(positives)", "it uses 'own_helpers'"),
+        ("", "import own_helpers\n    return own_helpers.h(positives)", "it imports 'own_helpers'"),
+        ("", "return (lambda x: __import__('own_helpers').h(x))(positives)", "it uses '__import__'"),
+        ("", "from . import h\n    return h(positives)", "it imports '.'"),
+    ):
+        text = f"{before}\n\n@sprachbund.register\ndef f(positives, negatives):\n    {inside}\n"
+        with pytest.raises(SpecError, match=f"scorer 'f': {re.escape(used)}"):
+            plugins.load(write(tmp_path, text))
+
+
+def test_imports_and_classes_inside_and_recursion_are_fine(tmp_path: Path) -> None:
+    text = """
+        @sprachbund.register
+        def f(positives, negatives):
+            import statistics
+            from numpy.linalg import norm
+
+            class Held:
+                one = 1
+                two = one + 1
+
+            if negatives is None:
+                return f(positives, positives)
+            return statistics.mean([Held.two, norm(positives)])
+        """
+    assert load_one(write(tmp_path, text))(np.zeros(2), None) == 1

@@ -27,6 +27,26 @@ def test_words_stand_for_tasks_and_order_of_labels_does_not_count():
     assert parse(probes=["topic"]).probes == parse(probes=[{"label": "topic"}]).probes
 
 
+def test_probes_of_words_have_names_and_tasks_of_their_own():
+    of_words, of_sentences = parse(probes=[{"label": "upos", "level": "word"}, "upos"]).probes
+    assert (of_words.name, of_sentences.name) == ("upos of words", "upos")
+    # The level goes without saying for sentences: what was computed before there were words keeps its key.
+    assert of_words.task == {**of_sentences.task, "level": "word"}
+    assert set(of_sentences.task) == {"label", "folds", "seeds", "regularisation"}
+
+
+def test_positions_weigh_in_embeddings_only():
+    content = {"name": "asked", "corpora": {"test": "phrasebook/test"}, "embeddings": {"pooling": "weighted_mean"}}
+    assert spec.parse(content).embeddings.pooling == "weighted_mean"
+    for field in (
+        {"experts": {"pooling": "weighted_mean"}},
+        {"interventions": [{"method": "experts", "k": 3, "pooling": "weighted_mean"}]},
+    ):
+        with pytest.raises(SpecError, match=r"pooling: .*'mean' or 'max'.*'weighted_mean'") as caught:
+            spec.parse({**content, "targets": ["deu_Latn"], **field})
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("task", "name"),
     [
@@ -47,6 +67,11 @@ def test_names_say_what_tells_tasks_apart(task, name):
         ({"abx": [{"on": "topic", "distance": "cosin"}]}, "did you mean 'cosine'"),
         ({"abx": ["topic", {"on": "topic", "resamples": 5}]}, "'topic' is asked for twice"),
         ({"probes": [{"label": "topic", "folds": 1}]}, "greater than or equal to 2"),
+        ({"probes": [{"label": "topic", "level": "words"}]}, "did you mean 'word'"),
+        (
+            {"probes": [{"label": "upos", "level": "word"}, {"label": "upos", "level": "word", "seeds": 1}]},
+            "'upos of words' is asked for twice",
+        ),
         ({"geometry": ["hubnes"]}, "did you mean 'hubness'"),
     ],
 )

@@ -60,6 +60,12 @@ def kernel(labels, other=None):
     return same + (other[:, None] == other[None]) + (labels[:, None] == other[None]) + (other[:, None] == labels[None])
 
 
+def across(query, candidate):
+    """Kernels of the two covariances: the query of one pair is the candidate of another; both exchanged."""
+    crossing = query[:, None] == candidate[None]
+    return [crossing.astype(float) + crossing.T, (crossing & crossing.T).astype(float)]
+
+
 def made(n, seed, spread=(1.0, 0.7, 0.4)):
     random = np.random.default_rng(seed)
     query, candidate = ordered_pairs(n)
@@ -73,16 +79,20 @@ def made(n, seed, spread=(1.0, 0.7, 0.4)):
 
 @pytest.mark.parametrize("with_x", [False, True])
 def test_crossed_variances_and_coefficients_equal_those_written_out(with_x):
-    y, x, query, candidate = made(7, 3, (2.0, 1.5, 0.4))
+    y, x, query, candidate = made(7, 4, (2.0, 1.5, 0.8))
     keep = np.arange(len(y)) % 5 != 0  # unbalanced
     y, x, query, candidate = y[keep], x[keep], query[keep], candidate[keep]
     design = np.column_stack([np.ones(len(y)), *([x] if with_x else [])])
-    expected = minque_by_traces(y, design, [kernel(query), kernel(candidate)])
-    assert (expected > 0).all()
+    kernels = [kernel(query), kernel(candidate), *across(query, candidate)]
+    expected = minque_by_traces(y, design, kernels)
+    # Nothing is held to a bound here.
+    assert (expected[[0, 1, 4]] > 0).all()
+    assert abs(expected[2]) < 0.95 * math.sqrt(expected[0] * expected[1]) and abs(expected[3]) < 0.95 * expected[4]
     found = crossed_effects(y, query, candidate, x if with_x else None)
-    got = (found.query_variance, found.candidate_variance, found.residual_variance)
+    got = np.array([found.query_variance, found.candidate_variance, found.role_covariance,
+                    found.direction_covariance, found.residual_variance])  # fmt: skip
     assert got == pytest.approx(expected, rel=1e-8)
-    covariance = expected[0] * kernel(query) + expected[1] * kernel(candidate) + expected[2] * np.eye(len(y))
+    covariance = sum(value * each for value, each in zip(expected, [*kernels, np.eye(len(y))], strict=True))
     inverse = np.linalg.inv(covariance)
     information = np.linalg.inv(design.T @ inverse @ design)
     assert found.coefficients == pytest.approx(information @ design.T @ inverse @ y, rel=1e-6)
@@ -139,6 +149,36 @@ def test_interval_of_the_crossed_mean_covers_and_a_plain_one_does_not():
         plain += bool(abs(y.mean()) <= half)
     assert covered >= 180
     assert plain <= 140
+
+
+def test_crossed_intervals_cover_where_roles_and_directions_of_a_language_go_together():
+    """A language that is a good query is a good candidate (.9), and most of a pair's residual is the same both ways."""
+    n, trials = 12, 200
+    query, candidate = ordered_pairs(n)
+    mean = slope = 0
+    for seed in range(trials):
+        random = np.random.default_rng(seed)
+        one, rest, level = random.normal(size=(3, n))
+        other = 0.9 * one + math.sqrt(1 - 0.9**2) * rest
+        pair, distance = (np.triu(each, 1) + np.triu(each, 1).T for each in random.normal(size=(2, n, n)))
+        residual = 0.9 * pair[query, candidate] + math.sqrt(1 - 0.9**2) * random.normal(size=len(query))
+        y = one[query] + other[candidate] + 0.5 * residual
+        x = level[query] + level[candidate] + distance[query, candidate]
+        alone, beside = crossed_effects(y, query, candidate), crossed_effects(y, query, candidate, x)
+        mean += bool(alone.low[0] <= 0 <= alone.high[0])
+        slope += bool(beside.low[1] <= 0 <= beside.high[1])
+    assert 0.92 * trials <= mean and 0.92 * trials <= slope
+
+
+@settings(max_examples=30)
+@given(st.integers(3, 6), st.integers(0, 10_000), st.booleans())
+def test_covariances_stay_within_what_variances_allow(n, seed, several_corpora):
+    query, candidate = (np.tile(side, 2 if several_corpora else 1) for side in ordered_pairs(n))
+    y = np.random.default_rng(seed).normal(size=len(query))
+    found = crossed_effects(y, query, candidate)
+    assert abs(found.role_covariance) <= math.sqrt(found.query_variance * found.candidate_variance)
+    assert abs(found.direction_covariance) <= found.residual_variance
+    assert np.isfinite(found.standard_errors).all() and (found.standard_errors >= 0).all()
 
 
 def test_negative_variances_are_set_to_zero():
@@ -202,6 +242,9 @@ def test_medians_refuse_nonsense():
         dyadic_bootstrap_median([], [], [])
     with pytest.raises(ValueError, match="itself"):
         dyadic_bootstrap_median([1.0, 2.0], ["a", "b"], ["a", "c"])
+    # One pair both ways: every draw that has it has both, so that the interval would be one point.
+    with pytest.raises(ValueError, match="found 2 languages, expected at least 3"):
+        dyadic_bootstrap_median([1.0, 2.0], ["a", "b"], ["b", "a"])
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=25))
@@ -241,7 +284,9 @@ def test_a_detectable_difference_is_found_as_often_as_said(shared, n_pairs):
 
 def test_detectable_differences_shrink_with_items_and_are_bounded():
     assert detectable_before(100, 1, 0.2) > detectable_before(1000, 1, 0.2) > 0
-    assert detectable_before(2, 1, 0.1) == 0.1
+    assert detectable_before(100, 1, 0.2) <= 0.2
+    # Not even where every discordant item speaks for the same setting.
+    assert math.isnan(detectable_before(5, 1, 0.1)) and math.isnan(detectable_before(2, 1, 0.1))
     assert detectable_before(100, 5, 0.0) == 0.0
     with pytest.raises(ValueError, match="discordant"):
         detectable_before(100, 1, 1.5)
