@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,7 +26,8 @@ from sprachbund.queue import Queue
 from sprachbund_runners.interventions.apply import effective, steering
 from sprachbund_runners.interventions.edit_files import ANY
 from sprachbund_runners.interventions.low_rank import Edit
-from sprachbund_runners.interventions.merge import check_mergeable, merge
+from sprachbund_runners.interventions.merge import Merged, NoBiasError, check_mergeable, merge
+from sprachbund_runners.interventions.stand_in import llama_of
 from sprachbund_runners.jobs.context import Context, Evicted
 from sprachbund_runners.jobs.intervention import find_edits
 from sprachbund_runners.model_card import PROBE_TOKENS, Exported, FoundSetting, Source, card, coordinates
@@ -67,7 +69,7 @@ def export(
     folder = _model_folder(found)
     source = _load(folder, found, dtype)
     before = _probe(source, edits)
-    merged = merge(source.model, source.loaded.architecture, edits)
+    source, merged = _merged(source, edits)
     difference = float((_probe(source, ()) - before).abs().max())
     kind = str(source.model.dtype).removeprefix("torch.")
     if kind == "float32" and not difference <= _TOLERANCE * max(1.0, float(before.abs().max())):
@@ -85,9 +87,23 @@ def export(
             sum(coordinates(edit) for edit in effective(edits)),
             merged,
             difference,
+            source.was,
         )
         (unfinished / "README.md").write_text(card(experiment, found, source, edits, done), encoding="utf-8")
     return done
+
+
+def _merged(source: Source, edits: Sequence[Edit]) -> tuple[Source, Merged]:
+    """The source with its edits in the weights; as a Llama where its own type has no bias for a shift and Llama has."""
+    try:
+        return source, merge(source.model, source.loaded.architecture, edits)
+    except NoBiasError:
+        twin = llama_of(source.model)
+        if twin is None:
+            raise
+    loaded = replace(source.loaded, model=twin, architecture=describe(twin.config.to_dict()))
+    stood_in = replace(source, loaded=loaded, was=type(source.model).__name__)
+    return stood_in, merge(twin, loaded.architecture, edits)
 
 
 def check_out(out: Path) -> None:

@@ -22,7 +22,10 @@ PROBE_TOKENS = 16
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: `difference` is the largest |merged − hooked| of the last hidden state on random tokens."""
+    """What was written: `difference` is the largest |merged − hooked| of the last hidden state on random tokens.
+
+    `was`: the class of the original where another had to stand in.
+    """
 
     folder: Path
     fingerprint: str
@@ -31,6 +34,7 @@ class Exported:
     n_edited: int
     merged: Merged
     difference: float
+    was: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,16 @@ class FoundSetting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """The checkpoint as it was: `dtype` of its weights (None: several), tensors its class leaves out or lacks."""
+    """The checkpoint as it was: `dtype` of its weights (None: several), tensors its class leaves out or lacks.
+
+    `was`: the class it had, where a Llama stands in for it.
+    """
 
     loaded: LoadedModel
     dtype: str | None
     unused: tuple[str, ...]
     missing: frozenset[str]
+    was: str | None = None
 
     @property
     def model(self) -> PreTrainedModel:
@@ -170,6 +178,11 @@ def _remarks(source: Source, done: Exported) -> list[str]:
         remarks.append(
             f"Merged weights and biases were rounded to {done.dtype}; the largest rounding error is "
             f"{merged.rounding:.2g}. Export with `--dtype float32` to avoid it."
+        )
+    if source.was is not None:
+        remarks.append(
+            f"The model was a {source.was}, which has no bias to hold a shift. It is written as {done.model_class}: "
+            "the same computation on the same weights, with room for biases."
         )
     if merged.options:
         remarks.append(

@@ -51,6 +51,7 @@ def export(
                 "setting": key,
                 "fingerprint": done.fingerprint,
                 "class": done.model_class,
+                "was": done.was,
                 "dtype": done.dtype,
                 "n_edited": done.n_edited,
                 "options": list(merged.options),
@@ -64,6 +65,8 @@ def export(
     print(f"fingerprint {done.fingerprint}")
     if done.n_edited:
         print(f"difference  at most {done.difference:.2g} from the model with hooks (last hidden state, random tokens)")
+    if done.was is not None:
+        print(f"written as  {done.model_class}, the same computation: {done.was} has no bias for the shift")
     if merged.options:
         print(f"turned on   {', '.join(merged.options)} in config.json, as the model had no bias for the shift")
 

@@ -36,6 +36,10 @@ _PARALLEL_FAMILIES = frozenset({"cohere"})
 _PLAIN_SUMS = frozenset({"bloom", "gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "olmo", "cohere", "cohere2"})
 
 
+class NoBiasError(ModelError):
+    """A shift has no bias to stand in; nothing was changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Merged:
     """What a merge had to change beside the edited weights, and what it rounded.
@@ -217,7 +221,7 @@ def _make_room(
         other = _sharing_the_sum(architecture, change)
         option = None if other is None else _option_for(other, gains)
         if other is None or (option is None and resolve(model, other).bias is None):
-            raise ModelError(_no_room(architecture, change))
+            raise NoBiasError(_no_room(architecture, change))
         guests.append((other, change))
         if option is not None:
             options[option] = None
