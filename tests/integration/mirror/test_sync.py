@@ -31,7 +31,8 @@ def test_a_run_holds_what_the_database_does(world: Any) -> None:
     experts = runs[EXPERTS]
     assert experts.data.params == {
         "model": "tiny", "model_fingerprint": "f" * 40, "method": "experts", "target": "fra_Latn", "k": "20",
-        "transform": "none", "side": "both", "dtype": "float32", "attention": "eager", "pooling": "mean", "tokens": "content",
+        "transform": "none", "side": "both", "dtype": "float32", "attention": "eager", "pooling": "mean",
+        "tokens": "content",
     }  # fmt: skip
     assert runs["random seed=1"].data.params["control"] == "random:profile"
     assert runs["random seed=1"].data.params["seed"] == "1"
