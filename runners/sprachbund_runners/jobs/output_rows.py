@@ -15,6 +15,7 @@ from sprachbund.queue import Claim
 from sprachbund_runners.evaluation import Level
 from sprachbund_runners.generation.decoding import Generated
 from sprachbund_runners.generation.repetition import distinct, repeated_share
+from sprachbund_runners.jobs.pair_evaluation import metric_rows
 
 NAN = float("nan")
 
@@ -71,19 +72,7 @@ def write_outputs(
             outcomes_tensor=outcomes_tensor,
         )
         evaluation_id = connection.execute(statement.returning(t.Evaluation.id)).scalar_one()
-        metrics += [
-            {
-                "evaluation_id": evaluation_id,
-                "name": name,
-                "value": level.value,
-                "ci_low": None if np.isnan(level.low) else level.low,
-                "ci_high": None if np.isnan(level.high) else level.high,
-                "n_items": level.n_items,
-                "n_groups": level.n_groups,
-            }
-            for name, level in row.metrics.items()
-            if not np.isnan(level.value)
-        ]
+        metrics += metric_rows(evaluation_id, row.metrics)
     if metrics:
         connection.execute(insert(t.Metric), metrics)
 

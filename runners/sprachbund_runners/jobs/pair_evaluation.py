@@ -183,21 +183,26 @@ def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row],
     metrics: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
     for row, evaluation_id in zip(rows, ids, strict=True):
-        metrics += [
-            {
-                "evaluation_id": evaluation_id,
-                "name": name,
-                "value": level.value,
-                "ci_low": None if np.isnan(level.low) else level.low,
-                "ci_high": None if np.isnan(level.high) else level.high,
-                "n_items": level.n_items,
-                "n_groups": level.n_groups,
-            }
-            for name, level in row.metrics.items()
-            if not np.isnan(level.value)
-        ]
+        metrics += metric_rows(evaluation_id, row.metrics)
         notes += [{"evaluation_id": evaluation_id, "metric": name, "note": note} for name, note in row.notes.items()]
     if metrics:
         connection.execute(insert(t.Metric), metrics)
     if notes:
         connection.execute(insert(t.EvaluationNote), notes)
+
+
+def metric_rows(evaluation_id: int, metrics: Mapping[str, Level]) -> list[dict[str, Any]]:
+    """Rows of `metrics`; a metric that is undefined (NaN) has none, an interval that is has NULL ends."""
+    return [
+        {
+            "evaluation_id": evaluation_id,
+            "name": name,
+            "value": level.value,
+            "ci_low": None if np.isnan(level.low) else level.low,
+            "ci_high": None if np.isnan(level.high) else level.high,
+            "n_items": level.n_items,
+            "n_groups": level.n_groups,
+        }
+        for name, level in metrics.items()
+        if not np.isnan(level.value)
+    ]
