@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 import sprachbund
-from sprachbund.artifacts import ArtifactStore
 from sprachbund.corpora import phrasebook
-from sprachbund.tensors import TensorSpool
+from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.files.tensors import TensorSpool
 from sprachbund_runners.models.batches import Batch, TokenisedTexts, run_batches, tokenise
 from sprachbund_runners.models.hooks import observing, run_forward
 from sprachbund_runners.models.loading import LoadedModel, load

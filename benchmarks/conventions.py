@@ -19,8 +19,9 @@ import sprachbund
 from sprachbund.corpora import read_corpora
 from sprachbund.corpora.source import CorpusSource
 from sprachbund.corpora.text import gold_groups
-from sprachbund_runners.evaluation import language_abx_scores, retrieval_scores
 from sprachbund_runners.evaluation.distances import language_vectors
+from sprachbund_runners.evaluation.pair import language_abx_scores
+from sprachbund_runners.evaluation.retrieval_scores import retrieval_scores
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.loading import load
 

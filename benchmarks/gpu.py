@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import BloomConfig, BloomModel, PreTrainedTokenizerFast
 
-from sprachbund.architectures import describe
+from sprachbund.models.architectures import describe
 from sprachbund_runners.interventions.edits import set_to
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.models.batches import TokenisedTexts, plan_batches

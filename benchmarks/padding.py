@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sprachbund_runners.jobs.snapshot import passes
+from sprachbund_runners.jobs.embed.snapshot import passes
 from sprachbund_runners.models.batches import plan_batches, tokenise
 from sprachbund_runners.models.loading import LoadedModel, load
 from sprachbund_runners.worker import BUNDLE

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from sprachbund_runners.evaluation import retrieval_scores
 from sprachbund_runners.evaluation.distances import language_vectors
 from sprachbund_runners.evaluation.retrieval import retrieve, top_k_credit
+from sprachbund_runners.evaluation.retrieval_scores import retrieval_scores
 from sprachbund_runners.evaluation.similarity import unit_vectors
 
 

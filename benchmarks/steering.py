@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 import sprachbund
-from sprachbund.architectures import UnitBlock
 from sprachbund.corpora import phrasebook
+from sprachbund.models.architectures import UnitBlock
 from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.edits import UnitAffine, scale, set_to, shift
 from sprachbund_runners.interventions.low_rank import Edit, LowRank

@@ -11,10 +11,10 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, Engine
 
-from sprachbund.db.base import Json
 from sprachbund.db.engine import connect
 from sprachbund.db.migrate import COMPARISON, migrating
 from sprachbund.db.tables import Base
+from sprachbund.db.tables.base import Json
 from sprachbund.errors import DatabaseError
 
 

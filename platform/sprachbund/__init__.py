@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sprachbund.plugins import register
+    from sprachbund.catalogue.plugins import register
     from sprachbund.workspace import Workspace, init, open
 
 __all__ = ["Workspace", "init", "open", "register"]
@@ -12,7 +12,7 @@ __all__ = ["Workspace", "init", "open", "register"]
 def __getattr__(name: str) -> Any:
     # The workspace brings the database and data frames along: numerics that import a neighbour need neither.
     if name == "register":
-        from sprachbund import plugins
+        from sprachbund.catalogue import plugins
 
         return plugins.register
     if name in __all__:

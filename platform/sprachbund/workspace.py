@@ -17,18 +17,18 @@ import polars as pl
 from sqlalchemy import Engine
 
 from sprachbund import config
-from sprachbund import query as queries
-from sprachbund import results as frames
-from sprachbund.artifacts import ArtifactStore
+from sprachbund.catalogue.plugins import F, Kind, register
 from sprachbund.config import Config
 from sprachbund.db import engine as databases
 from sprachbund.db import migrate
 from sprachbund.errors import DatabaseError, WorkspaceError
-from sprachbund.plugins import F, Kind, register
+from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.planning.submission import Submission
+from sprachbund.planning.submission import submit as submit_spec
 from sprachbund.queue import Queue
-from sprachbund.spec import Spec, load, parse
-from sprachbund.submission import Submission
-from sprachbund.submission import submit as submit_spec
+from sprachbund.results import comparison as frames
+from sprachbund.results import query as queries
+from sprachbund.spec.experiment import Spec, load, parse
 
 if TYPE_CHECKING:
     from sprachbund.mirror import Synced

@@ -15,12 +15,12 @@ from safetensors import safe_open
 from sqlalchemy import Engine, select
 from transformers import PreTrainedModel
 
-from sprachbund.architectures import describe, read_config
-from sprachbund.artifacts import ArtifactStore
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import ArtifactError, ModelError, WorkspaceError, nearest
-from sprachbund.fingerprints import fingerprint, model_files
+from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.models.architectures import describe, read_config
+from sprachbund.models.fingerprints import fingerprint, model_files
 from sprachbund.progress import Silent
 from sprachbund.queue import Queue
 from sprachbund_runners.interventions.apply import effective, steering
@@ -29,7 +29,7 @@ from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.interventions.merge import Merged, NoBiasError, check_mergeable, merge
 from sprachbund_runners.interventions.stand_in import llama_of
 from sprachbund_runners.jobs.context import Context, Evicted
-from sprachbund_runners.jobs.intervention import find_edits
+from sprachbund_runners.jobs.fit.intervention import find_edits
 from sprachbund_runners.model_card import PROBE_TOKENS, Exported, FoundSetting, Source, card, coordinates
 from sprachbund_runners.models.loading import (
     DTYPES,

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from sqlalchemy import Engine
 
-from sprachbund.artifacts import ArtifactStore
 from sprachbund.errors import DatabaseError, LeaseLost, SprachbundError
-from sprachbund.kinds import KINDS
+from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.queue import Claim, Queue
+from sprachbund.work.kinds import KINDS
 from sprachbund_runners.jobs import JOBS, Context, Evicted, Progress
 
 log = logging.getLogger("sprachbund.runner")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sprachbund.architectures import SITES, UnitBlock, describe, read_config, sort_layers, split_flat
 from sprachbund.errors import ModelError
+from sprachbund.models.architectures import UnitBlock, describe, read_config, split_flat
+from sprachbund.vocabulary import SITES, sort_layers
 
 BLOOM = {"model_type": "bloom", "n_layer": 2, "hidden_size": 8}
 LLAMA = {"model_type": "llama", "num_hidden_layers": 3, "hidden_size": 8, "intermediate_size": 20}

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, select
 
-from sprachbund import artifacts
-from sprachbund.artifacts import ArtifactStore, Stored
 from sprachbund.db.engine import reading, writing
 from sprachbund.db.tables import Artifact
 from sprachbund.errors import ArtifactError
+from sprachbund.files import artifacts
+from sprachbund.files.artifacts import ArtifactStore, Stored
 
 CONTENT = b"once upon a time" * 100
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sprachbund.errors import ModelError
-from sprachbund.fingerprints import cached_snapshot, find_folder, fingerprint, looks_like_hub_id, model_files
+from sprachbund.models.fingerprints import cached_snapshot, find_folder, fingerprint, looks_like_hub_id, model_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sprachbund import languages
 from sprachbund.errors import SpecError
+from sprachbund.languages import table as languages
 
 # The 204 codes of FLORES-200, written out here so that none gets lost from the table.
 FLORES_200 = """

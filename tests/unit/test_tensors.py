@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sprachbund.artifacts import ArtifactStore
 from sprachbund.errors import ArtifactError
-from sprachbund.tensors import (
+from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.files.tensors import (
     DTYPES,
     TensorSpool,
     load_tensors,

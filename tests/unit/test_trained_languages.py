@@ -2,8 +2,8 @@
 
 import pytest
 
-from sprachbund import languages
-from sprachbund.trained_languages import FAMILIES, trained_on
+from sprachbund.languages import table as languages
+from sprachbund.languages.trained import FAMILIES, trained_on
 
 
 @pytest.mark.parametrize(

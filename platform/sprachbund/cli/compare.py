@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from sprachbund import results, results_explain, results_pareto, workspace
+from sprachbund import workspace
 from sprachbund.cli.output import print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
 from sprachbund.report import plots, tables
+from sprachbund.results import comparison as results
+from sprachbund.results import number as results_explain
+from sprachbund.results import pareto as results_pareto
 
 INCOMPLETE = 1
 

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sprachbund import results_diff, workspace
+from sprachbund import workspace
 from sprachbund.cli.output import Json, print_table
+from sprachbund.results import diff as results_diff
 
 _NONE = "–"
 

@@ -14,10 +14,10 @@ from sprachbund.cli.plugin_option import Plugins, load_plugins
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError, nearest
-from sprachbund.presets import PRESETS
-from sprachbund.spec import load
+from sprachbund.planning.submission import Submission
+from sprachbund.spec.experiment import load
+from sprachbund.spec.presets import PRESETS
 from sprachbund.statistics import detectable_before
-from sprachbund.submission import Submission
 
 Name = Annotated[str | None, typer.Argument(help="The experiment's name; default: all.")]
 

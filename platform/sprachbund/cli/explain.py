@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sprachbund import results_item, workspace
+from sprachbund import workspace
 from sprachbund.cli.output import Json, print_json, print_table
+from sprachbund.results import item as results_item
 
 
 def register(app: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sprachbund.cli.output import Json, print_json
-from sprachbund.encoders import import_vectors
+from sprachbund.models.imported import import_vectors
 
 
 def register(app: typer.Typer) -> None:

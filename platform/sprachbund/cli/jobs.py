@@ -10,9 +10,9 @@ from sprachbund.cli.experiments import find_experiment
 from sprachbund.cli.output import Json, print_json, print_table
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.db.work import JOB_STATES
+from sprachbund.db.tables.work import JOB_STATES
 from sprachbund.errors import QueryError, nearest
-from sprachbund.kinds import KINDS
+from sprachbund.work.kinds import KINDS
 
 
 def register(app: typer.Typer) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sprachbund import plugins
+from sprachbund.catalogue import plugins
 
 Plugins = Annotated[
     list[Path] | None,

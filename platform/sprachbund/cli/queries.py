@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sprachbund import query as queries
 from sprachbund import workspace
 from sprachbund.cli.output import print_rendered, print_table
 from sprachbund.db.views import VIEWS
 from sprachbund.errors import QueryError, nearest
+from sprachbund.results import query as queries
 
 
 def register(app: typer.Typer) -> None:

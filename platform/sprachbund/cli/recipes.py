@@ -12,7 +12,7 @@ from sprachbund.cli.output import Json, print_json, print_table
 from sprachbund.errors import SpecError
 from sprachbund.recipes import known_recipes, recipe
 from sprachbund.recipes.recipe import parse_values
-from sprachbund.spec_yaml import read_yaml
+from sprachbund.spec.reading import read_yaml
 
 Name = Annotated[str, typer.Argument(help="The recipe's name (`sprachbund recipes list`).")]
 Set = Annotated[

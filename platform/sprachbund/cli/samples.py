@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from sprachbund import results_side_effects, workspace
+from sprachbund import workspace
 from sprachbund.cli.output import Json, print_json, print_table
+from sprachbund.results import side_effects as results_side_effects
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Protocol, cast
 
 import polars as pl
 
-from sprachbund import languages as names
 from sprachbund.corpora.alignment import align, check_rows
 from sprachbund.corpora.conllu import read_treebank, treebank_rows
 from sprachbund.corpora.corpus import Corpus, code_of, paraphrase_side, some
@@ -16,6 +15,7 @@ from sprachbund.corpora.source import LANGUAGE, CorpusSource, DatasetSource
 from sprachbund.corpora.tables import Table
 from sprachbund.corpora.text import TextSet, is_further
 from sprachbund.errors import CorpusError, nearest
+from sprachbund.languages import table as names
 
 _ROWS = {"label": pl.String, "item": pl.String, "text": pl.String, "group": pl.String}
 
@@ -148,7 +148,7 @@ class _Phrasebook:
     source: CorpusSource
 
     def labels(self) -> list[str]:
-        from sprachbund.corpora import phrasebook  # its lexicons and grammar load only when asked for
+        from sprachbund.corpora import phrasebook
 
         return list(phrasebook.LANGUAGES)
 

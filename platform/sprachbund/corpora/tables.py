@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from sprachbund import languages
 from sprachbund.corpora.corpus import some
 from sprachbund.corpora.source import CorpusSource, Scalar
 from sprachbund.corpora.text import LABEL
 from sprachbund.errors import CorpusError, nearest
+from sprachbund.languages import table as languages
 
 _ROW_NUMBER = "__row_number__"
 

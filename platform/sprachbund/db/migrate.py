@@ -26,7 +26,7 @@ from sprachbund.db.aggregates import create_functions
 from sprachbund.db.engine import IMMEDIATE, describe, reading, sqlite_path, translated
 from sprachbund.db.tables import Base, MetricName
 from sprachbund.errors import DatabaseError
-from sprachbund.metrics import METRICS
+from sprachbund.measures import METRICS
 
 # What env.py and `check` compare: types too, and columns are altered by copying the table on SQLite.
 COMPARISON = {"compare_type": True, "render_as_batch": True}

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from sprachbund.keys import content_key
 from sprachbund.mirror.records import Heatmap, Point, RunRecord
+from sprachbund.work.keys import content_key
 
 # MLflow cuts longer tags and parameters off.
 TEXT_LENGTH = 5000

@@ -8,15 +8,7 @@ from sqlalchemy import Connection, Row, and_, case, func, select, text
 
 from sprachbund.db import tables as t
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
-from sprachbund.mirror.records import (
-    Heatmap,
-    Point,
-    RunRecord,
-    Value,
-    headline_kinds,
-    last_layer,
-    points_of,
-)
+from sprachbund.mirror.records import Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
 
 HEATMAP_METRIC = "top1"
 

@@ -14,7 +14,6 @@ from sprachbund.config import Config
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import LeaseLost, SpecError, nearest
-from sprachbund.keys import content_key
 from sprachbund.mirror.backend import Backend, FoundRun
 from sprachbund.mirror.describe import status_text
 from sprachbund.mirror.heatmap import draw
@@ -22,6 +21,7 @@ from sprachbund.mirror.leases import Leases, Row
 from sprachbund.mirror.reading import read, status
 from sprachbund.mirror.records import Point, RunRecord, new_points
 from sprachbund.progress import Silent
+from sprachbund.work.keys import content_key
 
 SETTING_FILE = "setting.json"
 HEATMAP_FILE = "retrieval.png"

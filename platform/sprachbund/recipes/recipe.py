@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from sprachbund.errors import SpecError, nearest
-from sprachbund.spec_yaml import read_yaml
+from sprachbund.spec.reading import read_yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import polars as pl
 import yaml
 from sqlalchemy import Engine
 
-from sprachbund.metrics import METRICS
+from sprachbund.measures import METRICS
 from sprachbund.report import html, sections, sweep, tasks
 from sprachbund.report.sections import Source
 from sprachbund.report.tables import layout
-from sprachbund.results import compare
+from sprachbund.results.comparison import compare
 
 
 def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str | None = None) -> str:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.orm import aliased
 
-from sprachbund.artifacts import ArtifactStore
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import LostArtifactError, QueryError, SprachbundError, nearest
-from sprachbund.kinds import PAIR_EVALUATION
-from sprachbund.report.plots import _COLOURS, _figure
-from sprachbund.tensors import load_tensors
+from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.files.tensors import load_tensors
+from sprachbund.report.plots import COLOURS, new_figure
+from sprachbund.work.kinds import PAIR_EVALUATION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -177,13 +177,13 @@ def space_figure(panels: list[Panel], *, method: Method = "pca", items: int | No
     stacked /= np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     points, axis_labels = _project(stacked, method, seed)
     parts = points.reshape(len(panels), len(languages), len(kept), 2)
-    figure = _figure(5.2 * len(panels) + 1.6, 5.0)
+    figure = new_figure(5.2 * len(panels) + 1.6, 5.0)
     grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, panel, of_panel in zip(grid, panels, parts, strict=True):
         for number, (language, of_language) in enumerate(zip(languages, of_panel, strict=True)):
-            colour = _COLOURS[number % len(_COLOURS)]
+            colour = COLOURS[number % len(COLOURS)]
             # Beyond the colours there are, the shape of the points tells languages apart.
-            marker = "os^Dv<>"[number // len(_COLOURS) % 7]
+            marker = "os^Dv<>"[number // len(COLOURS) % 7]
             axes.scatter(*of_language.T, s=7, alpha=0.45, color=colour, marker=marker, lw=0)
             axes.scatter(*of_language.mean(axis=0), s=110, color=colour, marker=marker, edgecolor="black",
                          lw=1.2, zorder=3, label=language)  # fmt: skip

@@ -7,15 +7,15 @@ import numpy as np
 import polars as pl
 
 from sprachbund.errors import QueryError, SprachbundError, nearest
-from sprachbund.metrics import METRICS
-from sprachbund.results import Comparison
-from sprachbund.results_pareto import SHARE, Pareto
+from sprachbund.measures import METRICS
+from sprachbund.results.comparison import Comparison
+from sprachbund.results.pareto import SHARE, Pareto
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A8A00")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A8A00")
 
 
 def retrieval_heatmap(
@@ -54,7 +54,7 @@ def retrieval_heatmap(
     for row in rows.iter_rows(named=True):
         grid[place[row["query_language"]], place[row["candidate_language"]]] = row["value"]
     size = max(3.5, 0.5 * len(languages) + 1.5)
-    figure = _figure(size + 1.0, size)
+    figure = new_figure(size + 1.0, size)
     axes = figure.add_subplot()
     known = METRICS[metric]
     image = axes.imshow(grid, cmap="viridis", vmin=known.low, vmax=known.high)
@@ -88,11 +88,11 @@ def layer_curves(comparison: Comparison, *, corpus: str | None = None) -> "Figur
     if set(comparison.by) - {"setting", "layer", "target"}:
         raise QueryError("curves are drawn over all pairs: compare by setting")
     places = {layer: number for number, layer in enumerate(comparison.layers)}
-    figure = _figure(7.5, 4.5)
+    figure = new_figure(7.5, 4.5)
     axes = figure.add_subplot()
     for number, ((kind, label), group) in enumerate(rows.group_by("kind", "setting", maintain_order=True)):
         x = [places[layer] for layer in group["layer"]]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         if kind == "control":
             axes.fill_between(
                 x, group["value_low"].to_list(), group["value_high"].to_list(), alpha=0.2, color=colour, lw=0
@@ -115,12 +115,12 @@ def pareto_plot(found: Pareto) -> "Figure":
     """
     costs = [name for name in found.objectives if name not in ("gain", SHARE)]
     across = costs[0] if costs else SHARE
-    figure = _figure(7.0, 4.5)
+    figure = new_figure(7.0, 4.5)
     axes = figure.add_subplot()
     groups = found.rows.drop_nulls(across).group_by("model", "target", maintain_order=True)
     several = found.rows["model"].n_unique() > 1
     for number, ((model, target), group) in enumerate(groups):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         label = f"{target} ({model})" if several else str(target)
         axes.scatter(group[across], group["gain"], s=40, facecolors="none", edgecolors=colour, label=label)
         front = group.filter(pl.col("front")).sort(across)
@@ -155,7 +155,7 @@ def save(figure: "Figure", path: str | Path, dpi: int = 150) -> None:
         raise SprachbundError(f"{path}: the figure cannot be written: {error}") from None
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:

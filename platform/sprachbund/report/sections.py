@@ -7,15 +7,15 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine
 
-from sprachbund import query
-from sprachbund.architectures import SITES
-from sprachbund.metrics import METRICS
+from sprachbund.measures import METRICS
 from sprachbund.report import html
 from sprachbund.report.published import SOURCE, published
 from sprachbund.report.svg import Series, line_chart, stacked_bars
 from sprachbund.report.tables import EMPTY
-from sprachbund.results import Comparison
-from sprachbund.results_reader import LIMITS
+from sprachbund.results import query
+from sprachbund.results.comparison import Comparison
+from sprachbund.results.reader import LIMITS
+from sprachbund.vocabulary import SITES
 
 # Heat maps shown per target; the database has the others.
 MOST_SETTINGS = 3

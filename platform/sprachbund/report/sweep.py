@@ -7,8 +7,8 @@ from sprachbund.report import html
 from sprachbund.report.sections import Source
 from sprachbund.report.svg import Series, line_chart
 from sprachbund.report.tables import EMPTY, digits
-from sprachbund.results_pareto import Pareto, pareto
-from sprachbund.results_side_effects import COLUMNS
+from sprachbund.results.pareto import Pareto, pareto
+from sprachbund.results.side_effects import COLUMNS
 
 _TITLES = {
     "gain": "retrieval gain",

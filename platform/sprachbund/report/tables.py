@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sprachbund.errors import QueryError
-from sprachbund.metrics import METRICS
-from sprachbund.results import BY, RATIO_FLOOR, Comparison
-from sprachbund.results_side_effects import COLUMNS
+from sprachbund.measures import METRICS
+from sprachbund.results.comparison import BY, RATIO_FLOOR, Comparison
+from sprachbund.results.side_effects import COLUMNS
 
 EMPTY = "–"
 _LATEX = {

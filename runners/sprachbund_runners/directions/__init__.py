@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund.directions import DIRECTION_EDITS
+from sprachbund.catalogue.directions import DIRECTION_EDITS
 from sprachbund.errors import ModelError, nearest
 from sprachbund_runners.directions.found import Found
 from sprachbund_runners.directions.lda import lda

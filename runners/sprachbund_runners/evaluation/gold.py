@@ -129,7 +129,7 @@ class Counts:
         self.weights = gold.candidates.copies
 
     def add(self, similarity: NDArray[Any], rows: slice, columns: slice) -> None:
-        from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
+        from sprachbund_runners.evaluation import kernels
 
         asking, answering = (columns, rows) if self.across else (rows, columns)
         items, places = _asking(self.gold, asking)
@@ -180,7 +180,7 @@ class Expanded:
 
 def add_both(one: Counts, other: Counts, block: Expanded, rows: slice, columns: slice) -> None:
     """`Counts.add` of both directions of one scoring from one reading of the block. other: across."""
-    from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
+    from sprachbund_runners.evaluation import kernels
 
     similarity, scoring = block.similarity, one.scoring
     limits = one.best[block.rows], other.best[block.columns]

@@ -23,7 +23,7 @@ def language_abx(x: LanguageVectors, y: LanguageVectors, block_size: int = BLOCK
 
     Raises ModelError if widths or types differ, ValueError if lengths differ or block_size < 1.
     """
-    from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
+    from sprachbund_runners.evaluation import kernels
 
     check_same_width(x.unit, y.unit)
     n = x.unit.n

@@ -57,7 +57,7 @@ def mine(
     scoring = margin(by, forward, backward)
     if isinstance(scoring, Refused):
         return scoring
-    from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
+    from sprachbund_runners.evaluation import kernels
 
     labels_x, texts_x = np.unique(checked_groups(groups_x, x.n, "groups_x"), return_inverse=True)
     labels_y, texts_y = np.unique(checked_groups(groups_y, y.n, "groups_y"), return_inverse=True)

@@ -119,7 +119,7 @@ class Collector:
 
     def add(self, similarity: NDArray[Any], rows: slice, columns: slice) -> None:
         """A block over distinct vectors. Blocks must come row by row, in order."""
-        from sprachbund_runners.evaluation import kernels  # compiled code: loaded where it runs
+        from sprachbund_runners.evaluation import kernels
 
         kernels.collect(
             np.ascontiguousarray(similarity), rows.start, columns.start,

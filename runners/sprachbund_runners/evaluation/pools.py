@@ -17,12 +17,7 @@ from sprachbund.errors import ModelError
 from sprachbund_runners.evaluation.gold import checked_groups
 from sprachbund_runners.evaluation.neighbours import K_CSLS, Collector, Neighbours, gold_copies
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
-from sprachbund_runners.evaluation.similarity import (
-    BLOCK_SIZE,
-    SimilarityMatrix,
-    UnitVectors,
-    check_same_width,
-)
+from sprachbund_runners.evaluation.similarity import BLOCK_SIZE, SimilarityMatrix, UnitVectors, check_same_width
 
 SAMPLE = 256
 """Queries of each side on which recall is measured."""

@@ -20,23 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund_runners.evaluation.gold import (
-    Counts,
-    Expanded,
-    Gold,
-    Scoring,
-    add_both,
-    checked_groups,
-    gold_by_block,
-)
+from sprachbund_runners.evaluation.gold import Counts, Expanded, Gold, Scoring, add_both, checked_groups, gold_by_block
 from sprachbund_runners.evaluation.margins import Margin, Refused, margin
 from sprachbund_runners.evaluation.neighbours import K_CSLS, Collector, Neighbours
-from sprachbund_runners.evaluation.similarity import (
-    BLOCK_SIZE,
-    SimilarityMatrix,
-    UnitVectors,
-    check_same_width,
-)
+from sprachbund_runners.evaluation.similarity import BLOCK_SIZE, SimilarityMatrix, UnitVectors, check_same_width
 
 CACHE_BYTES = 256 * 2**20
 """Blocks of the first pass over the matrix are kept up to this size, and computed again beyond it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sprachbund import identifier
+from sprachbund.languages import identifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from sprachbund.languages import describe
+from sprachbund.languages.table import describe
 
 RESAMPLES = 500
 

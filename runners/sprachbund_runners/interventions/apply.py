@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sprachbund.architectures import Architecture
 from sprachbund.errors import ModelError
+from sprachbund.models.architectures import Architecture
 from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.models.hooks import first_input, resolve, tensor_of

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sprachbund.architectures import UnitBlock, split_flat
 from sprachbund.errors import ModelError, nearest
+from sprachbund.models.architectures import UnitBlock, split_flat
 
 CONTROLS = ("uniform", "profile", "matched")
 """uniform: any units. profile: as many in each block and site as the experts have. matched: profile, with values

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sprachbund.errors import ArtifactError
-from sprachbund.tensors import load_tensors, read_metadata
+from sprachbund.files.tensors import load_tensors, read_metadata
 from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
 

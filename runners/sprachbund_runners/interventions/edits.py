@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sprachbund.architectures import SITES, UnitBlock, split_flat
 from sprachbund.errors import ModelError, nearest
+from sprachbund.models.architectures import UnitBlock, split_flat
+from sprachbund.vocabulary import SITES
 from sprachbund_runners.interventions.affine import Affine, interpolated
 
 EDIT_TOKENS = ("all", "content", "last")

@@ -21,8 +21,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from sprachbund.architectures import Architecture
 from sprachbund.errors import ModelError
+from sprachbund.models.architectures import Architecture
 from sprachbund_runners.interventions.apply import check_edits, effective
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.models.hooks import resolve

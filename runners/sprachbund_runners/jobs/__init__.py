@@ -1,28 +1,20 @@
 """Job kinds as runners implement them: the only place where numerics meet SQL and files."""
 
-from sprachbund import kinds
-from sprachbund_runners.jobs import (
+from sprachbund.work import kinds
+from sprachbund_runners.jobs.compare import choice, comparison
+from sprachbund_runners.jobs.context import Context, Evicted, Outcome, Progress, Run
+from sprachbund_runners.jobs.embed import snapshot
+from sprachbund_runners.jobs.fit import direction, expert_overlap, expert_set, intervention, unit_statistics
+from sprachbund_runners.jobs.measure import (
     abx_evaluation,
-    choice,
-    comparison,
-    direction,
-    expert_overlap,
-    expert_set,
-    generation,
-    generation_evaluation,
     geometry_evaluation,
-    intervention,
     mining,
     own_measures,
     pair_evaluation,
-    perplexity,
     probe,
-    snapshot,
     space_evaluation,
-    translation,
-    unit_statistics,
 )
-from sprachbund_runners.jobs.context import Context, Evicted, Outcome, Progress, Run
+from sprachbund_runners.jobs.write import generation, generation_evaluation, perplexity, translation
 
 __all__ = ["JOBS", "Context", "Evicted", "Outcome", "Progress", "Run"]
 

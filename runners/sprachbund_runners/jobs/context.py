@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
 
-from sprachbund.artifacts import ArtifactStore, Stored
 from sprachbund.corpora.text import TextSet, from_parquet, gold_groups
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import ArtifactError, LostArtifactError, ModelError
+from sprachbund.files.artifacts import ArtifactStore, Stored
+from sprachbund.files.tensors import load_tensors, save_tensors
 from sprachbund.queue import Claim
-from sprachbund.tensors import load_tensors, save_tensors
 from sprachbund_runners.models.loading import LoadedModel, load
 
 log = logging.getLogger("sprachbund.runner")

@@ -7,7 +7,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund.statistics import bootstrap_draws, student_quantile
+from sprachbund_runners.statistics import bootstrap_draws, student_quantile
 
 RESAMPLES = 1000
 SEED = 0

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sprachbund.architectures import FINAL
 from sprachbund.errors import ModelError
+from sprachbund.vocabulary import FINAL
 from sprachbund_runners.interventions.apply import RowVariants, effective, steering_variants
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.models.batches import (

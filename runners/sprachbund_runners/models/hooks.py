@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from sprachbund.architectures import FINAL, Architecture
 from sprachbund.errors import ModelError, nearest
+from sprachbund.models.architectures import Architecture
+from sprachbund.vocabulary import FINAL
 
 
 class PassComplete(Exception):

@@ -21,9 +21,9 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from sprachbund.architectures import Architecture, describe, read_config
 from sprachbund.errors import ModelError, nearest
-from sprachbund.fingerprints import cached_snapshot, find_folder, fingerprint, looks_like_hub_id, model_files
+from sprachbund.models.architectures import Architecture, describe, read_config
+from sprachbund.models.fingerprints import cached_snapshot, find_folder, fingerprint, looks_like_hub_id, model_files
 from sprachbund_runners.models.hooks import resolve
 
 DTYPES: dict[str, torch.dtype] = {

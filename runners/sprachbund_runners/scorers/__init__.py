@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund import plugins
+from sprachbund.catalogue import plugins
 from sprachbund.errors import SpecError, nearest
 from sprachbund_runners.scorers.auroc import auroc, mann_whitney_p, minimum_auroc
 from sprachbund_runners.scorers.average_precision import average_precision
@@ -20,14 +20,7 @@ from sprachbund_runners.scorers.effect_size import cohens_d
 from sprachbund_runners.scorers.l1_probe import l1_probe
 from sprachbund_runners.scorers.lape import lape_score
 from sprachbund_runners.scorers.mutual_information import mutual_information
-from sprachbund_runners.scorers.ranking import (
-    Layout,
-    NonFinite,
-    RankedResponses,
-    Target,
-    lay_out,
-    rank_responses,
-)
+from sprachbund_runners.scorers.ranking import Layout, NonFinite, RankedResponses, Target, lay_out, rank_responses
 
 __all__ = [
     "SCORERS",
@@ -94,7 +87,7 @@ SCORERS: dict[str, Scorer] = {
 
 
 def find_scorer(name: str) -> Scorer:
-    """The scorer of that name, built in or registered (`sprachbund.plugins`); SpecError where there is none."""
+    """The scorer of that name, built in or registered (`sprachbund.catalogue.plugins`); SpecError where there is none."""
     if name in SCORERS:
         return SCORERS[name]
     if "@" in name:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sprachbund.architectures import UnitBlock
 from sprachbund.errors import ModelError, SpecError, nearest
-from sprachbund.statistics.multiplicity import benjamini_hochberg
+from sprachbund.models.architectures import UnitBlock
+from sprachbund_runners.statistics.multiplicity import benjamini_hochberg
 
 RULES = ("top", "top_and_bottom", "per_block", "threshold")
 """top: the k best. top_and_bottom: the k best and the k worst (Kojima et al. 2024). per_block: the k best of every

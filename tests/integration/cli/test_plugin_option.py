@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sprachbund import plugins, workspace
+from sprachbund import workspace
+from sprachbund.catalogue import plugins
 
 Command = Callable[..., Any]
 SpecFile = Callable[..., Path]

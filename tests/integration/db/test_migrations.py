@@ -23,7 +23,7 @@ from sprachbund.db import migrate, views
 from sprachbund.db.engine import connect, reading, sqlite_path, writing
 from sprachbund.db.tables import Base, MetricName
 from sprachbund.errors import DatabaseError
-from sprachbund.metrics import METRICS
+from sprachbund.measures import METRICS
 
 SECOND = """
 import sqlalchemy as sa

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sprachbund.config import Config
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms, reading, writing
-from sprachbund.keys import content_key
+from sprachbund.db.rows import upsert
 from sprachbund.mirror import Synced, sync
 from sprachbund.mirror.backend import prepare_environment
 from sprachbund.queue import Queue, insert_jobs
-from sprachbund.submission import upsert
+from sprachbund.work.keys import content_key
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn")
 PAIRS = tuple(itertools.combinations(LANGUAGES, 2))

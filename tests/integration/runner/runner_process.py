@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sprachbund import artifacts
 from sprachbund.cli.main import main
+from sprachbund.files import artifacts
 from sprachbund_runners.jobs import JOBS
 from sprachbund_runners.jobs.context import Context
 

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from sprachbund import results, results_item
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import QueryError
+from sprachbund.files.tensors import load_tensors
 from sprachbund.report import document
-from sprachbund.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median, max_t
-from sprachbund.tensors import load_tensors
-from sprachbund_runners.jobs import comparison, pair_statistics
+from sprachbund.results import comparison as results
+from sprachbund.results import item as results_item
+from sprachbund_runners.jobs.compare import comparison, pair_statistics
+from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median, max_t
 
 STEERED = "experts eng_Latn k=4"
 

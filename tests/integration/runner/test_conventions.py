@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, BloomConfig, BloomForCausalLM
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.tensors import load_tensors
+from sprachbund.files.tensors import load_tensors
 from sprachbund.workspace import Workspace
 from sprachbund_runners.evaluation.conventions import xtreme_layer
 from sprachbund_runners.evaluation.mining import mine, score_at, tuned_threshold

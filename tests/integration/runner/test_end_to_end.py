@@ -38,7 +38,8 @@ def states(space: Workspace) -> Counter[str]:
 def passes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts sentences that go through a model."""
     counted: Counter[str] = Counter()
-    from sprachbund_runners.jobs import snapshot, unit_statistics
+    from sprachbund_runners.jobs.embed import snapshot
+    from sprachbund_runners.jobs.fit import unit_statistics
 
     def counting(name: str, function: Any) -> Any:
         def wrapped(loaded: Any, texts: Any, *arguments: Any, **options: Any) -> Any:

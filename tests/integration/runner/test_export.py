@@ -20,16 +20,17 @@ from sprachbund.cli.main import main
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import ArtifactError, ModelError, SpecError, WorkspaceError
-from sprachbund.fingerprints import fingerprint
+from sprachbund.files.tensors import load_tensors
+from sprachbund.models.fingerprints import fingerprint
 from sprachbund.progress import Silent
-from sprachbund.tensors import load_tensors
 from sprachbund.workspace import Workspace
 from sprachbund_runners import export as exporting
-from sprachbund_runners.export import Exported, export
+from sprachbund_runners.export import export
 from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.merge import Merged
 from sprachbund_runners.jobs.context import Context
-from sprachbund_runners.jobs.intervention import find_edits
+from sprachbund_runners.jobs.fit.intervention import find_edits
+from sprachbund_runners.model_card import Exported
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.loading import load
 

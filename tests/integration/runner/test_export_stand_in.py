@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 from sprachbund.cli.export import find_setting
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.tensors import load_tensors
+from sprachbund.files.tensors import load_tensors
 from sprachbund.workspace import Workspace
 from sprachbund_runners.export import export
 from sprachbund_runners.models.embed import embed

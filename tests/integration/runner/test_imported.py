@@ -11,8 +11,8 @@ import yaml
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from sprachbund.encoders import import_vectors
 from sprachbund.errors import SprachbundError
+from sprachbund.models.imported import import_vectors
 from sprachbund.workspace import Workspace
 
 Make = Callable[..., dict[str, Any]]

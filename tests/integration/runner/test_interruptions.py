@@ -21,13 +21,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from sprachbund import artifacts, workspace
+from sprachbund import workspace
 from sprachbund.db import engine as databases
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import ArtifactError, DatabaseError
-from sprachbund.kinds import KINDS
+from sprachbund.files import artifacts
 from sprachbund.queue.jobs import LEAST_SHARE
+from sprachbund.work.kinds import KINDS
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs import JOBS, Context
 from sprachbund_runners.worker import uninterrupted

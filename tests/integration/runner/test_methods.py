@@ -13,14 +13,14 @@ from sprachbund import workspace
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError
+from sprachbund.files.tensors import load_tensors
 from sprachbund.progress import Silent
-from sprachbund.tensors import load_tensors
 from sprachbund.workspace import Workspace
 from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import LowRank
 from sprachbund_runners.jobs.context import Context
-from sprachbund_runners.jobs.expert_set import find_ranking
-from sprachbund_runners.jobs.intervention import find_edits
+from sprachbund_runners.jobs.fit.expert_set import find_ranking
+from sprachbund_runners.jobs.fit.intervention import find_edits
 
 Make = Callable[..., dict[str, Any]]
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn", "spa_Latn")

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError
-from sprachbund.metrics import geometry
+from sprachbund.measures import geometry
 from sprachbund.workspace import Workspace
 from sprachbund_runners.evaluation.abx import AbxTask, abx_groups, abx_vectors, score_group
 

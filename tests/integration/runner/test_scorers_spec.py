@@ -10,17 +10,17 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 
-from sprachbund import plugins
+from sprachbund.catalogue import plugins
+from sprachbund.catalogue.scorers import SCORERS
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError
-from sprachbund.kinds import SCORERS
+from sprachbund.files.tensors import load_tensors
 from sprachbund.progress import Silent
-from sprachbund.tensors import load_tensors
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs.context import Context
-from sprachbund_runners.jobs.expert_set import find_ranking
-from sprachbund_runners.jobs.stored_snapshot import read_layer
+from sprachbund_runners.jobs.embed.stored_snapshot import read_layer
+from sprachbund_runners.jobs.fit.expert_set import find_ranking
 from sprachbund_runners.models import respond as responding
 from sprachbund_runners.scorers.l1_probe import l1_probe
 from sprachbund_runners.scorers.lape import lape

@@ -16,11 +16,11 @@ from sprachbund.cli import samples as command
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import CorpusError, QueryError, SpecError
-from sprachbund.results_side_effects import COLUMNS, PARTS, samples, side_effects
-from sprachbund.statistics import wilson
-from sprachbund.tensors import load_tensors
+from sprachbund.files.tensors import load_tensors
+from sprachbund.results.side_effects import COLUMNS, PARTS, samples, side_effects
 from sprachbund.workspace import Workspace
-from sprachbund_runners.jobs import generation
+from sprachbund_runners.jobs.write import generation
+from sprachbund_runners.statistics import wilson
 
 
 def text_of(word_corpus: Path, split: str = "test") -> dict[str, Any]:

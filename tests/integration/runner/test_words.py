@@ -17,7 +17,7 @@ from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError
 from sprachbund.workspace import Workspace
 from sprachbund_runners.evaluation.probing import probe
-from sprachbund_runners.jobs import word_snapshot
+from sprachbund_runners.jobs.embed import word_snapshot
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.loading import load
 from sprachbund_runners.models.words import align

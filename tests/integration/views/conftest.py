@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, insert
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import connect
-from sprachbund.keys import content_key
-from sprachbund.metrics import METRICS
+from sprachbund.measures import METRICS
+from sprachbund.work.keys import content_key
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn", "jpn_Jpan")
 LAYERS = ("0", "1", "10", "final")

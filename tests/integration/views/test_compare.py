@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from sqlalchemy import text
 
-from sprachbund import results
 from sprachbund.errors import QueryError
 from sprachbund.report import plots, tables
+from sprachbund.results import comparison as results
 
 STEERED = "experts fra k=20"
 SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]

@@ -6,9 +6,13 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from sprachbund import results, results_diff, results_explain, results_pareto, results_side_effects
 from sprachbund.errors import QueryError
 from sprachbund.report import document, plots
+from sprachbund.results import comparison as results
+from sprachbund.results import diff as results_diff
+from sprachbund.results import number as results_explain
+from sprachbund.results import pareto as results_pareto
+from sprachbund.results import side_effects as results_side_effects
 from sprachbund.statistics import detectable_after
 
 STEERED, OTHER = "experts fra k=20", "experts fra k=10"

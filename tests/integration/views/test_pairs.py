@@ -7,8 +7,8 @@ from statistics import fmean, median
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from sprachbund import query
 from sprachbund.db import tables as t
+from sprachbund.results import query
 
 STEERED = "experts fra k=20"
 

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
-from sprachbund import query
 from sprachbund.errors import QueryError
+from sprachbund.results import query
 
 
 def test_parameters_aggregates_and_types(database):

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sprachbund import query
+from sprachbund.results import query
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "questions.md"
 BLOCKS = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy import inspect as inspect_database
 
-from sprachbund import query, results
 from sprachbund.db import tables as t
 from sprachbund.db.views import VIEWS, create_views, drop_views
+from sprachbund.results import comparison as results
+from sprachbund.results import query
 
 SIDE = {True: {True: "both", False: "query"}, False: {True: "candidate", False: "neither"}}
 

@@ -12,7 +12,7 @@ from sprachbund.corpora import CorpusSource, fingerprint, read_corpora
 from sprachbund.corpora.conllu import read_treebank, word_spans
 from sprachbund.corpora.text import from_parquet, to_parquet
 from sprachbund.errors import CorpusError, SpecError
-from sprachbund.spec import parse
+from sprachbund.spec.experiment import parse
 
 REST = "\t".join("_" * 6)
 

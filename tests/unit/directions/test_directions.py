@@ -16,9 +16,8 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
-from sprachbund.directions import DIRECTION_EDITS
+from sprachbund.catalogue.directions import DIRECTION_EDITS, DirectionMethod
 from sprachbund.errors import ModelError
-from sprachbund.spec_interventions import DirectionMethod
 from sprachbund_runners.directions import Found, edit_of, find, random_like
 from sprachbund_runners.directions.covariance import ledoit_wolf
 from sprachbund_runners.directions.leace import leace

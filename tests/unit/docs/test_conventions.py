@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sprachbund.metrics import MEASURES, METRICS, Metric
+from sprachbund.measures import MEASURES, METRICS, Metric
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "conventions.md"
 BETTER = {"higher": "higher", "lower": "lower", "none": "–"}

@@ -8,7 +8,7 @@ import pytest
 
 from sprachbund import config
 from sprachbund.db.tables import Base
-from sprachbund.kinds import KINDS
+from sprachbund.work.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"

@@ -9,17 +9,24 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from sprachbund import presets, spec
-from sprachbund.architectures import KNOWN, SITES
+from sprachbund.catalogue.directions import DIRECTION_EDITS
+from sprachbund.catalogue.edits import EDITS
+from sprachbund.catalogue.scorers import SCORERS
 from sprachbund.corpora.source import Columns, CorpusSource, DatasetSource
-from sprachbund.directions import DIRECTION_EDITS
-from sprachbund.fit_inputs import MOST_DEFAULT_NEGATIVES
-from sprachbund.kinds import SCORERS
-from sprachbund.side_effects import GenerationSpec, PerplexitySpec, SideEffectsSpec, StopSpec, TranslationSpec
-from sprachbund.spec_abx import AbxSpec, ProbeSpec
-from sprachbund.spec_controls import VARIANTS, ControlSpec
-from sprachbund.spec_interventions import EDITS, SelectionSpec
-from sprachbund.spec_yaml import read_yaml
+from sprachbund.measures.abx import AbxSpec
+from sprachbund.measures.generation import GenerationSpec
+from sprachbund.measures.perplexity import PerplexitySpec, StopSpec
+from sprachbund.measures.probing import ProbeSpec
+from sprachbund.measures.translation import TranslationSpec
+from sprachbund.models.architectures import KNOWN
+from sprachbund.planning.fit_inputs import MOST_DEFAULT_NEGATIVES
+from sprachbund.spec import experiment as spec
+from sprachbund.spec import presets
+from sprachbund.spec.controls import VARIANTS, ControlSpec
+from sprachbund.spec.interventions import SelectionSpec
+from sprachbund.spec.reading import read_yaml
+from sprachbund.spec.side_effects import SideEffectsSpec
+from sprachbund.vocabulary import SITES
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
 # The tables of fields, in the order of the page.

@@ -6,7 +6,7 @@ import pytest
 from sprachbund.corpora.text import TextSet
 from sprachbund_runners.evaluation.abx import AbxTask, abx_groups, abx_vectors, joined_draws, score_group
 from sprachbund_runners.jobs.context import Text
-from sprachbund_runners.jobs.labelled import Labelled
+from sprachbund_runners.jobs.measure.labelled import Labelled
 
 
 def table(groups):

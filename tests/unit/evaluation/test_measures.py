@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sprachbund.metrics import MEASURES, METRICS
-from sprachbund.statistics import bootstrap_mean, wilson
-from sprachbund_runners.evaluation import PAIR_MEASURES, levels, one_sided, retrieval_scores, spread_values
+from sprachbund.measures import MEASURES, METRICS
 from sprachbund_runners.evaluation.distances import language_vectors
 from sprachbund_runners.evaluation.language_abx import language_abx
+from sprachbund_runners.evaluation.pair import PAIR_MEASURES, one_sided, spread_values
+from sprachbund_runners.evaluation.retrieval_scores import retrieval_scores
+from sprachbund_runners.evaluation.scores import levels
+from sprachbund_runners.statistics import bootstrap_mean, wilson
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sprachbund_runners.evaluation import listed_retrieval_scores, retrieval_scores
 from sprachbund_runners.evaluation.distances import language_vectors
 from sprachbund_runners.evaluation.pools import approximate_lists, exact_lists, listed_outcome
 from sprachbund_runners.evaluation.retrieval import retrieve, survey, top_k_credit
+from sprachbund_runners.evaluation.retrieval_scores import listed_retrieval_scores, retrieval_scores
 from sprachbund_runners.evaluation.similarity import unit_vectors
 
 

@@ -4,9 +4,10 @@ from importlib.metadata import version
 
 import pytest
 
-from sprachbund import identifier, languages
 from sprachbund.corpora import read_corpora
 from sprachbund.corpora.source import CorpusSource
+from sprachbund.languages import identifier
+from sprachbund.languages import table as languages
 from sprachbund_runners.generation.identification import identify, labels
 
 

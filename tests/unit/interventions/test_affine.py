@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.stats import linregress, wasserstein_distance
 
-from sprachbund.architectures import describe
 from sprachbund.errors import ModelError
+from sprachbund.models.architectures import describe
 from sprachbund_runners.interventions.affine import (
     Affine,
     aura,

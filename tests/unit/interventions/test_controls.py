@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sprachbund.architectures import describe, split_flat
 from sprachbund.errors import ModelError
+from sprachbund.models.architectures import describe, split_flat
 from sprachbund_runners.interventions.controls import (
     Selection,
     experts_values,

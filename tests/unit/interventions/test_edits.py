@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sprachbund.architectures import describe
 from sprachbund.errors import ModelError
+from sprachbund.models.architectures import describe
 from sprachbund_runners.interventions.edits import (
     UnitAffine,
     interpolate,

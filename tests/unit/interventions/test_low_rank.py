@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sprachbund.artifacts import ArtifactStore
 from sprachbund.errors import ArtifactError, ModelError
-from sprachbund.tensors import save_tensors
+from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.files.tensors import save_tensors
 from sprachbund_runners.interventions.edit_files import edit_tensors, edits_for, read_edits
 from sprachbund_runners.interventions.edits import UnitAffine, intervention_digest, set_to
 from sprachbund_runners.interventions.low_rank import Edit, LowRank

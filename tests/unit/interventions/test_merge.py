@@ -10,8 +10,8 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from sprachbund.architectures import describe
 from sprachbund.errors import ModelError
+from sprachbund.models.architectures import describe
 from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.edits import UnitAffine, interpolate, scale, set_to, shift
 from sprachbund_runners.interventions.low_rank import Edit, LowRank

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from sprachbund.architectures import describe
+from sprachbund.models.architectures import describe
 from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.edits import UnitAffine, set_to, shift
 from sprachbund_runners.interventions.merge import NoBiasError, merge

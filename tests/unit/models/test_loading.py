@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
-from sprachbund.architectures import KNOWN, describe
 from sprachbund.errors import ModelError
-from sprachbund.fingerprints import fingerprint
+from sprachbund.models.architectures import KNOWN, describe
+from sprachbund.models.fingerprints import fingerprint
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.loading import LoadedModel, load, verify
 

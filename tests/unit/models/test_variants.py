@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from sprachbund.architectures import Architecture
 from sprachbund.errors import ModelError
+from sprachbund.models.architectures import Architecture
 from sprachbund_runners.interventions.apply import RowVariants, steering, steering_variants
 from sprachbund_runners.interventions.edits import UnitAffine, scale, set_to, shift
 from sprachbund_runners.interventions.low_rank import Edit, LowRank

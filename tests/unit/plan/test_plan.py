@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sprachbund.errors import SpecError
-from sprachbund.plan import JobPlan, KnownJob, PlanCorpus, PlanModel, PlanText, jobs_for, unique_wants
-from sprachbund.spec import Spec, parse
-from sprachbund.wants import Blueprint, draw_up
+from sprachbund.planning.blueprint import Blueprint, draw_up
+from sprachbund.spec.experiment import Spec, parse
+from sprachbund.work.plan import JobPlan, KnownJob, PlanCorpus, PlanModel, PlanText, jobs_for, unique_wants
 
 LANGUAGES = ("eng_Latn", "spa_Latn", "deu_Latn", "fra_Latn", "jpn_Jpan")
 MODEL = PlanModel(

@@ -13,10 +13,10 @@ import pytest
 from numpy import exp, quantile
 
 import sprachbund
-from sprachbund import plugins
+from sprachbund.catalogue import plugins
+from sprachbund.catalogue.plugins import Plugin, register
 from sprachbund.errors import ModelError, SpecError
-from sprachbund.plugins import Plugin, register
-from sprachbund.spec import parse
+from sprachbund.spec.experiment import parse
 
 SCALE = 2.0
 TABLE = np.ones(3)

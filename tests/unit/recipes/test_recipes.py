@@ -5,7 +5,7 @@ import pytest
 from sprachbund.errors import SpecError
 from sprachbund.recipes import known_recipes, recipe
 from sprachbund.recipes.recipe import parse_values
-from sprachbund.spec import parse
+from sprachbund.spec.experiment import parse
 
 
 @pytest.mark.parametrize("name", known_recipes())

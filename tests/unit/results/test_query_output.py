@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from sprachbund import query
 from sprachbund.errors import QueryError
+from sprachbund.results import query
 
 
 def test_mixed_numbers_become_floats_and_other_mixtures_text():

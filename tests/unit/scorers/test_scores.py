@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sprachbund import kinds
 from sprachbund.errors import CorpusError, SpecError
+from sprachbund.work import kinds
 from sprachbund_runners import scorers
 from sprachbund_runners.scorers import NonFinite, RankedResponses, Scorer, Scores, Target, score_units
 from sprachbund_runners.scorers.ranking import lay_out, rank_responses

@@ -8,17 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sprachbund.architectures import UnitBlock
 from sprachbund.errors import ModelError, SpecError
-from sprachbund_runners.scorers.selection import (
-    Rule,
-    choose,
-    difference,
-    intersection,
-    rank_units,
-    resolve_k,
-    tied_at,
-)
+from sprachbund.models.architectures import UnitBlock
+from sprachbund_runners.scorers.selection import Rule, choose, difference, intersection, rank_units, resolve_k, tied_at
 
 coarse = st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 1.0, np.inf])
 

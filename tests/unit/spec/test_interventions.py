@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sprachbund.directions import DIRECTION_EDITS
+from sprachbund.catalogue.directions import DIRECTION_EDITS
+from sprachbund.catalogue.edits import EDITS
 from sprachbund.errors import SpecError
-from sprachbund.spec import Spec, parse
-from sprachbund.spec_interventions import EDITS, InterventionSpec
+from sprachbund.spec.experiment import Spec, parse
+from sprachbund.spec.interventions import InterventionSpec
 
 
 def spec_with(row: Any) -> Spec:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from sprachbund.errors import SpecError
-from sprachbund.side_effects import PROTOCOLS
-from sprachbund.spec import Spec, load, parse
+from sprachbund.spec.experiment import Spec, load, parse
+from sprachbund.spec.side_effects import PROTOCOLS
 
 
 def spec(**side_effects: Any) -> Spec:

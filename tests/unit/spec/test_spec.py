@@ -8,11 +8,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sprachbund.catalogue.edits import parse_value
 from sprachbund.errors import SpecError
-from sprachbund.presets import PRESETS, merge
-from sprachbund.spec import Spec, load, parse
-from sprachbund.spec_interventions import parse_value
-from sprachbund.spec_yaml import read_yaml
+from sprachbund.spec.experiment import Spec, load, parse
+from sprachbund.spec.presets import PRESETS, merge
+from sprachbund.spec.reading import read_yaml
 
 MINIMAL: dict[str, Any] = {"name": "x", "corpora": {"test": "phrasebook/test"}}
 STEERED: dict[str, Any] = {

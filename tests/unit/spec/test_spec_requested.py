@@ -2,10 +2,11 @@
 
 import pytest
 
-from sprachbund import spec
 from sprachbund.errors import SpecError
-from sprachbund.metrics import geometry
-from sprachbund.spec_abx import GEOMETRY, AbxSpec
+from sprachbund.measures import geometry
+from sprachbund.measures.abx import AbxSpec
+from sprachbund.measures.geometry import GEOMETRY
+from sprachbund.spec import experiment as spec
 
 
 def parse(**evaluations):

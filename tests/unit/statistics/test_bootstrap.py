@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sprachbund.statistics import (
+from sprachbund_runners.statistics import (
     bootstrap_correlation,
     bootstrap_draws,
     bootstrap_mean,
@@ -100,7 +100,7 @@ def test_columns_share_draws_with_single_calls():
 
 
 def test_many_columns_are_summarised_in_parts(monkeypatch):
-    from sprachbund.statistics import bootstrap
+    from sprachbund_runners.statistics import bootstrap
 
     outcomes = np.random.default_rng(7).random((20, 11))
     whole = bootstrap_mean(outcomes, resamples=100)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from sprachbund.statistics import benjamini_hochberg, benjamini_yekutieli, holm
+from sprachbund_runners.statistics import benjamini_hochberg, benjamini_yekutieli, holm
 
 families = st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.01, 0.05, 1.0])), min_size=1, max_size=30)
 

@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from sprachbund.statistics import (
+from sprachbund.statistics import detectable_after, detectable_before, pareto_front
+from sprachbund_runners.statistics import (
     bootstrap_draws,
     crossed_effects,
-    detectable_after,
-    detectable_before,
     dyadic_bootstrap_median,
-    pareto_front,
     student_p,
     student_quantile,
 )

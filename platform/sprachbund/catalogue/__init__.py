@@ -1,0 +1,1 @@
+"""What an experiment may name, without torch: scorers, edits, directions, plugins."""

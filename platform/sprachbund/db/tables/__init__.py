@@ -1,0 +1,81 @@
+"""Every table, so that `Base.metadata` is complete once this module is imported."""
+
+from sprachbund.db.tables.base import Base
+from sprachbund.db.tables.catalogue import Artifact, Corpus, CorpusText, Language, Model, ModelLanguage
+from sprachbund.db.tables.comparisons import Choice, Comparison, ControlComparison, Correlation, GainSummary, PairTest
+from sprachbund.db.tables.edits import (
+    Direction,
+    ExpertOverlap,
+    ExpertSet,
+    ExpertUnit,
+    Intervention,
+    InterventionInput,
+    Setting,
+    UnitStatistics,
+)
+from sprachbund.db.tables.evaluations import (
+    Evaluation,
+    EvaluationNote,
+    EvaluationTask,
+    Metric,
+    MetricName,
+    Snapshot,
+    SnapshotPart,
+)
+from sprachbund.db.tables.texts import GeneratedText, Generation, TextLabel
+from sprachbund.db.tables.work import (
+    Experiment,
+    ExperimentCorpus,
+    ExperimentJob,
+    ExperimentLayer,
+    ExperimentSetting,
+    Job,
+    JobAttempt,
+    JobEdge,
+    MlflowRun,
+    Runner,
+)
+
+__all__ = [
+    "Artifact",
+    "Base",
+    "Choice",
+    "Comparison",
+    "ControlComparison",
+    "Corpus",
+    "CorpusText",
+    "Correlation",
+    "Direction",
+    "Evaluation",
+    "EvaluationNote",
+    "EvaluationTask",
+    "Experiment",
+    "ExperimentCorpus",
+    "ExperimentJob",
+    "ExperimentLayer",
+    "ExperimentSetting",
+    "ExpertOverlap",
+    "ExpertSet",
+    "ExpertUnit",
+    "GainSummary",
+    "GeneratedText",
+    "Generation",
+    "Intervention",
+    "InterventionInput",
+    "Job",
+    "JobAttempt",
+    "JobEdge",
+    "Language",
+    "Metric",
+    "MetricName",
+    "MlflowRun",
+    "Model",
+    "ModelLanguage",
+    "PairTest",
+    "Runner",
+    "Setting",
+    "Snapshot",
+    "SnapshotPart",
+    "TextLabel",
+    "UnitStatistics",
+]

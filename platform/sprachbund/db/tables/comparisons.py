@@ -1,0 +1,153 @@
+"""Numbers per setting: comparisons, their controls, tests, correlations and choices."""
+
+from sqlalchemy import Boolean, Float, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sprachbund.db.tables.base import Base, Id, Key, reference
+
+
+class Correlation(Base):
+    """Pearson's correlation of two quantities over language pairs, and the slope with languages as random effects."""
+
+    __tablename__ = "correlations"
+    __table_args__ = (Index(None, "job_id"), Index(None, "setting_id"))
+
+    id: Mapped[Id]
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"))
+    baseline_id: Mapped[int] = mapped_column(reference("settings.id"))
+    corpus: Mapped[str] = mapped_column(Text)
+    split: Mapped[str] = mapped_column(Text)
+    layer: Mapped[str] = mapped_column(String(8))
+    accuracy: Mapped[str] = mapped_column(reference("metric_names.name"))
+    distance: Mapped[str] = mapped_column(reference("metric_names.name"))
+    # accuracy_before, accuracy_after, distance_before, distance_after, gain, distance_drop
+    y: Mapped[str] = mapped_column(String(16))
+    x: Mapped[str] = mapped_column(String(16))
+    n_pairs: Mapped[int]
+    n_languages: Mapped[int]
+    value: Mapped[float] = mapped_column(Float)
+    # Languages are resampled, not pairs.
+    ci_low: Mapped[float] = mapped_column(Float)
+    ci_high: Mapped[float] = mapped_column(Float)
+    slope: Mapped[float | None] = mapped_column(Float)
+    slope_low: Mapped[float | None] = mapped_column(Float)
+    slope_high: Mapped[float | None] = mapped_column(Float)
+    slope_p: Mapped[float | None] = mapped_column(Float)
+
+
+class GainSummary(Base):
+    """Differences of a setting to its baseline pair by pair: the median first, the extremes last."""
+
+    __tablename__ = "gain_summaries"
+    __table_args__ = (Index(None, "job_id"), Index(None, "setting_id"))
+
+    id: Mapped[Id]
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"))
+    baseline_id: Mapped[int] = mapped_column(reference("settings.id"))
+    corpus: Mapped[str] = mapped_column(Text)
+    split: Mapped[str] = mapped_column(Text)
+    layer: Mapped[str] = mapped_column(String(8))
+    metric: Mapped[str] = mapped_column(reference("metric_names.name"))
+    scope: Mapped[str] = mapped_column(String(32))
+    n_pairs: Mapped[int]
+    n_languages: Mapped[int]
+    median: Mapped[float] = mapped_column(Float)
+    # Languages are resampled, not pairs.
+    median_low: Mapped[float | None] = mapped_column(Float)
+    median_high: Mapped[float | None] = mapped_column(Float)
+    n_gaining: Mapped[int]
+    least: Mapped[float] = mapped_column(Float)
+    greatest: Mapped[float] = mapped_column(Float)
+    # Languages as crossed random effects; NULL where there are too few pairs.
+    mean: Mapped[float | None] = mapped_column(Float)
+    mean_low: Mapped[float | None] = mapped_column(Float)
+    mean_high: Mapped[float | None] = mapped_column(Float)
+    mean_p: Mapped[float | None] = mapped_column(Float)
+    query_variance: Mapped[float | None] = mapped_column(Float)
+    candidate_variance: Mapped[float | None] = mapped_column(Float)
+    residual_variance: Mapped[float | None] = mapped_column(Float)
+
+
+class Comparison(Base):
+    """One setting against its baseline on one metric and layer, over the pairs of a scope."""
+
+    __tablename__ = "comparisons"
+    __table_args__ = (Index(None, "setting_id"), Index(None, "job_id"))
+
+    id: Mapped[Id]
+    key: Mapped[Key]
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"))
+    baseline_id: Mapped[int] = mapped_column(reference("settings.id"))
+    # A corpus (parallel) or a collection of bilingual corpora, by name.
+    corpus: Mapped[str] = mapped_column(Text)
+    split: Mapped[str] = mapped_column(Text)
+    layer: Mapped[str] = mapped_column(String(8))
+    metric: Mapped[str] = mapped_column(reference("metric_names.name"))
+    # Which ordered pairs are averaged: all, target_query, target_candidate, without_target.
+    scope: Mapped[str] = mapped_column(String(32))
+    n_pairs: Mapped[int]
+    n_items: Mapped[int]
+    n_groups: Mapped[int | None]
+    value: Mapped[float] = mapped_column(Float)
+    ci_low: Mapped[float | None] = mapped_column(Float)
+    ci_high: Mapped[float | None] = mapped_column(Float)
+    median: Mapped[float | None] = mapped_column(Float)
+    baseline: Mapped[float] = mapped_column(Float)
+    delta: Mapped[float] = mapped_column(Float)
+    delta_ci_low: Mapped[float | None] = mapped_column(Float)
+    delta_ci_high: Mapped[float | None] = mapped_column(Float)
+    p: Mapped[float | None] = mapped_column(Float)
+    q: Mapped[float | None] = mapped_column(Float)
+    family_size: Mapped[int | None]
+
+
+class ControlComparison(Base):
+    """A steered setting against the distribution of one variant of its controls."""
+
+    __tablename__ = "control_comparisons"
+    __table_args__ = (Index(None, "comparison_id"),)
+
+    id: Mapped[Id]
+    comparison_id: Mapped[int] = mapped_column(reference("comparisons.id", cascade=True))
+    control: Mapped[str] = mapped_column(String(32))
+    n_controls: Mapped[int]
+    control_mean: Mapped[float] = mapped_column(Float)
+    control_low: Mapped[float] = mapped_column(Float)
+    control_high: Mapped[float] = mapped_column(Float)
+    p: Mapped[float] = mapped_column(Float)
+
+
+class PairTest(Base):
+    """McNemar's exact test of one pair's hits under a setting against the baseline's, item by item."""
+
+    __tablename__ = "pair_tests"
+    __table_args__ = (Index(None, "evaluation_id"),)
+
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"), primary_key=True)
+    evaluation_id: Mapped[int] = mapped_column(reference("evaluations.id", cascade=True), primary_key=True)
+    metric: Mapped[str] = mapped_column(reference("metric_names.name"), primary_key=True)
+    only_setting: Mapped[int]
+    only_baseline: Mapped[int]
+    p: Mapped[float] = mapped_column(Float)
+    q: Mapped[float] = mapped_column(Float)
+    family_size: Mapped[int]
+
+
+class Choice(Base):
+    """What was chosen on the `select` role, per group of settings; reported on `test`."""
+
+    __tablename__ = "choices"
+    __table_args__ = (Index(None, "job_id"), Index(None, "setting_id"))
+
+    id: Mapped[Id]
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    choice_group: Mapped[str] = mapped_column(Text)
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"))
+    layer: Mapped[str] = mapped_column(String(8))
+    metric: Mapped[str] = mapped_column(reference("metric_names.name"))
+    value: Mapped[float] = mapped_column(Float)
+    n_candidates: Mapped[int]
+    tied: Mapped[bool] = mapped_column(Boolean)

@@ -1,0 +1,179 @@
+"""Experiments, the queue of their jobs, the runners that serve it, and the MLflow mirror's state."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, Integer, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sprachbund.db.tables.base import Base, Id, Json, Milliseconds, reference
+
+JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
+ROLES = ("fit", "select", "test")
+
+
+def _among(column: str, words: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)
+
+
+class Experiment(Base):
+    """A spec under a name; submitting the name again replaces its plan and counts the revision up."""
+
+    __tablename__ = "experiments"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    revision: Mapped[int]
+    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    spec_digest: Mapped[str] = mapped_column(String(40))
+    submitted_ms: Mapped[Milliseconds]
+    cancelled: Mapped[bool] = mapped_column(Boolean)
+    # Findings of planning that an audit needs: texts shared between roles and so on.
+    audit: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class ExperimentSetting(Base):
+    __tablename__ = "experiment_settings"
+    __table_args__ = (Index(None, "setting_id"),)
+
+    experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"), primary_key=True)
+    ordinal: Mapped[int]
+    # What this experiment calls the setting; the same setting may have another label elsewhere.
+    label: Mapped[str] = mapped_column(Text)
+    # The setting a control stands beside, and the one deltas are taken from.
+    control_of_id: Mapped[int | None] = mapped_column(reference("settings.id"))
+    baseline_id: Mapped[int | None] = mapped_column(reference("settings.id"))
+    choice_group: Mapped[str | None] = mapped_column(Text)
+
+
+class ExperimentLayer(Base):
+    __tablename__ = "experiment_layers"
+
+    experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
+    layer: Mapped[str] = mapped_column(String(8), primary_key=True)
+    ordinal: Mapped[int]
+
+
+class ExperimentCorpus(Base):
+    """The corpora of an experiment and the role each plays."""
+
+    __tablename__ = "experiment_corpora"
+    __table_args__ = (_among("role", ROLES), Index(None, "corpus_id"))
+
+    experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
+    corpus_id: Mapped[int] = mapped_column(reference("corpora.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(8), primary_key=True)
+
+
+class ExperimentJob(Base):
+    """Which jobs an experiment's plan resolved to."""
+
+    __tablename__ = "experiment_jobs"
+    __table_args__ = (Index(None, "job_id"),)
+
+    experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
+    job_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
+
+
+class Job(Base):
+    """One content-keyed piece of work. `subject` names it without its layers, `bundle` its siblings."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        _among("state", JOB_STATES),
+        Index(None, "subject"),
+        Index(
+            "ix_jobs_claim",
+            "priority",
+            "id",
+            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text("state = 'queued'"),
+        ),
+        Index("ix_jobs_bundle_state", "bundle", "state"),
+        Index(
+            "ix_jobs_lease",
+            "lease_expires_ms",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+    )
+
+    id: Mapped[Id]
+    key: Mapped[str] = mapped_column(String(40), unique=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    version: Mapped[int]
+    subject: Mapped[str] = mapped_column(String(40))
+    bundle: Mapped[str] = mapped_column(String(40))
+    model: Mapped[str | None] = mapped_column(String(80))
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    label: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(9))
+    # Smaller is earlier.
+    priority: Mapped[int]
+    device: Mapped[str | None] = mapped_column(String(16))
+    memory_mb: Mapped[int | None]
+    available_ms: Mapped[Milliseconds]
+    created_ms: Mapped[Milliseconds]
+    finished_ms: Mapped[int | None] = mapped_column(BigInteger)
+    runner_id: Mapped[int | None] = mapped_column(reference("runners.id"))
+    attempt: Mapped[int]
+    lease_expires_ms: Mapped[int | None] = mapped_column(BigInteger)
+    failures: Mapped[int]
+    losses: Mapped[int]
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class JobEdge(Base):
+    __tablename__ = "job_edges"
+    __table_args__ = (Index(None, "needs_id"),)
+
+    job_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
+    needs_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
+
+
+class JobAttempt(Base):
+    __tablename__ = "job_attempts"
+    __table_args__ = (
+        _among("outcome", ("running", "done", "failed", "lost", "released")),
+        Index(None, "runner_id"),
+    )
+
+    job_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    runner_id: Mapped[int] = mapped_column(reference("runners.id"))
+    started_ms: Mapped[Milliseconds]
+    finished_ms: Mapped[int | None] = mapped_column(BigInteger)
+    outcome: Mapped[str] = mapped_column(String(8))
+    error: Mapped[str | None] = mapped_column(Text)
+    environment: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    batch_plan: Mapped[str | None] = mapped_column(String(64))
+
+
+class Runner(Base):
+    __tablename__ = "runners"
+    __table_args__ = (_among("state", ("alive", "stopped")),)
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int]
+    capabilities: Mapped[dict[str, Any]] = mapped_column(Json)
+    state: Mapped[str] = mapped_column(String(8))
+    started_ms: Mapped[Milliseconds]
+    seen_ms: Mapped[Milliseconds]
+
+
+class MlflowRun(Base):
+    """The mirror's state: one MLflow run per experiment and setting."""
+
+    __tablename__ = "mlflow_runs"
+
+    experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"), primary_key=True)
+    run_id: Mapped[str | None] = mapped_column(String(64))
+    dirty: Mapped[bool] = mapped_column(Boolean)
+    synced_ms: Mapped[int | None] = mapped_column(BigInteger)
+    # What was logged already, so that only what is new is appended.
+    logged: Mapped[dict[str, Any]] = mapped_column(Json)
+    lease_owner: Mapped[str | None] = mapped_column(String(64))
+    lease_expires_ms: Mapped[int | None] = mapped_column(BigInteger)

@@ -1,0 +1,1 @@
+"""Bulk in content-addressed files."""

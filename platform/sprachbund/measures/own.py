@@ -1,0 +1,55 @@
+"""Measures that users register (`sprachbund.catalogue.plugins`): their metric names are theirs, `name@digest`."""
+
+from collections.abc import Sequence
+
+from sprachbund.catalogue import plugins
+from sprachbund.errors import SpecError, nearest
+from sprachbund.measures.base import Measure, Metric
+from sprachbund.work.keys import content_key
+from sprachbund.work.kinds import OWN_MEASURES, PAIR_EVALUATION
+from sprachbund.work.plan import Want, kind_key, unique_wants
+
+METRICS: tuple[Metric, ...] = ()
+
+OWN = Measure(
+    "own",
+    2,
+    "pair",
+    False,
+    (),
+    "measures of your own (docs/plugins.md): one metric each, called by its name and the digest of its source",
+    optional=True,
+)
+MEASURES: tuple[Measure, ...] = (OWN,)
+
+
+def measure_wants(wants: Sequence[Want], names: Sequence[str], unit: str, confidence: float) -> list[Want]:
+    """A want for every pair evaluation and measure; those of a setting and corpus share a bundle.
+
+    Raises SpecError for a measure that is not registered.
+    """
+    known = plugins.measures()
+    for name in names:
+        if name not in known:
+            raise SpecError(
+                f"evaluations.measures: '{name}' is not registered in this process: give --plugin FILE.py, the file"
+                f" that registers it, or register it before (ws.register(…, kind='measure')){nearest(name, known)}"
+            )
+    found = []
+    for want in unique_wants(wants):
+        if want.kind is not PAIR_EVALUATION:
+            continue
+        for name in sorted(set(names)):
+            asked = {"measure": name, "unit": unit, "confidence": confidence}
+            found.append(
+                Want(
+                    kind=OWN_MEASURES,
+                    subject=kind_key(OWN_MEASURES, pairs=want.subject, version=OWN.version, **asked),
+                    label=f"{name} of {want.label}",
+                    bundle=content_key("bundle", 1, kind="own_measures", pairs=want.bundle),
+                    payload={**want.payload, **asked},
+                    layers=want.layers,
+                    needs=want.needs,
+                )
+            )
+    return found

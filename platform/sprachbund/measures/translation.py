@@ -1,0 +1,47 @@
+"""Translation by prompting: what may be asked of it."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from sprachbund.corpora.source import Code
+from sprachbund.fields import Source, Strict
+
+
+class TranslationSpec(Strict):
+    """Translation by prompting, scored by chrF and BLEU."""
+
+    corpus: Source
+    pairs: Annotated[list[tuple[Code, Code]], Field(min_length=1)]
+    template: str = "{source_language}: {source}\n{target_language}: {target}\n\n"
+    shots: Annotated[int, Field(ge=0, le=100)] = 4
+    max_new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 128
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("template")
+    @classmethod
+    def _fillable(cls, template: str) -> str:
+        try:
+            parts = template.format(source="\0", target="\1", source_language="", target_language="")
+        except (KeyError, IndexError, ValueError, AttributeError):
+            parts = ""
+        if parts.count("\0") != 1 or parts.count("\1") != 1 or parts.index("\0") > parts.index("\1"):
+            raise ValueError(
+                "template: expected {source} and, after it, {target}, once each; it may also name"
+                " {source_language} and {target_language}"
+            )
+        return template
+
+    @field_validator("pairs")
+    @classmethod
+    def _of_two(cls, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        for source, target in pairs:
+            if source == target:
+                raise ValueError(f"pairs has ['{source}', '{target}']; expected two different languages")
+        return list(dict.fromkeys(pairs))
+
+    @model_validator(mode="after")
+    def _parallel(self) -> "TranslationSpec":
+        if self.corpus.kind == "bilingual":
+            raise ValueError("corpus is a bilingual collection; expected one parallel corpus")
+        return self

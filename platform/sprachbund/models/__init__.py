@@ -1,0 +1,1 @@
+"""Models as files: architectures, fingerprints, vectors that were made elsewhere."""

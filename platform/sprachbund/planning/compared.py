@@ -1,0 +1,114 @@
+"""Comparisons of settings over language pairs, and choices made by them, as wants."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+from sprachbund.corpora.corpus import code_of
+from sprachbund.errors import SpecError, nearest
+from sprachbund.spec.experiment import Spec
+from sprachbund.work.kinds import CHOICE, COMPARISON
+from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, kind_key
+
+
+def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
+    """Unordered pairs to evaluate in a corpus, each sorted by code."""
+    languages = sorted(corpus.texts)
+    if corpus.kind == "parallel" and spec.languages is not None:
+        languages = [language for language in languages if language in spec.languages]
+    pairs = list(combinations(languages, 2))
+    if spec.evaluations.pairs == "all" or corpus.kind == "paraphrase":
+        return pairs
+    asked = {tuple(sorted(pair)) for pair in spec.evaluations.pairs}
+    for language in sorted({language for pair in asked for language in pair}):
+        if corpus.kind == "parallel" and language not in languages:
+            raise SpecError(
+                f"evaluations.pairs: '{language}' is not evaluated in {corpus.name}{nearest(language, languages)}"
+            )
+    return [pair for pair in pairs if pair in asked]
+
+
+def comparison_want(
+    spec: Spec,
+    model: PlanModel,
+    role: str,
+    corpora: Sequence[PlanCorpus],
+    settings: Sequence[PlannedSetting],
+    layers: tuple[str, ...],
+    group: str,
+    needed: Sequence[str],
+) -> Want:
+    """All settings of a role on one group of corpora against their baselines and controls."""
+    members = [corpus for corpus in corpora if corpus.group == group]
+    controls: dict[str, dict[str, list[str]]] = {}
+    for setting in settings:
+        if setting.control_of is not None:
+            variants = controls.setdefault(setting.control_of, {})
+            variants.setdefault(str(setting.intervention.control), []).append(setting.key)
+    statistics = spec.statistics
+    metrics = list(statistics.metrics)
+    if spec.choose is not None and spec.choose.metric not in metrics:
+        metrics.append(spec.choose.metric)
+    payload: dict[str, Any] = {
+        "group": group,
+        "split": members[0].split,
+        "role": role,
+        "settings": [
+            {
+                "setting": setting.key,
+                "baseline": setting.baseline,
+                "target": setting.intervention.target,
+                "controls": controls.get(setting.key, {}),
+            }
+            for setting in settings
+        ],
+        "pairs": [[corpus.key, *map(code_of, pair)] for corpus in members for pair in language_pairs(spec, corpus)],
+        "layers": list(layers),
+        "metrics": metrics,
+        "resamples": statistics.resamples,
+        "confidence": statistics.confidence,
+        "unit": statistics.unit,
+        "multiplicity": statistics.multiplicity,
+        "seed": spec.seed,
+    }
+    subject = kind_key(COMPARISON, **payload, evaluations=sorted(needed))
+    return Want(
+        kind=COMPARISON,
+        subject=subject,
+        label=f"comparison on {group} ({role}) for {model.name}",
+        bundle=subject,
+        payload={**payload, "key": subject},
+        needs=tuple(needed),
+        needs_layers=layers,
+    )
+
+
+def choice_want(spec: Spec, settings: Sequence[PlannedSetting], layers: tuple[str, ...], comparison: Want) -> Want:
+    """The best setting and layer of every group by a comparison on `select`."""
+    choose = spec.choose
+    assert choose is not None
+    groups: dict[str, list[str]] = {}
+    for setting in settings:
+        if setting.choice_group is not None:
+            groups.setdefault(setting.choice_group, []).append(setting.key)
+    # Where the layer is not chosen over, one choice is made at every layer.
+    choices = [list(layers)] if "layer" in choose.over else [[layer] for layer in layers]
+    payload = {
+        "comparison": comparison.subject,
+        "metric": choose.metric,
+        "scope": choose.scope,
+        "groups": [
+            {"name": name, "settings": settings, "layers": among}
+            for name, settings in groups.items()
+            for among in choices
+        ],
+    }
+    subject = kind_key(CHOICE, **payload)
+    return Want(
+        kind=CHOICE,
+        subject=subject,
+        label=f"choice by {choose.metric} on {comparison.payload['group']}",
+        bundle=subject,
+        payload=payload,
+        needs=(comparison.subject,),
+    )

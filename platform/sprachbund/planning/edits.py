@@ -1,0 +1,283 @@
+"""Interventions as work to do: what selects units or directions, where values come from, and the edits' identity."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sprachbund.errors import SpecError
+from sprachbund.planning.fit_inputs import FitInputs
+from sprachbund.planning.labels import Point
+from sprachbund.spec.controls import ControlSpec
+from sprachbund.work.keys import content_key
+from sprachbund.work.kinds import INTERVENTION
+from sprachbund.work.plan import PlannedIntervention, Want, kind_key
+
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPoint:
+    """One member of a control distribution: a seed, or another language."""
+
+    control: ControlSpec
+    seed: int | None = None
+    language: str | None = None
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return {"variant": self.control.variant, "values": self.control.values, "label": self.control.label}
+
+
+@dataclass(frozen=True, slots=True)
+class EditPlanner:
+    """Turns points of a sweep into planned interventions; their edits and inputs are wanted along the way."""
+
+    inputs: FitInputs
+
+    def plan(self, point: Point, control: ControlPoint | None = None) -> PlannedIntervention:
+        """One intervention, or one control of it."""
+        if point.row.method == "direction":
+            return self._direction(point, control)
+        return self._units(point, control)
+
+    def _units(self, point: Point, control: ControlPoint | None) -> PlannedIntervention:
+        row, inputs = point.row, self.inputs
+        assert row.selection is not None and point.scorer is not None
+        sites = row.sites or inputs.sites
+        count, fraction = self._count(point, sites)
+        toward = point.target if control is None or control.language is None else control.language
+        among = inputs.all_languages() if point.target is None else inputs.languages(point.target)
+        sources = [language for language in among if language != toward]
+        maps = sources if row.per_language else [ANY]
+        if row.method == "own":
+            select = sources
+        elif row.method == "experts":
+            wrong = control is not None and control.control.variant == "wrong_language"
+            select = [toward if wrong and toward is not None else str(point.target)]
+        else:
+            select = among
+        experts = {language: inputs.expert_set(language, point.scorer) for language in select}
+        pooling = row.pooling or inputs.spec.experts.pooling
+        statistics = {language: inputs.statistics(language, pooling=pooling) for language in among}
+        if toward is not None:
+            statistics[toward] = inputs.statistics(toward, pooling=pooling)
+        payload: dict[str, Any] = {
+            **self._common(point, control, toward, maps),
+            "selection": {"how": row.selection.how, "q": row.selection.q, "effect": row.selection.effect},
+            "k": point.k if row.selection.how == "per_block" else count,
+            "sites": list(sites),
+            "value": point.value,
+            "value_from": row.value_from,
+            "experts": experts,
+            "statistics": statistics,
+            "sources": sources,
+            **self._incremental(point, list(statistics), pooling),
+        }
+        given = [("select", key, "expert_set") for key in experts.values()]
+        if toward is not None and row.rule.to_target:
+            given.append(("values", statistics[toward], "unit_statistics"))
+        given += [("source", statistics[language], "unit_statistics") for language in sources]
+        needs = (*experts.values(), *statistics.values())
+        extra = {
+            "k": count,
+            "k_fraction": fraction,
+            "scorer": point.scorer,
+            "score_site": "+".join(inputs.sites),
+            "selection": row.selection.how,
+            "value": point.value,
+            "value_from": row.value_from,
+        }
+        return self._planned(point, control, payload, experts, needs, given, sites, extra)
+
+    def _direction(self, point: Point, control: ControlPoint | None) -> PlannedIntervention:
+        row, inputs = point.row, self.inputs
+        assert row.direction is not None and row.pooling is not None and row.sites is not None
+        for site in row.sites:
+            inputs.check_site(site, f"{point.where}.sites")
+        inputs.check_blocks(row.blocks, point.where)
+        n_blocks = inputs.model.n_blocks
+        # One shift in the middle, as is usual; erasing acts wherever the language can come back.
+        blocks = row.blocks or ([n_blocks // 2 + n_blocks % 2] if row.edit == "add" else list(range(1, n_blocks + 1)))
+        toward = point.target if control is None or control.language is None else control.language
+        among = inputs.all_languages() if point.target is None else inputs.languages(point.target)
+        self._check_rank(point, among)
+        first = toward if toward is not None else among[0]
+        sources = [language for language in among if language != first]
+        maps = sources if row.per_language else [ANY]
+        found: dict[str, list[list[Any]]] = {}
+        for each in maps:
+            others = sources if each == ANY else [each]
+            found[each] = [
+                [site, block, inputs.direction(row.direction, first, others, site, block, row.pooling, row.rank)]
+                for block in blocks
+                for site in row.sites
+            ]
+        keys = [key for places in found.values() for _, _, key in places]
+        payload = {**self._common(point, control, toward, maps), "direction": row.direction, "directions": found}
+        given = [("select", key, "direction") for key in keys]
+        extra = {"direction": row.direction}
+        return self._planned(point, control, payload, {"directions": keys}, tuple(keys), given, row.sites, extra)
+
+    def _check_rank(self, point: Point, languages: Sequence[str]) -> None:
+        row, model = point.row, self.inputs.model
+        if row.rank is None:
+            return
+        width = min(width for _, site, width in model.units if site in (row.sites or ()))
+        most, why = width, f"{model.name} is {width} wide there"
+        if row.direction == "language_means" and len(languages) - 1 < width:
+            most, why = len(languages) - 1, f"the means of {len(languages)} languages span no more"
+        if row.rank > most:
+            raise SpecError(f"{point.where}.rank: found {row.rank}, expected at most {most}: {why}")
+
+    def _common(
+        self, point: Point, control: ControlPoint | None, toward: str | None, maps: Sequence[str]
+    ) -> dict[str, Any]:
+        row = point.row
+        seed = None if control is None else control.seed
+        return {
+            "method": row.method if control is None else _control_method(control),
+            "base_method": row.method,
+            "edit": row.edit,
+            "strength": point.strength,
+            "target": point.target,
+            "toward": toward,
+            "maps": list(maps),
+            "blocks": row.blocks,
+            "tokens": row.tokens,
+            "control": None if control is None else control.payload,
+            "seed": None if seed is None else [self.inputs.spec.seed, seed],
+        }
+
+    def _incremental(self, point: Point, languages: Sequence[str], pooling: str) -> Mapping[str, Any]:
+        """What fitting with earlier edits on needs: the texts of sources and target, run anew for every place."""
+        if point.row.fit == "at_once":
+            return {"fit": "at_once"}
+        inputs = self.inputs
+        assert inputs.fit is not None
+        return {
+            "fit": "incremental",
+            "texts": {language: inputs.fit.texts[language].key for language in languages},
+            "model_dtype": inputs.model.dtype,
+            "attention": inputs.model.attention,
+            "pooling": pooling,
+            "fit_tokens": inputs.spec.experts.tokens,
+        }
+
+    def _planned(
+        self,
+        point: Point,
+        control: ControlPoint | None,
+        payload: dict[str, Any],
+        shared: Mapping[str, Any],
+        needs: tuple[str, ...],
+        given: Sequence[tuple[str, str, str]],
+        sites: Sequence[str],
+        columns: Mapping[str, Any],
+    ) -> PlannedIntervention:
+        row, model = point.row, self.inputs.model
+        key = kind_key(INTERVENTION, **payload)
+        incremental = payload.get("fit") == "incremental"
+        self.inputs.wants.append(
+            Want(
+                kind=INTERVENTION,
+                subject=key,
+                label=" ".join(str(part) for part in (payload["method"], row.edit, point.target) if part is not None),
+                bundle=content_key("bundle", 1, kind="intervention", shared=dict(shared)),
+                payload={**payload, "intervention": key, "model": model.fingerprint},
+                model=model.fingerprint if incremental else None,
+                needs=needs,
+            )
+        )
+        details = {
+            "base_method": row.method,
+            "blocks": row.blocks,
+            "values_language": payload["toward"],
+            "input_languages": payload["maps"] if row.per_language else None,
+            "pooling": row.pooling,
+            "source": row.source,
+            "fit": None if row.fit == "at_once" else row.fit,
+            "rank": row.rank,
+            "q": None if row.selection is None else row.selection.q,
+            "effect": None if row.selection is None else row.selection.effect,
+        }
+        return PlannedIntervention(
+            key=key,
+            method=payload["method"],
+            target=point.target,
+            strength=point.strength,
+            control=None if control is None else control.control.label,
+            seed=None if control is None else control.seed,
+            edit=row.edit,
+            edit_site="+".join(sites),
+            edit_tokens=row.tokens,
+            per_language=row.per_language,
+            parameters={name: value for name, value in details.items() if value is not None},
+            inputs=tuple(dict.fromkeys(given)),
+            **columns,
+        )
+
+    def _count(self, point: Point, sites: Sequence[str]) -> tuple[int | None, float | None]:
+        """k as a count of units, and as the fraction it was given as; both None for a threshold."""
+        inputs, row, k, where = self.inputs, point.row, point.k, point.where
+        outside = [site for site in sites if site not in inputs.sites]
+        if outside:
+            raise SpecError(
+                f"{where}.sites: '{outside[0]}' is not among experts.sites"
+                f" ({', '.join(inputs.sites)}), where units are scored"
+            )
+        inputs.check_blocks(row.blocks, where)
+        assert row.selection is not None
+        if k is None:
+            return None, None
+        parts = [width for block, site, width in inputs.model.units
+                 if site in sites and (row.blocks is None or block in row.blocks)]  # fmt: skip
+        if row.selection.how == "per_block":
+            if isinstance(k, int) and k > min(parts):
+                raise SpecError(
+                    f"{where}.k: {k} is more than the {min(parts)} units of the narrowest site of {inputs.model.name};"
+                    f" selection per_block takes at most {min(parts)}"
+                )
+            self._check_controls(point, [_units_of(k, width) for width in parts], parts)
+            return (k, None) if isinstance(k, int) else (None, k)
+        n_units = sum(parts)
+        count = _units_of(k, n_units)
+        twice = 2 if row.selection.how == "top_and_bottom" else 1
+        if twice * count > n_units:
+            raise SpecError(
+                f"{where}.k: {k} is more than the {n_units} units of {inputs.model.name} at"
+                f" {', '.join(sites)} allow; give at most {n_units // twice}"
+            )
+        self._check_controls(point, [twice * count], [n_units])
+        return count, k if isinstance(k, float) else None
+
+    def _check_controls(self, point: Point, chosen: Sequence[int], parts: Sequence[int]) -> None:
+        """Refuse random controls that cannot be drawn: as many units as experts, and none of them an expert.
+
+        chosen: experts at least, of each of `parts` (numbers of units). How many experts a rule over the whole axis
+        puts into one block and site, and how many a threshold, an intersection or a difference leaves, is known only
+        when they are found.
+        """
+        row = point.row
+        if row.method in ("intersection", "difference"):
+            return
+        for control in (each for each in row.controls if each.random):
+            pairs = list(zip(chosen, parts, strict=True))
+            if control.variant == "uniform":
+                pairs = [(sum(chosen), sum(parts))]
+            for n_experts, n_units in pairs:
+                if 2 * n_experts > n_units:
+                    raise SpecError(
+                        f"{point.where}.controls: '{control.label}' draws as many units as experts beside them, but"
+                        f" k: {point.k} makes at least {n_experts} of {n_units} units of {self.inputs.model.name}"
+                        f" experts; expected at most {n_units // 2}, or no '{control.label}'"
+                    )
+
+
+def _units_of(k: int | float, n_units: int) -> int:
+    """k as a count where it is a fraction of so many units."""
+    return max(1, math.floor(k * n_units + 0.5)) if isinstance(k, float) else k
+
+
+def _control_method(control: ControlPoint) -> str:
+    return "random" if control.control.random else control.control.variant

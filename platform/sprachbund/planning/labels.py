@@ -1,0 +1,75 @@
+"""What settings are called in tables: short, and different wherever two rows of an experiment differ."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sprachbund.catalogue.edits import EDITS
+from sprachbund.spec.interventions import InterventionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One cell of a row's sweep; what the row does not sweep is None."""
+
+    row: InterventionSpec
+    where: str
+    target: str | None = None
+    scorer: str | None = None
+    value: str | None = None
+    k: int | float | None = None
+    strength: float | None = None
+
+
+def label_of(point: Point, many_scorers: bool, without: Collection[str] = ()) -> str:
+    """The name of a setting, or of the group it is chosen from `without` the fields that are chosen over."""
+    row = point.row
+    parts = [row.method if row.method != "direction" else str(row.direction)]
+    if point.target is not None:
+        parts.append(point.target)
+    parts += _units(point, many_scorers, without) if row.method != "direction" else []
+    parts += _edit(point, without)
+    if row.sites is not None and not (row.method == "direction" and row.sites == ["block"]):
+        parts.append(f"at {'+'.join(row.sites)}")
+    if row.blocks is not None:
+        parts.append(f"blocks {','.join(map(str, row.blocks))}")
+    if row.tokens != "all":
+        parts.append(f"on {row.tokens}")
+    if row.side != "both":
+        parts.append("queries only" if row.side == "query" else "candidates only")
+    return " ".join(parts)
+
+
+def _units(point: Point, many_scorers: bool, without: Collection[str]) -> list[str]:
+    selection = point.row.selection
+    assert selection is not None
+    parts: list[str] = [] if selection.how == "top" else [selection.how]
+    if selection.how == "threshold":
+        parts.append(f"q={selection.q:g} effect={selection.effect:g}")
+    elif "k" not in without:
+        parts.append(f"k={point.k}")
+    if many_scorers and point.scorer is not None:
+        parts.append(point.scorer)
+    return parts
+
+
+def _edit(point: Point, without: Collection[str]) -> list[str]:
+    row = point.row
+    assert row.edit is not None
+    rule = EDITS[row.edit]
+    parts: list[str] = [] if row.edit in ("set", "add") else [row.edit]
+    if row.rank is not None:
+        parts.append(f"rank={row.rank}")
+    swept = row.strength is not None and len(row.strength) > 1
+    if point.strength is not None and "strength" not in without and (swept or point.strength != rule.strength):
+        parts.append(f"strength={point.strength:g}")
+    if point.value not in (None, "mean"):
+        parts.append(str(point.value))
+    if row.value_from == "tokens":
+        parts.append("from tokens")
+    if row.pooling is not None and row.pooling != ("mean" if rule.transport or rule.of == "direction" else None):
+        parts.append(f"pooled by {row.pooling}")
+    if row.source == "input" and row.method != "own":
+        parts.append("from each language")
+    if row.fit == "incremental":
+        parts.append("incremental")
+    return parts

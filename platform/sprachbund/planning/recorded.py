@@ -1,0 +1,244 @@
+"""A drawn plan written into the database: what is new is inserted, what exists is linked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from sprachbund import queue
+from sprachbund.catalogue import plugins
+from sprachbund.corpora.text import fingerprint
+from sprachbund.db import tables as t
+from sprachbund.db.engine import now_ms
+from sprachbund.db.rows import chunks, id_of, insert_many, upsert
+from sprachbund.db.tables.work import ROLES
+from sprachbund.files.artifacts import ArtifactStore, Stored
+from sprachbund.languages import table as languages
+from sprachbund.languages.trained import trained_on
+from sprachbund.planning.blueprint import Blueprint
+from sprachbund.planning.resolve import Resolved, ResolvedModel
+from sprachbund.work.keys import content_key
+from sprachbund.work.plan import JobPlan, PlannedIntervention, PlannedSetting
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A spec on its way into the database."""
+
+    resolved: Resolved
+    blueprint: Blueprint
+    jobs: JobPlan
+
+
+def record(
+    connection: Connection, store: ArtifactStore, drawing: Drawing, stored: Mapping[str, Stored]
+) -> tuple[int, int]:
+    """All rows of a submission; (revision, jobs reopened)."""
+    resolved, blueprint = drawing.resolved, drawing.blueprint
+    corpora = _record_corpora(connection, store, resolved, stored)
+    models = {model.plan.fingerprint: _record_model(connection, model) for model in resolved.models}
+    _record_trained(connection, resolved.models, models)
+    settings = {
+        setting.key: _record_setting(connection, setting, models[setting.model.fingerprint])
+        for setting in (*blueprint.underlying, *blueprint.settings)
+    }
+    for measure in resolved.spec.evaluations.measures:
+        upsert(connection, t.MetricName, plugins.find("measure", measure).metric_row(), ["name"], [])
+    jobs = queue.insert_jobs(connection, _job_rows(drawing), _edges(drawing))
+    reopened = queue.reopen_wanted(connection, list(drawing.jobs.existing))
+    experiment_id, revision = _record_experiment(connection, resolved)
+    ids = _job_ids(connection, drawing.jobs.keys)
+    assert len(ids) == len(drawing.jobs.keys), jobs
+    insert_many(connection, t.ExperimentJob, [{"experiment_id": experiment_id, "job_id": each} for each in ids])
+    insert_many(
+        connection,
+        t.ExperimentSetting,
+        [
+            {
+                "experiment_id": experiment_id,
+                "setting_id": settings[setting.key],
+                "ordinal": ordinal,
+                "label": setting.label,
+                "control_of_id": settings[setting.control_of] if setting.control_of else None,
+                "baseline_id": settings[setting.baseline] if setting.baseline else None,
+                "choice_group": setting.choice_group,
+            }
+            for ordinal, setting in enumerate(blueprint.settings)
+        ],
+    )
+    insert_many(
+        connection,
+        t.ExperimentLayer,
+        [
+            {"experiment_id": experiment_id, "layer": layer, "ordinal": ordinal}
+            for ordinal, layer in enumerate(blueprint.layers)
+        ],
+    )
+    insert_many(
+        connection,
+        t.ExperimentCorpus,
+        [
+            {"experiment_id": experiment_id, "corpus_id": corpora[each.plan.key], "role": each.role}
+            for each in resolved.corpora
+            if each.role in ROLES
+        ],
+    )
+    for setting in blueprint.settings:
+        row = {"experiment_id": experiment_id, "setting_id": settings[setting.key]}
+        upsert(connection, t.MlflowRun, {**row, "dirty": True, "logged": {}}, list(row), ["dirty"])
+    queue.cancel_unwanted(connection)
+    return revision, reopened
+
+
+def _record_corpora(
+    connection: Connection, store: ArtifactStore, resolved: Resolved, stored: Mapping[str, Stored]
+) -> dict[str, int]:
+    """Languages, corpora and texts; corpus ids by key."""
+    ids: dict[str, int] = {}
+    for each in resolved.corpora:
+        plan = each.plan
+        for code in each.corpus.languages:
+            _record_language(connection, code)
+        row: dict[str, Any] = {
+            "key": plan.key,
+            "name": plan.name,
+            "collection": each.corpus.collection,
+            "split": plan.split,
+            "kind": plan.kind,
+            "source": dict(each.source),
+        }
+        upsert(connection, t.Corpus, row, ["key"], ["source"])
+        ids[plan.key] = id_of(connection, t.Corpus, plan.key)
+        for side, text in plan.texts.items():
+            groups = {group for group in each.corpus.texts[side].groups if group is not None}
+            row = {
+                "key": text.key,
+                "corpus_id": ids[plan.key],
+                "language": text.language,
+                "fingerprint": fingerprint(each.corpus.texts[side]),
+                "n_items": text.n_items,
+                "n_groups": len(groups) or None,
+                "artifact_id": store.record(connection, stored[text.key]),
+            }
+            upsert(connection, t.CorpusText, row, ["key"], ["artifact_id"])
+    return ids
+
+
+def _record_model(connection: Connection, model: ResolvedModel) -> int:
+    row = {
+        "fingerprint": model.plan.fingerprint,
+        "name": model.plan.name,
+        "path": str(model.folder) if model.folder.exists() else model.spec.path,
+        "revision": model.spec.revision,
+        "family": model.spec.family,
+        "step": model.spec.step,
+        "architecture": model.architecture.family,
+        "n_blocks": model.architecture.n_blocks,
+        "hidden_size": model.architecture.hidden_size,
+        "config": {
+            "config": dict(model.config),
+            "declared": model.spec.architecture,
+            "trust_remote_code": model.spec.trust_remote_code,
+        },
+    }
+    upsert(connection, t.Model, row, ["fingerprint"], ["path", "revision", "family", "step", "config"])
+    return id_of(connection, t.Model, model.plan.fingerprint, "fingerprint")
+
+
+def _record_trained(connection: Connection, models: Iterable[ResolvedModel], ids: Mapping[str, int]) -> None:
+    """The languages models were trained on, in place of what an earlier submission said of them."""
+    connection.execute(delete(t.ModelLanguage).where(t.ModelLanguage.model_id.in_(ids.values())))
+    for model in models:
+        family = trained_on(model.spec.path, model.spec.family)
+        if family is None:
+            continue
+        for code in family.languages:
+            _record_language(connection, code)
+            row = {"model_id": ids[model.plan.fingerprint], "language": code, "family": family.name}
+            upsert(connection, t.ModelLanguage, row, ["model_id", "language"], ["family"])
+
+
+def _record_language(connection: Connection, code: str) -> None:
+    known = languages.describe(code)
+    row = {name: getattr(known, name) for name in ("code", "iso639_3", "script", "name", "glottocode", "family")}
+    upsert(connection, t.Language, row, ["code"], [])
+
+
+def _record_intervention(connection: Connection, planned: PlannedIntervention) -> int:
+    row = asdict(planned)
+    inputs = row.pop("inputs")
+    upsert(connection, t.Intervention, row, ["key"], [])
+    intervention_id = id_of(connection, t.Intervention, planned.key)
+    for role, input_key, kind in inputs:
+        row = {"intervention_id": intervention_id, "role": role, "input_key": input_key, "input_kind": kind}
+        upsert(connection, t.InterventionInput, row, ["intervention_id", "role", "input_key"], [])
+    return intervention_id
+
+
+def _record_setting(connection: Connection, setting: PlannedSetting, model_id: int) -> int:
+    row = {
+        "key": setting.key,
+        "label": setting.label,
+        "model_id": model_id,
+        "intervention_id": _record_intervention(connection, setting.intervention),
+        "transform": setting.transform,
+        "transform_parameters": dict(setting.transform_parameters),
+        "side": setting.side,
+        "dtype": setting.model.dtype,
+        "attention": setting.model.attention,
+    }
+    upsert(connection, t.Setting, row, ["key"], [])
+    return id_of(connection, t.Setting, setting.key)
+
+
+def _record_experiment(connection: Connection, resolved: Resolved) -> tuple[int, int]:
+    spec = resolved.spec
+    content = spec.expanded()
+    digest = content_key("spec", 1, spec=content)
+    found = connection.execute(
+        select(t.Experiment.id, t.Experiment.revision, t.Experiment.spec_digest).where(t.Experiment.name == spec.name)
+    ).one_or_none()
+    values = {
+        "spec": content,
+        "spec_digest": digest,
+        "submitted_ms": now_ms(connection),
+        "cancelled": False,
+        "audit": dict(resolved.audit),
+    }
+    if found is None:
+        statement = insert(t.Experiment).values(name=spec.name, revision=1, **values).returning(t.Experiment.id)
+        return int(connection.execute(statement).scalar_one()), 1
+    revision = found.revision + (found.spec_digest != digest)
+    connection.execute(update(t.Experiment).where(t.Experiment.id == found.id).values(revision=revision, **values))
+    for table in (t.ExperimentJob, t.ExperimentSetting, t.ExperimentLayer, t.ExperimentCorpus):
+        connection.execute(delete(table).where(table.experiment_id == found.id))
+    return int(found.id), int(revision)
+
+
+def _job_rows(drawing: Drawing) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": job.key,
+            "kind": job.kind.name,
+            "version": job.kind.version,
+            "subject": job.subject,
+            "bundle": job.bundle,
+            "model": job.model,
+            "payload": dict(job.payload),
+            "label": job.label,
+            "priority": job.kind.priority,
+        }
+        for job in drawing.jobs.new
+    ]
+
+
+def _edges(drawing: Drawing) -> list[tuple[str, str]]:
+    return [(job.key, needed) for job in drawing.jobs.new for needed in job.needs]
+
+
+def _job_ids(connection: Connection, keys: Sequence[str]) -> list[int]:
+    found: list[int] = []
+    for chunk in chunks(keys):
+        found += connection.execute(select(t.Job.id).where(t.Job.key.in_(chunk))).scalars()
+    return found

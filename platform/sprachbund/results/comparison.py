@@ -1,0 +1,326 @@
+"""Results as Polars frames, and the comparison of an experiment's settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from sqlalchemy import Engine
+
+from sprachbund.measures import MEASURES, METRICS
+from sprachbund.results import query
+from sprachbund.results.reader import LIMITS, Reader, known, known_experiment, typed
+from sprachbund.results.side_effects import side_effects
+from sprachbund.statistics import detectable_after
+from sprachbund.vocabulary import layer_order
+
+SCOPES = ("all", "target_query", "target_candidate", "without_target")
+# What a comparison may be broken down by, and the columns that takes.
+BY: dict[str, tuple[str, ...]] = {
+    "setting": (),
+    "layer": (),
+    "target": (),
+    "pair": ("query_language", "candidate_language"),
+    "query": ("query_language",),
+    "candidate": ("candidate_language",),
+}
+# A ratio to a baseline below this says nothing: it is left out.
+RATIO_FLOOR = 0.05
+# Shown beside what was tested: distance without the gap, or without the spread, may be mere collapse.
+DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
+_UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
+_SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
+_STORED = ("value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "p", "q")
+
+
+def retrieval(engine: Engine, experiment: str) -> pl.DataFrame:
+    """The view `retrieval_results` of one experiment, in the order of settings, layers and pairs."""
+    return _results(engine, "retrieval_results", experiment)
+
+
+def alignment(engine: Engine, experiment: str) -> pl.DataFrame:
+    """The view `alignment_results` of one experiment, in the order of settings, layers and pairs."""
+    return _results(engine, "alignment_results", experiment)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """An experiment's settings side by side.
+
+    rows: one per corpus, setting (or variant of a setting's controls), layer, metric and, where asked for,
+        language or pair. `value` is the mean over language pairs; of a control row (kind 'control') the mean
+        over its seeds, with value_low and value_high the extremes. baseline and delta refer to `vs`, or to
+        each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
+        there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
+        and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
+        detectable is the smallest difference that the test finds in 80 % of cases, from the interval's width.
+    controls: steered settings against each variant of their controls: mean, low, high, delta, p.
+    side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
+    chosen: (setting, layer) chosen on the select role.
+    detail_layers, layer_reason: the layers to look at closely, and why these.
+    missing: a line for everything that the plan asks for and the database does not have yet.
+    """
+
+    experiment: str
+    role: str
+    scope: str
+    metric: str
+    metrics: tuple[str, ...]
+    layers: tuple[str, ...]
+    detail_layers: tuple[str, ...]
+    layer_reason: str
+    by: tuple[str, ...]
+    vs: str | None
+    rows: pl.DataFrame
+    controls: pl.DataFrame
+    side_effects: pl.DataFrame
+    chosen: tuple[tuple[str, str], ...]
+    missing: list[str]
+
+
+def compare(
+    engine: Engine,
+    experiment: str,
+    *,
+    metric: str = "top1",
+    layer: str | int | None = None,
+    vs: str | None = None,
+    by: Sequence[str] = ("setting",),
+    role: str = "test",
+    scope: str = "all",
+) -> Comparison:
+    """Settings × layers and metrics of one experiment, with differences to baseline, controls and centring.
+
+    `metric` comes first and decides on layers and completeness; `vs` is the label of a setting to take
+    differences from; `by` may add pair, query or candidate (languages) and sort by target; `scope` limits the
+    pairs by where the target language stands.
+
+    Raises:
+        QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
+    """
+    known("metric", metric, METRICS)
+    known("scope", scope, SCOPES)
+    for each in by:
+        known("by", each, BY)
+    known_experiment(engine, experiment)
+    read = Reader(engine, experiment, role, scope)
+    settings, layers, corpora = read.settings(), read.layers(), read.corpora()
+    if layer is not None:
+        known("layer", str(layer), layers)
+    if vs is not None:
+        known("vs", vs, settings["setting"].to_list())
+    stored = read.stored()
+    shown = [metric, *(each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique()))]
+    metrics = tuple(dict.fromkeys(shown))
+    extra = tuple(dict.fromkeys(column for each in by for column in BY[each]))
+    sums = read.sums(metrics, extra)
+    levels = _levels(sums, settings, scope, extra)
+    rows = _with_tests(levels, stored, vs, extra)
+    rows = _with_sizes(rows, read, vs, extra)
+    rows = _with_centring(rows, extra)
+    plain = rows.filter(pl.col("control_of").is_null()).with_columns(kind=pl.lit("setting"))
+    condensed = _condensed(rows, settings, extra)
+    chosen = read.chosen()
+    detail, reason = _detail_layers(layer, chosen, plain, layers, metric)
+    both = pl.concat([plain, condensed], how="diagonal_relaxed").with_columns(
+        chosen=pl.struct("setting", "layer").map_elements(
+            lambda cell: (cell["setting"], cell["layer"]) in chosen, return_dtype=pl.Boolean
+        )
+    )
+    order = [*(["target"] if "target" in by else []), "corpus", "ordinal", "kind_order", "setting", *extra]
+    both = both.with_columns(kind_order=(pl.col("kind") == "control").cast(pl.Int64))
+    both = both.sort([*order, "layer_ordinal", "metric"], nulls_last=False, maintain_order=True)
+    return Comparison(
+        experiment=experiment,
+        role=role,
+        scope=scope,
+        metric=metric,
+        metrics=tuple(each for each in metrics if each in set(both["metric"])),
+        layers=layers,
+        detail_layers=detail,
+        layer_reason=reason,
+        by=tuple(by),
+        vs=vs,
+        rows=both.drop("kind_order", "control_of", strict=False),
+        controls=_controls(plain, condensed, read.control_tests(), extra),
+        side_effects=side_effects(engine, experiment),
+        chosen=chosen,
+        missing=[*_missing_cells(sums, settings, layers, corpora, metric, scope), *read.unfinished()],
+    )
+
+
+def _results(engine: Engine, view: str, experiment: str) -> pl.DataFrame:
+    known_experiment(engine, experiment)
+    sql = (
+        f"SELECT * FROM {view} WHERE experiment = :experiment ORDER BY setting_ordinal, role, corpus, "  # noqa: S608 - a fixed name
+        "layer_ordinal, query_language, candidate_language, metric"
+    )
+    return typed(query.run(engine, sql, {"experiment": experiment}, **LIMITS))
+
+
+def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Sequence[str]) -> pl.DataFrame:
+    """Means over the pairs of the scope. An unordered pair has the target on a side if it has it at all."""
+    if scope != "all":
+        sides = _SIDES[scope]
+        either = ("query", "candidate") if scope != "without_target" else sides
+        ordered = ~pl.col("metric").is_in(sorted(_UNDIRECTED))
+        sums = sums.filter(
+            pl.when(ordered).then(pl.col("target_side").is_in(sides)).otherwise(pl.col("target_side").is_in(either))
+        )
+    keys = ["corpus", "setting", "layer", "layer_ordinal", "metric", *extra]
+    means = sums.group_by(keys, maintain_order=True).agg(
+        value=pl.col("sum_value").sum() / pl.col("n_values").sum(),
+        baseline=pl.when(pl.col("n_pairs").sum() > 0).then(pl.col("sum_baseline").sum() / pl.col("n_pairs").sum()),
+        n_pairs=pl.col("n_values").sum(),
+    )
+    return means.join(settings, on="setting", how="inner")
+
+
+def _with_tests(levels: pl.DataFrame, stored: pl.DataFrame, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
+    """Baselines, differences, and what comparison jobs stored about them (of means over all pairs only)."""
+    keys = ["corpus", "layer", "metric"]
+    levels = levels.with_columns(baseline_setting=pl.lit(vs, pl.String) if vs else pl.col("own_baseline"))
+    if vs is not None:
+        reference = levels.filter(pl.col("setting") == vs).select(*keys, *extra, baseline="value")
+        levels = levels.drop("baseline").join(reference, on=[*keys, *extra], how="left", nulls_equal=True)
+    levels = levels.with_columns(delta=pl.col("value") - pl.col("baseline"))
+    if extra:
+        empty = [pl.lit(None, pl.Float64).alias(name) for name in _STORED if name not in levels.columns]
+        return levels.with_columns(empty)
+    # A value and its interval are the same whatever it is compared with.
+    valued = stored.unique([*keys, "setting"]).select(*keys, "setting", *_renamed(_STORED[:3]))
+    wanted = levels.select("setting", "baseline_setting").unique()
+    tested = stored.join(wanted, on=["setting", "baseline_setting"])
+    joined = levels.join(valued, on=[*keys, "setting"], how="left").join(
+        tested.select(*keys, "setting", *_renamed(_STORED[3:])), on=[*keys, "setting"], how="left"
+    )
+    return joined.with_columns(
+        pl.coalesce(f"stored_{name}", name) if name in joined.columns else pl.col(f"stored_{name}").alias(name)
+        for name in _STORED
+    ).drop([f"stored_{name}" for name in _STORED])
+
+
+def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
+    """Ratios, detectable differences, and the gains over pairs (of differences to each setting's own baseline)."""
+    from_zero = [name for name, metric in METRICS.items() if metric.low is not None and metric.low >= 0]
+    usable = pl.col("metric").is_in(from_zero) & (pl.col("baseline") >= RATIO_FLOOR)
+    rows = rows.with_columns(ratio=pl.when(usable).then(pl.col("value") / pl.col("baseline")))
+    low, high = (rows[name].fill_null(float("nan")).to_numpy() for name in ("delta_ci_low", "delta_ci_high"))
+    found = detectable_after(low, high, read.confidence())
+    rows = rows.with_columns(detectable=pl.Series(found, dtype=pl.Float64).fill_nan(None))
+    gains = read.gains()
+    keys = ["corpus", "setting", "layer", "metric"]
+    if extra or vs is not None:
+        return rows.with_columns(pl.lit(None, gains.schema[name]).alias(name) for name in gains.columns[len(keys) :])
+    return rows.join(gains, on=keys, how="left")
+
+
+def _renamed(names: Sequence[str]) -> list[pl.Expr]:
+    return [pl.col(name).alias(f"stored_{name}") for name in names]
+
+
+def _with_centring(rows: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
+    """The difference to mean-centring (fitted on `fit`) of the unsteered model."""
+    keys = ["corpus", "model", "layer", "metric", *extra]
+    centred = (pl.col("transform") == "centring") & (pl.col("method") == "none")
+    reference = rows.filter(centred).select(*keys, centring="value")
+    joined = rows.join(reference, on=keys, how="left", nulls_equal=True)
+    return joined.with_columns(delta_centring=pl.when(~centred).then(pl.col("value") - pl.col("centring"))).drop(
+        "centring"
+    )
+
+
+def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
+    """One row per variant of a setting's controls, over its seeds (or languages)."""
+    steered = settings.select(control_of="setting", ordinal="ordinal")
+    keys = ["corpus", "control_of", "control", "layer", "layer_ordinal", "metric", *extra]
+    same = ["model", "method", "selection", "direction", "edit", "strength", "target", "k", "k_fraction",
+            "transform", "side", "baseline_setting"]  # fmt: skip
+    return (
+        rows.filter(pl.col("control_of").is_not_null())
+        .group_by(keys, maintain_order=True)
+        .agg(
+            *(pl.col(name).first() for name in same),
+            value=pl.col("value").mean(),
+            value_low=pl.col("value").min(),
+            value_high=pl.col("value").max(),
+            baseline=pl.col("baseline").mean(),
+            delta=pl.col("delta").mean(),
+            delta_centring=pl.col("delta_centring").mean(),
+            n_pairs=pl.col("n_pairs").min(),
+            n_seeds=pl.len().cast(pl.Int64),
+        )
+        .join(steered, on="control_of", how="left")
+        .with_columns(
+            kind=pl.lit("control"), setting=pl.col("control") + " of " + pl.col("control_of"),
+        )
+    )  # fmt: skip
+
+
+def _controls(plain: pl.DataFrame, condensed: pl.DataFrame, tests: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
+    keys = ["corpus", "setting", "layer", "metric"]
+    against = condensed.select(
+        "corpus", "layer", "layer_ordinal", "metric", *extra, "control", "n_seeds",
+        setting="control_of", mean="value", low="value_low", high="value_high",
+    )  # fmt: skip
+    own = plain.select(*keys, *extra, "ordinal", "value")
+    joined = own.join(against, on=[*keys, *extra], how="inner", nulls_equal=True).with_columns(
+        delta=pl.col("value") - pl.col("mean")
+    )
+    if extra:
+        joined = joined.with_columns(p=pl.lit(None, pl.Float64))
+    else:
+        joined = joined.join(tests, on=[*keys, "control"], how="left")
+    return joined.sort("corpus", "ordinal", "control", "layer_ordinal", "metric", *extra)
+
+
+def _detail_layers(
+    layer: str | int | None,
+    chosen: Sequence[tuple[str, str]],
+    plain: pl.DataFrame,
+    layers: Sequence[str],
+    metric: str,
+) -> tuple[tuple[str, ...], str]:
+    if layer is not None:
+        return (str(layer),), "as asked"
+    picked = {each for _, each in chosen if each in layers}
+    if picked:
+        return tuple(sorted(picked, key=layer_order)), "chosen on the select role"
+    better = METRICS[metric].better
+    rows = plain.filter(pl.col("metric") == metric)
+    steered = rows.filter(pl.col("method") != "none")
+    rows = steered if steered.height else rows
+    if better == "none" or not rows.height:
+        return tuple(layers[-1:]), "the last"
+    means = rows.group_by("layer", "layer_ordinal").agg(pl.col("value").mean())
+    means = means.sort("value", "layer_ordinal", descending=[better == "higher", False])
+    return (means["layer"][0],), "best on the reported text itself, not chosen beforehand"
+
+
+def _missing_cells(
+    sums: pl.DataFrame,
+    settings: pl.DataFrame,
+    layers: Sequence[str],
+    corpora: Sequence[str],
+    metric: str,
+    scope: str,
+) -> list[str]:
+    """Cells of the metric without all of the pairs that the fullest cell of their corpus has."""
+    own = sums.filter(pl.col("metric") == metric)
+    counts = {
+        (row["corpus"], row["setting"], row["layer"]): row["n"]
+        for row in own.group_by("corpus", "setting", "layer").agg(n=pl.col("n_values").sum()).iter_rows(named=True)
+    }
+    lines = []
+    for corpus in corpora:
+        expected = max((n for key, n in counts.items() if key[0] == corpus), default=0)
+        for setting in settings.iter_rows(named=True):
+            if setting["target"] is None and (scope != "all" or metric == "to_target"):
+                continue
+            for layer in layers:
+                found = counts.get((corpus, setting["setting"], layer), 0)
+                if found < expected or not found:
+                    lines.append(
+                        f"{setting['setting']}, layer {layer}, {metric} on {corpus}: "
+                        f"{found} of {expected or 'unknown'} pairs"
+                    )
+    return lines

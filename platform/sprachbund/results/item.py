@@ -1,0 +1,260 @@
+"""One item of one language pair, looked at closely: its texts, and what it finds before and after steering."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine, select
+
+from sprachbund.corpora.text import TextSet, from_parquet, gold_groups
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import QueryError, nearest
+from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.files.tensors import load_tensors
+from sprachbund.languages.table import resolve
+from sprachbund.results.diff import find_setting
+from sprachbund.vocabulary import layer_order
+
+MOST = 5
+# Transforms this needs no runner for.
+_CENTRED = ("centring", "centring_transductive")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence the query was compared with. `gold`: it is the translation, or has the same text."""
+
+    item: str
+    text: str
+    similarity: float
+    gold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One setting's answer: the most similar candidates, the translation's place (mean over ties) and similarity."""
+
+    setting: str
+    rank: float
+    similarity: float
+    top: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemExplanation:
+    """A query and its translation, and what the baseline and the setting find for it."""
+
+    corpus: str
+    layer: str
+    item: str
+    query_language: str
+    candidate_language: str
+    query: str
+    translation: str
+    n_candidates: int
+    sides: tuple[Side, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluated:
+    """A pair evaluation's payload, for where its embeddings are."""
+
+    label: str
+    payload: Mapping[str, Any]
+
+
+def explain_item(
+    engine: Engine,
+    store: ArtifactStore,
+    pair: str,
+    item: str,
+    *,
+    experiment: str,
+    setting: str,
+    layer: str | None = None,
+    role: str = "test",
+) -> ItemExplanation:
+    """What item `item` (its name, or its number from 0) of `pair` (`eng_Latn:deu_Latn`, query first) finds.
+
+    Cosines are computed anew from stored snapshots, under the setting's baseline and under the setting.
+    Raises QueryError for a pair, item, setting or layer that was not evaluated, ArtifactError for a lost file.
+    """
+    query, candidate = _languages(pair)
+    with reading(engine) as connection:
+        found = find_setting(connection, setting, experiment)
+        baseline = _baseline(connection, experiment, found.key)
+        labels = [each for each in (baseline, found) if each is not None]
+        evaluated = [
+            _evaluation(connection, experiment, each.key, each.label, (query, candidate), role) for each in labels
+        ]
+        layers = _shared_layers(evaluated)
+        chosen = layers[-1] if layer is None else layer
+        if chosen not in layers:
+            raise QueryError(f"layer '{chosen}' was not evaluated; known: {', '.join(layers)}")
+        payload = evaluated[-1][0].payload
+        texts = {each: _text(connection, store, payload["texts"][each]) for each in (query, candidate)}
+        place = _place(texts[query], item)
+        sides = []
+        for parts in evaluated:
+            at_layer = next(each for each in parts if chosen in each.payload["layers"])
+            sides.append(_side(connection, store, at_layer, query, candidate, chosen, place, texts[candidate]))
+        corpus = connection.execute(select(t.Corpus.name).where(t.Corpus.key == payload["corpus"])).scalar_one()
+    return ItemExplanation(
+        corpus=corpus,
+        layer=chosen,
+        item=texts[query].items[place],
+        query_language=query,
+        candidate_language=candidate,
+        query=texts[query].texts[place],
+        translation=texts[candidate].texts[place],
+        n_candidates=len(texts[candidate]),
+        sides=tuple(sides),
+    )
+
+
+def _languages(pair: str) -> tuple[str, str]:
+    query, colon, candidate = pair.partition(":")
+    if not (query and colon and candidate):
+        raise QueryError(f"pair: found '{pair}', expected QUERY:CANDIDATE such as eng_Latn:deu_Latn")
+    first, second = resolve(query), resolve(candidate)
+    if first == second:
+        raise QueryError(f"pair: found {first} on both sides, expected two languages")
+    return first, second
+
+
+def _baseline(connection: Connection, experiment: str, key: str) -> Any:
+    """The setting's baseline in the experiment, or None for the baseline itself."""
+    row = connection.execute(
+        select(t.ExperimentSetting.baseline_id, t.ExperimentSetting.experiment_id)
+        .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
+        .where(t.Setting.key == key, t.Experiment.name == experiment)
+    ).one()
+    if row.baseline_id is None:
+        return None
+    baseline = connection.execute(select(t.Setting.key).where(t.Setting.id == row.baseline_id)).scalar_one()
+    return find_setting(connection, baseline, experiment)
+
+
+def _evaluation(
+    connection: Connection, experiment: str, key: str, label: str, pair: tuple[str, str], role: str
+) -> list[_Evaluated]:
+    """The finished pair evaluations of a setting: several if layers were added later."""
+    rows = connection.execute(
+        select(t.Job.payload)
+        .distinct()
+        .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
+              & (t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id))
+        .where(
+            t.Experiment.name == experiment,
+            t.Setting.key == key,
+            t.ExperimentCorpus.role == role,
+            t.Evaluation.query_language == pair[0],
+            t.Evaluation.candidate_language == pair[1],
+        )
+    ).scalars()  # fmt: skip
+    found = [_Evaluated(label, payload) for payload in rows]
+    if not found:
+        known = connection.execute(
+            select(t.Evaluation.query_language, t.Evaluation.candidate_language)
+            .distinct()
+            .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
+            .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
+            .where(t.Experiment.name == experiment, t.Evaluation.candidate_language.is_not(None))
+        ).all()
+        names = [f"{row.query_language}:{row.candidate_language}" for row in known]
+        raise QueryError(
+            f"pair '{pair[0]}:{pair[1]}' of setting '{label}' was not evaluated in role {role}"
+            f"{nearest(':'.join(pair), names)}"
+        )
+    return found
+
+
+def _shared_layers(evaluated: Sequence[Sequence[_Evaluated]]) -> list[str]:
+    sets = [{layer for each in parts for layer in each.payload["layers"]} for parts in evaluated]
+    return sorted(set.intersection(*sets), key=layer_order)
+
+
+def _text(connection: Connection, store: ArtifactStore, key: str) -> TextSet:
+    row = connection.execute(
+        select(t.CorpusText.language, t.CorpusText.fingerprint, t.Artifact.uri, t.Artifact.digest, t.Corpus.split)
+        .join(t.Artifact, t.Artifact.id == t.CorpusText.artifact_id)
+        .join(t.Corpus, t.Corpus.id == t.CorpusText.corpus_id)
+        .where(t.CorpusText.key == key)
+    ).one()
+    content = store.fetch(row.uri, row.digest).read_bytes()
+    return from_parquet(content, row.language, row.split, expected=row.fingerprint)
+
+
+def _place(text: TextSet, item: str) -> int:
+    items = text.items
+    if item in items:
+        return items.index(item)
+    if item.isdigit() and int(item) < len(items):
+        return int(item)
+    raise QueryError(
+        f"item '{item}' does not exist; expected a number from 0 to {len(items) - 1} or a name{nearest(item, items)}"
+    )
+
+
+def _side(
+    connection: Connection, store: ArtifactStore, evaluated: _Evaluated, query: str, candidate: str, layer: str,
+    place: int, candidates: TextSet,
+) -> Side:  # fmt: skip
+    payload = evaluated.payload
+    sides = {"query": "plain_", "candidate": ""} if payload.get("side") == "candidate" else {}
+    sides = sides or ({"query": "", "candidate": "plain_"} if payload.get("side") == "query" else {})
+    x = _unit(_vectors(connection, store, payload, query, layer, sides.get("query", "")))
+    y = _unit(_vectors(connection, store, payload, candidate, layer, sides.get("candidate", "")))
+    similarity = y @ x[place]
+    gold = gold_groups(candidates.texts)
+    own = gold == gold[place]
+    best = float(similarity[own].max())
+    others = similarity[~own]
+    rank = 1 + int((others > best).sum()) + int((others == best).sum()) / 2
+    order = np.argsort(-similarity, kind="stable")[:MOST]
+    items, texts = candidates.items, candidates.texts
+    top = tuple(Candidate(items[i], texts[i], float(similarity[i]), bool(own[i])) for i in order)
+    return Side(evaluated.label, rank, best, top)
+
+
+def _vectors(
+    connection: Connection, store: ArtifactStore, payload: Mapping[str, Any], language: str, layer: str, side: str
+) -> NDArray[np.float64]:
+    """One language's embeddings as the evaluation saw them: float64 [n, d]."""
+    vectors = _layer(connection, store, payload[f"{side}snapshots"][language], layer)
+    transform = payload["transform"]
+    if transform == "none":
+        return vectors
+    if transform not in _CENTRED:
+        raise QueryError(f"transform '{transform}' is not explained item by item; expected none or centring")
+    fitted = vectors
+    if transform == "centring":
+        fitted = _layer(connection, store, payload[f"{side}fit_snapshots"][language], layer)
+    return np.asarray(vectors - fitted.mean(axis=0))
+
+
+def _layer(connection: Connection, store: ArtifactStore, key: str, layer: str) -> NDArray[np.float64]:
+    row = connection.execute(
+        select(t.SnapshotPart.tensor, t.Artifact.uri, t.Artifact.digest, t.Artifact.state)
+        .join(t.Snapshot, t.Snapshot.id == t.SnapshotPart.snapshot_id)
+        .join(t.Artifact, t.Artifact.id == t.SnapshotPart.artifact_id)
+        .where(t.Snapshot.key == key, t.SnapshotPart.layer == layer)
+    ).one_or_none()
+    if row is None or row.state != "present":
+        raise QueryError(
+            f"the embeddings at layer {layer} (snapshot {key[:10]}) are not there any more: run them again"
+        )
+    return load_tensors(store.fetch(row.uri, row.digest), [row.tensor])[row.tensor].astype(np.float64)
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(norms > 0, norms, 1.0))

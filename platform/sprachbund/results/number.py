@@ -1,0 +1,239 @@
+"""Where a number of a comparison comes from: definition, jobs, files, how many items, and how it was tested."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Engine, select
+
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+from sprachbund.errors import QueryError
+from sprachbund.measures import MEASURES, METRICS
+from sprachbund.results.comparison import Comparison
+from sprachbund.results.reader import known
+
+_CHUNK = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One number: facts by heading, each a list of (name, value)."""
+
+    title: str
+    parts: Mapping[str, Sequence[tuple[str, Any]]] = field(default_factory=dict)
+
+
+def lines_of(comparison: Comparison) -> list[str]:
+    """The settings (and variants of controls) of the comparison's table, in its order."""
+    return list(dict.fromkeys(comparison.rows["setting"].to_list()))
+
+
+def explain_number(engine: Engine, comparison: Comparison, row: str) -> Explanation:
+    """The number of the comparison's metric in one row of its table, at the first layer looked at closely.
+
+    row: the row's number from 1 (lines with lowest and highest controls do not count), or the setting's label.
+    Raises QueryError for a row that does not exist, or if the comparison is broken down by languages.
+    """
+    if set(comparison.by) - {"setting", "layer", "target"}:
+        raise QueryError("a row is explained over all pairs: leave --by out")
+    labels = lines_of(comparison)
+    if row.isdigit():
+        if not 1 <= int(row) <= len(labels):
+            raise QueryError(f"row {row} does not exist: the table has {len(labels)} rows")
+        label = labels[int(row) - 1]
+    else:
+        known("row", row, labels)
+        label = row
+    layer = comparison.detail_layers[0]
+    found = comparison.rows.filter(
+        pl.col("setting") == label, pl.col("layer") == layer, pl.col("metric") == comparison.metric
+    )
+    if not found.height:
+        raise QueryError(f"{comparison.metric} of '{label}' at layer {layer} has no value yet")
+    cell = found.row(0, named=True)
+    with reading(engine) as connection:
+        return _explain(connection, comparison, cell)
+
+
+def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> Explanation:
+    metric = METRICS[comparison.metric]
+    measure = next(each for each in MEASURES.values() if metric.name in each.metrics)
+    control = cell["kind"] == "control"
+    members = _members(connection, comparison, cell)
+    evaluations = _evaluations(connection, comparison, [each.id for each in members], measure.name, cell)
+    versions = ", ".join(str(each) for each in sorted({row.version for row in evaluations}))
+    parts: dict[str, list[tuple[str, Any]]] = {}
+    parts["number"] = [
+        ("value", cell["value"]),
+        ("of", f"{metric.name} at layer {cell['layer']} on {cell['corpus']}, role {comparison.role}"),
+        ("averaged over", f"{cell['n_pairs']} {'ordered ' if measure.directed else ''}pairs, scope {comparison.scope}"),
+        ("setting", cell["setting"] + (f": mean over {cell['n_seeds']} controls" if control else "")),
+        ("keys", [each.key for each in members]),
+    ]
+    parts["definition"] = [
+        (metric.name, metric.description),
+        ("unit", metric.unit),
+        ("better", metric.better),
+        ("source", metric.source),
+        ("measure", f"{measure.name}, version {versions or measure.version}: {measure.description}"),
+    ]
+    parts["computed from"] = _computed_from(connection, members, evaluations)
+    if not control:
+        parts["compared"] = _compared(connection, comparison, cell)
+    return Explanation(f"{comparison.experiment}: {metric.name} of {cell['setting']}", parts)
+
+
+def _members(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> list[Any]:
+    """The setting itself, or the controls of one variant."""
+    statement = (
+        select(t.Setting.id, t.Setting.key, t.ExperimentSetting.label, t.Model.name.label("model"),
+               t.Model.fingerprint, t.Intervention.artifact_id, t.Intervention.control)
+        .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
+        .join(t.Model, t.Model.id == t.Setting.model_id)
+        .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
+        .where(t.Experiment.name == comparison.experiment)
+        .order_by(t.ExperimentSetting.ordinal)
+    )  # fmt: skip
+    rows = connection.execute(statement).all()
+    if cell["kind"] != "control":
+        return [row for row in rows if row.label == cell["setting"]]
+    of = f" of {cell['setting'].removeprefix(cell['control'] + ' of ')}"
+    return [row for row in rows if row.control == cell["control"] and row.label.endswith(of)]
+
+
+def _evaluations(
+    connection: Connection, comparison: Comparison, settings: Sequence[int], measure: str, cell: Mapping[str, Any]
+) -> list[Any]:
+    statement = (
+        select(t.Evaluation.id, t.Evaluation.version, t.Evaluation.job_id, t.Job.payload, t.Artifact.digest)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
+        .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
+              & (t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id))
+        .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
+        .join(t.Job, t.Job.id == t.Evaluation.job_id)
+        .outerjoin(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
+        .where(
+            t.Experiment.name == comparison.experiment,
+            t.ExperimentCorpus.role == comparison.role,
+            t.Evaluation.query_setting_id.in_(settings),
+            t.Evaluation.measure == measure,
+            t.Evaluation.query_layer == cell["layer"],
+            (t.Corpus.name == cell["corpus"]) | (t.Corpus.collection == cell["corpus"]),
+        )
+        .order_by(t.Evaluation.id)
+    )  # fmt: skip
+    return list(connection.execute(statement).all())
+
+
+def _computed_from(connection: Connection, members: Sequence[Any], evaluations: Sequence[Any]) -> list[tuple[str, Any]]:
+    texts = {key for row in evaluations for key in _keys(row.payload, "texts")}
+    snapshots = {key for row in evaluations for key in _keys(row.payload, "snapshots")}
+    fingerprints = _looked_up(connection, t.CorpusText.key, t.CorpusText.fingerprint, sorted(texts))
+    parts = _looked_up(connection, t.Snapshot.key, t.Artifact.digest, sorted(snapshots))
+    edits = [each.artifact_id for each in members if each.artifact_id is not None]
+    digests = _looked_up(connection, t.Artifact.id, t.Artifact.digest, edits)
+    return [
+        ("model", sorted({f"{each.model} {each.fingerprint}" for each in members})),
+        ("edits", sorted(digests)),
+        ("texts", sorted(fingerprints)),
+        ("embeddings", sorted(set(parts))),
+        ("evaluations", len(evaluations)),
+        ("jobs", sorted({row.job_id for row in evaluations})),
+        ("per-item outcomes", sorted({row.digest for row in evaluations if row.digest})),
+    ]
+
+
+def _keys(payload: Mapping[str, Any], name: str) -> list[str]:
+    values = payload.get(name) or {}
+    return list(values.values())
+
+
+def _looked_up(connection: Connection, column: Any, wanted: Any, keys: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    for start in range(0, len(keys), _CHUNK):
+        statement = select(wanted).where(column.in_(keys[start : start + _CHUNK]))
+        if wanted is t.Artifact.digest and column is t.Snapshot.key:
+            statement = (
+                statement.select_from(t.Snapshot)
+                .join(t.SnapshotPart, t.SnapshotPart.snapshot_id == t.Snapshot.id)
+                .join(t.Artifact, t.Artifact.id == t.SnapshotPart.artifact_id)
+                .distinct()
+            )
+        found += connection.execute(statement).scalars()
+    return found
+
+
+def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    if cell["ci_low"] is None:
+        return [("tested", "no: this metric is described, not compared (statistics.metrics in the experiment file)")]
+    row = connection.execute(
+        select(t.Comparison.__table__, t.Job.payload, t.Job.id.label("job"))
+        .join(t.Job, t.Job.id == t.Comparison.job_id)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
+        .join(t.ExperimentSetting, (t.ExperimentSetting.experiment_id == t.Experiment.id)
+              & (t.ExperimentSetting.setting_id == t.Comparison.setting_id))
+        .where(
+            t.Experiment.name == comparison.experiment,
+            t.ExperimentSetting.label == cell["setting"],
+            t.Comparison.layer == cell["layer"],
+            t.Comparison.metric == cell["metric"],
+            t.Comparison.scope == comparison.scope,
+            t.Comparison.corpus == cell["corpus"],
+        )
+        .order_by(t.Comparison.id)
+    ).all()  # fmt: skip
+    stored = next(each for each in row if each.payload["role"] == comparison.role)
+    payload = stored.payload
+    percent = f"{100 * payload['confidence']:g} %"
+    found = [
+        ("job", stored.job),
+        ("n", f"{stored.n_pairs} pairs, {stored.n_items} items, {stored.n_groups} groups"),
+        (
+            "interval",
+            f"{percent} percentile bootstrap, {payload['resamples']} resamples of {payload['unit']}s, seed "
+            f"{payload['seed']}, the same draws for every setting and pair: {_span(cell['ci_low'], cell['ci_high'])}",
+        ),
+    ]
+    if cell["delta"] is None or cell["delta_ci_low"] is None:
+        return found
+    rule = {
+        "bh": "Benjamini–Hochberg",
+        "by": "Benjamini–Yekutieli",
+        "max_t": f"max-T over {payload['resamples']} item-level swaps",
+    }[payload["multiplicity"]]
+    family = "all compared settings and layers of this metric and scope"
+    found += [
+        ("baseline", f"{cell['baseline_setting']}: {cell['baseline']:.4f}"),
+        ("Δ", f"{cell['delta']:+.4f}, {_span(cell['delta_ci_low'], cell['delta_ci_high'])}"),
+        ("p", f"{stored.p:.4g}: paired bootstrap, two-sided, of no difference"),
+        ("q", "not adjusted: a control" if stored.q is None
+         else f"{stored.q:.4g}: {rule}, a family of {stored.family_size}: {family}"),
+        ("detectable", f"{cell['detectable']:.4f}: found in 80 % of cases at 5 %, from the interval's width"),
+    ]  # fmt: skip
+    if cell["median_gain"] is not None:
+        span = _span(cell["median_low"], cell["median_high"])
+        found.append(("median Δ", f"{cell['median_gain']:+.4f} over pairs, {span}, languages resampled"))
+    controls = comparison.controls.filter(
+        pl.col("setting") == cell["setting"],
+        pl.col("layer") == cell["layer"],
+        pl.col("metric") == cell["metric"],
+        pl.col("corpus") == cell["corpus"],
+    )
+    found += [
+        (
+            f"control {each['control']}",
+            f"mean {each['mean']:.4f} ({each['low']:.4f} to {each['high']:.4f}) of {each['n_seeds']}"
+            + ("" if each["p"] is None else f"; p {each['p']:.3g} = (1 + as good) / (1 + {each['n_seeds']})"),
+        )
+        for each in controls.iter_rows(named=True)
+    ]
+    return found
+
+
+def _span(low: float | None, high: float | None) -> str:
+    return "no interval" if low is None or high is None else f"{low:.4f} to {high:.4f}"

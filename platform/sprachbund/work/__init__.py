@@ -1,0 +1,1 @@
+"""What a job is: its kind, key and payload."""

@@ -1,0 +1,261 @@
+"""From a resolved experiment to content-keyed work: wants first, then jobs for what nobody has done yet.
+
+A *want* names a piece of work without its layers (its subject). `jobs_for` turns wants into jobs given what
+jobs already exist per subject, so that one more layer, language or target costs only itself.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sprachbund.vocabulary import layer_order
+from sprachbund.work.keys import content_key
+from sprachbund.work.kinds import KINDS, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class PlanText:
+    """One language of one corpus: the key of its ingested text."""
+
+    key: str
+    language: str
+    n_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCorpus:
+    """A corpus in one role. `group` is what comparisons average over: the collection, or the corpus itself."""
+
+    key: str
+    name: str
+    group: str
+    kind: str
+    split: str
+    texts: Mapping[str, PlanText]
+    # What ABX tasks and probes may name: item, language, group where every item has one, and the source's own.
+    labels: tuple[str, ...] = ("item", "language")
+    # Labels of words, where it has words.
+    word_labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanModel:
+    """What planning needs of a model: identity, numerics, and its units as (block, site, width)."""
+
+    fingerprint: str
+    name: str
+    n_blocks: int
+    units: tuple[tuple[int, str, int], ...]
+    dtype: str
+    attention: str
+    # The layers there are vectors of, where an encoder that ran elsewhere stands in a model's place.
+    imported_layers: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """All layers of embeddings: 0, 1 … n_blocks, final."""
+        return self.imported_layers or (*(str(number) for number in range(self.n_blocks + 1)), "final")
+
+    def n_units(self, sites: Sequence[str], blocks: Sequence[int] | None) -> int:
+        """Units at these sites in these blocks (all blocks if None)."""
+        return sum(width for block, site, width in self.units if site in sites and (blocks is None or block in blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A piece of work somebody asked for. `layers` None: the work has no layers of its own."""
+
+    kind: Kind
+    subject: str
+    label: str
+    bundle: str
+    payload: Mapping[str, Any]
+    model: str | None = None
+    layers: tuple[str, ...] | None = None
+    needs: tuple[str, ...] = ()
+    # Which layers the needed work must cover, where this work has none of its own.
+    needs_layers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedIntervention:
+    """An intervention row to be: its identity, columns and inputs (role, key, kind)."""
+
+    key: str
+    method: str
+    target: str | None = None
+    k: int | None = None
+    k_fraction: float | None = None
+    strength: float | None = None
+    control: str | None = None
+    seed: int | None = None
+    scorer: str | None = None
+    score_site: str | None = None
+    edit_site: str | None = None
+    edit_tokens: str | None = None
+    edit: str | None = None
+    selection: str | None = None
+    direction: str | None = None
+    value: str | None = None
+    value_from: str | None = None
+    # Whether its edits differ by input language, which then has to be known.
+    per_language: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSetting:
+    """A setting of the experiment and its place in the comparison."""
+
+    key: str
+    label: str
+    model: PlanModel
+    intervention: PlannedIntervention
+    transform: str
+    transform_parameters: Mapping[str, Any]
+    side: str
+    baseline: str | None
+    control_of: str | None
+    choice_group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownJob:
+    """A job of the database that has the wanted subject."""
+
+    key: str
+    layers: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """A job to insert."""
+
+    key: str
+    kind: Kind
+    subject: str
+    bundle: str
+    label: str
+    model: str | None
+    payload: Mapping[str, Any]
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """New jobs in an order in which needs come first, and the keys of existing jobs that are used."""
+
+    new: tuple[PlannedJob, ...]
+    existing: tuple[str, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every job the experiment resolves to."""
+        return tuple(job.key for job in self.new) + self.existing
+
+
+def unique_wants(wants: Iterable[Want]) -> list[Want]:
+    """One want per subject, layers united, order kept: several settings may share a snapshot."""
+    merged: dict[str, Want] = {}
+    for want in wants:
+        before = merged.get(want.subject)
+        if before is None:
+            merged[want.subject] = want
+        elif before.layers is not None and want.layers is not None:
+            layers = tuple(sorted({*before.layers, *want.layers}, key=layer_order))
+            merged[want.subject] = Want(
+                before.kind,
+                before.subject,
+                before.label,
+                before.bundle,
+                before.payload,
+                before.model,
+                layers,
+                before.needs,
+                before.needs_layers,
+            )
+    return list(merged.values())
+
+
+def jobs_for(wants: Sequence[Want], known: Mapping[str, Sequence[KnownJob]]) -> JobPlan:
+    """Jobs that cover every want, reusing `known` jobs of the same subject.
+
+    Wants must come after the wants they need. A want with layers is covered by known jobs as far as they
+    go; one new job takes the rest.
+    """
+    serving: dict[str, list[KnownJob]] = {}
+    new: list[PlannedJob] = []
+    existing: dict[str, None] = {}
+    for want in wants:
+        covering = _covering(want.layers, known.get(want.subject, ()))
+        for job in covering:
+            existing[job.key] = None
+        serving[want.subject] = list(covering)
+        missing = _missing(want.layers, covering)
+        if missing is not None:
+            layers = missing or None
+            payload = dict(want.payload)
+            if layers is not None:
+                payload["layers"] = list(layers)
+            key = content_key("job", want.kind.version, subject=want.subject, layers=list(layers or ()))
+            needed = needs_of(want, layers, serving)
+            new.append(PlannedJob(key, want.kind, want.subject, want.bundle, want.label, want.model, payload, needed))
+            serving[want.subject].append(KnownJob(key, layers))
+    return JobPlan(tuple(new), tuple(existing))
+
+
+def needs_of(want: Want, layers: tuple[str, ...] | None, serving: Mapping[str, Sequence[KnownJob]]) -> tuple[str, ...]:
+    """Keys of the jobs that must be done before: those of the needed subjects that touch the layers."""
+    touched = set(layers if layers is not None else want.needs_layers or ())
+    needed: dict[str, None] = {}
+    for subject in want.needs:
+        for job in serving[subject]:
+            if job.layers is None or touched & set(job.layers):
+                needed[job.key] = None
+    return tuple(needed)
+
+
+def _covering(layers: tuple[str, ...] | None, known: Sequence[KnownJob]) -> list[KnownJob]:
+    if layers is None:
+        return list(known[:1])
+    chosen: list[KnownJob] = []
+    covered: set[str] = set()
+    for job in known:
+        useful = set(job.layers or ()) & set(layers)
+        if useful - covered:
+            chosen.append(job)
+            covered |= useful
+    return chosen
+
+
+def _missing(layers: tuple[str, ...] | None, covering: Sequence[KnownJob]) -> tuple[str, ...] | None:
+    """Layers nobody covers; an empty tuple for layerless work to do; None where nothing is missing."""
+    if layers is None:
+        return None if covering else ()
+    covered = {layer for job in covering for layer in job.layers or ()}
+    rest = tuple(layer for layer in layers if layer not in covered)
+    return rest or None
+
+
+def setting_key(model: PlanModel, intervention: str, transform: str, parameters: Mapping[str, Any], side: str) -> str:
+    """The identity of model + intervention + transform + steered side + numerics."""
+    return content_key(
+        "setting",
+        1,
+        model=model.fingerprint,
+        intervention=intervention,
+        transform=transform,
+        transform_parameters=dict(parameters),
+        side=side,
+        dtype=model.dtype,
+        attention=model.attention,
+    )
+
+
+def kind_key(kind: Kind, /, **inputs: Any) -> str:
+    """A subject: the content key of a kind of work and its logical inputs."""
+    return content_key(kind.name, KINDS[kind.name].version, **inputs)
+
+
+NONE = PlannedIntervention(key=content_key("intervention", 1, method="none"), method="none")

@@ -1,0 +1,1 @@
+"""Jobs that compare settings and choose among them."""

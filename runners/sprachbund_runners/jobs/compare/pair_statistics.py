@@ -1,0 +1,234 @@
+"""Statistics over language pairs for a comparison: gains pair by pair, and the correlations of the study's Table 2.
+
+They read the metrics of finished evaluations. Pairs share languages: intervals resample languages, or take languages
+as random effects; pairs are never taken as independent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from sprachbund.db import tables as t
+from sprachbund.measures import MEASURES
+from sprachbund.queue import Claim
+from sprachbund_runners.jobs.context import Context
+from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median
+
+ACCURACY = "top1"
+DISTANCES = ("paired_distance", "centroid_distance")
+# What is correlated with what: Sundar et al., ACL 2025, Table 2.
+CORRELATED = (
+    ("accuracy_after", "distance_after"),
+    ("accuracy_before", "distance_before"),
+    ("distance_after", "distance_before"),
+    ("gain", "distance_drop"),
+)
+
+Pair = tuple[str, str, str]  # corpus, query, candidate
+Inside = Callable[[str, str, bool], bool]
+
+
+@dataclass(slots=True)
+class PairValues:
+    """Metrics of a comparison's evaluations by (setting, layer, metric) and pair."""
+
+    values: dict[tuple[str, str, str], dict[Pair, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, context: Context, claim: Claim) -> "PairValues":
+        """The values that this comparison's pairs and metrics need."""
+        found = cls()
+        # Paraphrases pair a language with itself: there are no two languages to resample.
+        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload["pairs"] if pair[0] != pair[1]}
+        names = [*dict.fromkeys([*claim.payload["metrics"], ACCURACY, *DISTANCES])]
+        statement = (
+            select(
+                t.Setting.key, t.Evaluation.query_layer, t.Metric.name, t.Corpus.key.label("corpus"),
+                t.Evaluation.query_language, t.Evaluation.candidate_language, t.Metric.value,
+            )
+            .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
+            .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
+            .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+            .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
+            .where(
+                t.JobEdge.job_id == claim.job_id,
+                t.Metric.name.in_(names),
+                t.Evaluation.candidate_setting_id == t.Evaluation.query_setting_id,
+                t.Evaluation.candidate_language.is_not(None),
+            )
+            .order_by(t.Evaluation.id)
+        )  # fmt: skip
+        with context.reading() as connection:
+            for row in connection.execute(statement):
+                pair = (row.query_language, row.candidate_language)
+                if (row.corpus, frozenset(pair)) in wanted:
+                    cells = found.values.setdefault((row.key, row.query_layer, row.name), {})
+                    cells[(row.corpus, *pair)] = row.value
+        return found
+
+    def cells(self, setting: str, layer: str, metric: str) -> dict[Pair, float]:
+        """Value per pair; of a metric without direction each pair once."""
+        return self.values.get((setting, layer, metric), {})
+
+    def both_ways(self, setting: str, layer: str, metric: str) -> dict[Pair, float]:
+        """Value per ordered pair; a distance is the same both ways."""
+        cells = self.cells(setting, layer, metric)
+        if directed(metric):
+            return cells
+        return {**cells, **{(corpus, b, a): value for (corpus, a, b), value in cells.items()}}
+
+
+def directed(metric: str) -> bool:
+    """Whether a pair has a value for each direction."""
+    return next(each.directed for each in MEASURES.values() if metric in each.metrics)
+
+
+def gain_rows(
+    values: PairValues, payload: Mapping[str, Any], settings: Sequence[Mapping[str, Any]], scopes: Sequence[str],
+    inside: Callable[[str, str, str, bool, str | None], bool],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """One row per compared setting, layer, metric and scope that has pairs."""
+    rows = []
+    for setting in settings:
+        for layer in payload["layers"]:
+            for metric in payload["metrics"]:
+                after = values.cells(setting["setting"], layer, metric)
+                before = values.cells(setting["baseline"], layer, metric)
+                both_sides = [pair for pair in after if pair in before]
+                for scope in scopes if setting["target"] else scopes[:1]:
+                    pairs = [pair for pair in both_sides
+                             if inside(scope, pair[1], pair[2], directed(metric), setting["target"])]  # fmt: skip
+                    if pairs:
+                        gains = np.array([after[pair] - before[pair] for pair in pairs])
+                        place = {"layer": layer, "metric": metric, "scope": scope}
+                        rows.append({**_who(setting), **place, **_summed_up(gains, pairs, directed(metric), payload)})
+    return rows
+
+
+def correlation_rows(
+    values: PairValues, payload: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Correlations over ordered pairs (a distance counts for both directions), per distance metric.
+
+    None where there are fewer than three pairs or one side is constant.
+    """
+    rows = []
+    for setting in settings:
+        for layer in payload["layers"]:
+            for distance in DISTANCES:
+                pairs, columns = _columns(values, setting, layer, distance)
+                for y, x in CORRELATED if pairs else ():
+                    row = _correlated(columns, y, x, pairs, payload)
+                    if row is not None:
+                        place = {"layer": layer, "accuracy": ACCURACY, "distance": distance, "y": y, "x": x}
+                        rows.append({**_who(setting), **place, **row})
+    return rows
+
+
+_CROSSED = (
+    "mean", "mean_low", "mean_high", "mean_p", "query_variance", "candidate_variance", "residual_variance",
+)  # fmt: skip
+
+
+def _who(setting: Mapping[str, Any]) -> dict[str, Any]:
+    return {"setting": setting["setting"], "baseline_setting": setting["baseline"]}
+
+
+def _summed_up(
+    gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: Mapping[str, Any]
+) -> dict[str, Any]:
+    query, candidate = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
+    n_languages = len({*query, *candidate})
+    row: dict[str, Any] = {
+        "n_pairs": len(pairs),
+        "n_languages": n_languages,
+        "median": float(np.median(gains)),
+        "median_low": None,
+        "median_high": None,
+        "n_gaining": int((gains > 0).sum()),
+        "least": float(gains.min()),
+        "greatest": float(gains.max()),
+    }
+    # Of two languages every draw that has their pair gives the same median.
+    if n_languages >= 3:
+        median = dyadic_bootstrap_median(
+            gains, query, candidate, resamples=payload["resamples"], seed=payload["seed"],
+            confidence=payload["confidence"],
+        )  # fmt: skip
+        row |= {"median_low": float(median.low), "median_high": float(median.high)}
+    if len(pairs) < 3:
+        return row | dict.fromkeys(_CROSSED)
+    crossed = crossed_effects(gains, query, candidate, ordered=ordered, confidence=payload["confidence"])
+    return row | {
+        "mean": float(crossed.coefficients[0]),
+        "mean_low": float(crossed.low[0]),
+        "mean_high": float(crossed.high[0]),
+        "mean_p": float(crossed.p[0]),
+        "query_variance": crossed.query_variance,
+        "candidate_variance": crossed.candidate_variance,
+        "residual_variance": crossed.residual_variance,
+    }
+
+
+def _columns(
+    values: PairValues, setting: Mapping[str, Any], layer: str, distance: str
+) -> tuple[list[Pair], dict[str, NDArray[np.float64]]]:
+    own, base = setting["setting"], setting["baseline"]
+    parts = {
+        "accuracy_after": values.both_ways(own, layer, ACCURACY),
+        "accuracy_before": values.both_ways(base, layer, ACCURACY),
+        "distance_after": values.both_ways(own, layer, distance),
+        "distance_before": values.both_ways(base, layer, distance),
+    }
+    pairs = [pair for pair in parts["accuracy_after"] if all(pair in part for part in parts.values())]
+    columns = {name: np.array([part[pair] for pair in pairs]) for name, part in parts.items()}
+    columns["gain"] = columns["accuracy_after"] - columns["accuracy_before"]
+    columns["distance_drop"] = columns["distance_before"] - columns["distance_after"]
+    return pairs, columns
+
+
+def _correlated(
+    columns: Mapping[str, NDArray[np.float64]], y: str, x: str, pairs: Sequence[Pair], payload: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    query, candidate = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
+    between = y.startswith("distance")
+    if between:
+        # Two distances: each pair once.
+        once = query < candidate
+        columns, query, candidate = {name: each[once] for name, each in columns.items()}, query[once], candidate[once]
+    try:
+        found = dyadic_bootstrap_correlation(
+            columns[x], columns[y], query, candidate, resamples=payload["resamples"], seed=payload["seed"],
+            confidence=payload["confidence"],
+        )  # fmt: skip
+    except ValueError:
+        return None
+    row: dict[str, Any] = {
+        "n_pairs": len(query),
+        "n_languages": found.n_groups,
+        "value": float(found.estimate),
+        "ci_low": float(found.low),
+        "ci_high": float(found.high),
+    }
+    # A gain is what is left of the level before: the level after is modelled on it instead.
+    outcome, covariates = (
+        ("accuracy_after", np.column_stack([columns[x], columns["accuracy_before"]]))
+        if y == "gain"
+        else (y, columns[x][:, None])
+    )
+    try:
+        model = crossed_effects(
+            columns[outcome], query, candidate, covariates, ordered=not between, confidence=payload["confidence"]
+        )
+    except ValueError:
+        return row | {"slope": None, "slope_low": None, "slope_high": None, "slope_p": None}
+    return row | {
+        "slope": float(model.coefficients[1]),
+        "slope_low": float(model.low[1]),
+        "slope_high": float(model.high[1]),
+        "slope_p": float(model.p[1]),
+    }

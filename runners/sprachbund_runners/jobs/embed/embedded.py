@@ -1,0 +1,105 @@
+"""Languages as evaluations see them: a snapshot's layer, transformed, as unit vectors with gold groups."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sprachbund.errors import ModelError
+from sprachbund.queue import Claim
+from sprachbund_runners.evaluation.distances import LanguageVectors, language_vectors
+from sprachbund_runners.evaluation.transforms import Fitted, fit_transform
+from sprachbund_runners.jobs.context import Context
+from sprachbund_runners.jobs.embed.stored_snapshot import read_layer
+
+KEPT = 48
+# Matrices of whitening are width × width at every layer.
+FITTED_BYTES = 1 << 31
+
+
+@dataclass(slots=True)
+class Embedded:
+    """Loads language vectors for a bundle of evaluations; the last few stay in memory, and fitted transforms."""
+
+    context: Context
+    _kept: "OrderedDict[tuple[Any, ...], LanguageVectors]" = field(default_factory=OrderedDict)
+    _fitted: "OrderedDict[tuple[Any, ...], Fitted]" = field(default_factory=OrderedDict)
+
+    def vectors(
+        self, claim: Claim, language: str, layer: str, text_key: str | None = None, plain: bool = False
+    ) -> LanguageVectors:
+        """One language of the claim's setting at a layer. Gold groups come from its text, if it has a key.
+
+        plain: of a setting that steers one side only, the side that is not.
+        """
+        return self._load(_Source.of(claim, language, "plain_" if plain else ""), layer, text_key)
+
+    def frozen(self, claim: Claim, language: str, layer: str) -> LanguageVectors:
+        """The same language under the baseline setting, untransformed."""
+        return self._load(_Source(language, claim.payload["frozen_snapshots"][language]), layer, None)
+
+    def embeddings(self, claim: Claim, language: str, layer: str, plain: bool = False) -> NDArray[Any]:
+        """float32 [n, d]: one language of the claim's setting at a layer, transformed. Not kept.
+
+        plain: as for `vectors`.
+        """
+        return self._transformed(_Source.of(claim, language, "plain_" if plain else ""), layer)
+
+    def _load(self, source: "_Source", layer: str, text_key: str | None) -> LanguageVectors:
+        key = (source, layer, text_key)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        embeddings = self._transformed(source, layer)
+        groups = None if text_key is None else self.context.text(text_key).gold
+        self._kept[key] = language_vectors(embeddings, groups, f"{source.language} at layer {layer}")
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _transformed(self, source: "_Source", layer: str) -> NDArray[Any]:
+        embeddings = read_layer(self.context, source.snapshot, layer)
+        if source.transform == "none":
+            return embeddings
+        if source.transform == "centring_transductive":
+            return fit_transform("centring", {source.language: embeddings}).apply(embeddings, source.language)
+        return self._fit(source, layer).apply(embeddings, source.language)
+
+    def _fit(self, source: "_Source", layer: str) -> Fitted:
+        if source.language not in dict(source.fitted_on):
+            raise ModelError(f"{source.transform} of {source.language}: no snapshot of the fit text was planned")
+        key = (source.transform, source.components, source.fitted_on, layer)
+        if key not in self._fitted:
+            vectors = {language: read_layer(self.context, snapshot, layer) for language, snapshot in source.fitted_on}
+            self._fitted[key] = fit_transform(source.transform, vectors, {"components": source.components})
+            while len(self._fitted) > 1 and sum(each.n_bytes for each in self._fitted.values()) > FITTED_BYTES:
+                self._fitted.popitem(last=False)
+        self._fitted.move_to_end(key)
+        return self._fitted[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where one language's vectors come from: its snapshot and those its transform is fitted on."""
+
+    language: str
+    snapshot: str
+    transform: str = "none"
+    fitted_on: tuple[tuple[str, str], ...] = ()
+    components: int | None = None
+
+    @classmethod
+    def of(cls, claim: Claim, language: str, side: str = "") -> "_Source":
+        payload = claim.payload
+        transform, fitted = payload["transform"], payload[f"{side}fit_snapshots"]
+        if transform == "centring":
+            # Each language's mean is its own: other languages would only tell equal vectors apart.
+            fitted = {each: fitted[each] for each in fitted if each == language}
+        return cls(
+            language,
+            payload[f"{side}snapshots"][language],
+            transform,
+            tuple(sorted(fitted.items())),
+            payload.get("components"),
+        )

@@ -1,0 +1,1 @@
+"""Jobs that find experts and directions and make edits of them."""

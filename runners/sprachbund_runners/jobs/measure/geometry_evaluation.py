@@ -1,0 +1,215 @@
+"""Geometry evaluations: a measure of every pair and language of one setting, layer by layer."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from sprachbund.queue import Claim
+from sprachbund.vocabulary import layer_order
+from sprachbund.work.keys import canonical_json
+from sprachbund_runners.evaluation.distances import LanguageVectors, centroid_distance, item_distances
+from sprachbund_runners.evaluation.geometry import (
+    CentredSpace,
+    centred_space,
+    effective_rank,
+    isoscore,
+    linear_cka,
+    procrustes_residual,
+    quantiles,
+    silhouettes,
+    spectrum,
+)
+from sprachbund_runners.evaluation.hubness import K, mutual_neighbours, nearest_items, occurrence_skewness
+from sprachbund_runners.evaluation.probing import probe
+from sprachbund_runners.evaluation.scores import Level, levels
+from sprachbund_runners.evaluation.similarity import unit_vectors
+from sprachbund_runners.jobs.context import Context, Outcome
+from sprachbund_runners.jobs.embed.embedded import Embedded
+from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, Row, write_evaluations
+from sprachbund_runners.jobs.measure.labelled import Labelled
+from sprachbund_runners.jobs.measure.probe import accuracy_level
+
+PROBE_FOLDS = 5
+
+
+def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+    """Claims of one setting and corpus, a measure each; those of the same embeddings share what several need."""
+    embedded = Embedded(context)
+    step = context.progress.start("measuring geometry", sum(len(claim.payload["layers"]) for claim in claims))
+    for together in _of_same_embeddings(claims):
+        table = Labelled.of(together[0], context)
+        rows: list[list[Row]] = [[] for _ in together]
+        for layer in sorted({layer for claim in together for layer in claim.payload["layers"]}, key=layer_order):
+            space = _Space(together[0], embedded, table, layer)
+            for place, claim in enumerate(together):
+                if layer in claim.payload["layers"]:
+                    context.check_stop()
+                    rows[place] += _rows(claim, space)
+                    step(1)
+        for place, claim in enumerate(together):
+            yield _outcome(claim, rows[place])
+
+
+def _of_same_embeddings(claims: Sequence[Claim]) -> list[list[Claim]]:
+    found: dict[str, list[Claim]] = {}
+    own = ("measure", "version", "scope", "layers")
+    for claim in claims:
+        shared = {name: value for name, value in claim.payload.items() if name not in own}
+        found.setdefault(canonical_json(shared), []).append(claim)
+    return list(found.values())
+
+
+def _rows(claim: Claim, space: "_Space") -> Iterator[Row]:
+    """Of a pair the languages say it all; anything else is of this choice of languages."""
+    for row in _MEASURES[claim.payload["measure"]](space):
+        yield row if row.candidate else replace(row, scope=claim.payload["scope"])
+
+
+def _outcome(claim: Claim, rows: Sequence[Row]) -> Outcome:
+    def write(connection: Connection) -> None:
+        write_evaluations(connection, claim, rows, None)
+
+    return Outcome(claim, write)
+
+
+@dataclass
+class _Space:
+    """One layer of one setting; what several measures need is computed once."""
+
+    claim: Claim
+    embedded: Embedded
+    table: Labelled
+    layer: str
+    n_items: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.n_items = len(set(self.table.labels["item"]))
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        return [(pair[0], pair[1]) for pair in self.claim.payload["pairs"]]
+
+    @cached_property
+    def stacked(self) -> NDArray[np.float32]:
+        """float32 [n, d]: all languages."""
+        return self.table.embeddings(self.claim, self.embedded, self.layer)
+
+    @cached_property
+    def vectors(self) -> dict[str, LanguageVectors]:
+        texts = self.claim.payload["texts"]
+        return {each: self.embedded.vectors(self.claim, each, self.layer, texts[each]) for each in self.table.languages}
+
+    @cached_property
+    def centred(self) -> dict[str, CentredSpace]:
+        return {
+            each: centred_space(self.stacked[self.table.language == each], f"{each} at layer {self.layer}")
+            for each in self.table.languages
+        }
+
+    @cached_property
+    def nearest(self) -> dict[str, NDArray[np.int64]]:
+        return {each: nearest_items(one.unit, one.groups, self._k(one.groups)) for each, one in self.vectors.items()}
+
+    def _k(self, groups: NDArray[np.int64]) -> int:
+        """The usual 10, or what a smaller corpus has."""
+        return max(1, min(K, len(groups) - int(np.unique(groups, return_counts=True)[1].max())))
+
+    def row(self, measure: str, x: str | None, y: str | None, values: Mapping[str, float | Level]) -> Row:
+        found = {
+            name: value if isinstance(value, Level) else Level(value, np.nan, np.nan, self.n_items, self.n_items)
+            for name, value in values.items()
+        }
+        return Row(measure, x, y, self.layer, found)
+
+
+def _cka(space: _Space) -> Iterator[Row]:
+    for x, y in space.pairs:
+        found = linear_cka(space.centred[x], space.centred[y])
+        yield space.row("cka", x, y, {"cka": found.biased, "cka_debiased": found.debiased})
+
+
+def _mutual_knn(space: _Space) -> Iterator[Row]:
+    for x, y in space.pairs:
+        near_x, near_y = space.nearest[x], space.nearest[y]
+        k = min(near_x.shape[1], near_y.shape[1])
+        if near_x.shape != near_y.shape:
+            # Equal texts leave one side fewer others: both get what both have.
+            near_x, near_y = (nearest_items(space.vectors[z].unit, space.vectors[z].groups, k) for z in (x, y))
+        items = {"mutual_knn": mutual_neighbours(near_x, near_y)}
+        # Rows of a pair are its items, the same on both sides.
+        units = np.asarray(space.table.unit)[space.table.language == x]
+        confidence = space.claim.payload["confidence"]
+        found = levels(items, groups=units, resamples=RESAMPLES, seed=SEED, confidence=confidence)
+        yield space.row("mutual_knn", x, y, found)
+
+
+def _procrustes(space: _Space) -> Iterator[Row]:
+    for x, y in space.pairs:
+        residual = procrustes_residual(space.centred[x], space.centred[y])
+        yield space.row("procrustes", x, y, {"procrustes_residual": residual})
+
+
+def _isotropy(space: _Space) -> Iterator[Row]:
+    everything = centred_space(space.stacked, f"all languages at layer {space.layer}")
+    for language, one in [*space.centred.items(), (None, everything)]:
+        variances = spectrum(one)
+        values = {"isoscore": isoscore(variances), "effective_rank": effective_rank(variances)}
+        yield space.row("isotropy", language, None, values)
+
+
+def _hubness(space: _Space) -> Iterator[Row]:
+    for language, nearest in space.nearest.items():
+        yield space.row("hubness", language, None, {"hubness": occurrence_skewness(nearest)})
+    unit = unit_vectors(space.stacked, f"all languages at layer {space.layer}")
+    # Translations may be each other's nearest: only the very same row is left out.
+    rows = np.arange(unit.n)
+    together = nearest_items(unit, rows, space._k(rows))
+    yield space.row("hubness", None, None, {"hubness": occurrence_skewness(together)})
+
+
+def _silhouette(space: _Space) -> Iterator[Row]:
+    unit = unit_vectors(space.stacked, f"all languages at layer {space.layer}")
+    labels = np.unique(space.table.language, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    values = silhouettes(unit.rows, labels)
+    yield space.row("silhouette", None, None, {"language_silhouette": float(values.mean())})
+    for language in space.table.languages:
+        mean = float(values[space.table.language == language].mean())
+        yield space.row("silhouette", language, None, {"language_silhouette": mean})
+
+
+def _language_probe(space: _Space) -> Iterator[Row]:
+    payload, table = space.claim.payload, space.table
+    folds = min(PROBE_FOLDS, len(np.unique(table.folds)))
+    found = probe(space.stacked, table.labels["language"], table.folds, folds=folds, seeds=[payload["seed"]])
+    for language in (None, *table.languages):
+        rows = np.arange(table.n) if language is None else np.flatnonzero(table.language == language)
+        level = accuracy_level(found, table, rows, "language_probe", payload["confidence"])
+        yield space.row("language_probe", language, None, {"language_probe": level})
+
+
+def _distance_quantiles(space: _Space) -> Iterator[Row]:
+    centroids = [centroid_distance(space.vectors[x], space.vectors[y]) for x, y in space.pairs]
+    paired = [item_distances(space.vectors[x], space.vectors[y]).paired for x, y in space.pairs]
+    values = {
+        f"{name}_{level}": value
+        for name, of in (("centroid_distance", np.array(centroids)), ("paired_distance", np.concatenate(paired)))
+        for level, value in quantiles(of).items()
+    }
+    yield space.row("distance_quantiles", None, None, values)
+
+
+_MEASURES: dict[str, Callable[[_Space], Iterator[Row]]] = {
+    "cka": _cka,
+    "mutual_knn": _mutual_knn,
+    "procrustes": _procrustes,
+    "isotropy": _isotropy,
+    "hubness": _hubness,
+    "silhouette": _silhouette,
+    "language_probe": _language_probe,
+    "distance_quantiles": _distance_quantiles,
+}
+"""Under the names of `sprachbund.measures.geometry.MEASURES`."""

@@ -1,0 +1,103 @@
+"""Registered pair measures: a user's function on the embeddings of one language pair, layer by layer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from sprachbund.catalogue import plugins
+from sprachbund.corpora.corpus import code_of
+from sprachbund.errors import CorpusError, ModelError
+from sprachbund.queue import Claim
+from sprachbund.work.keys import canonical_json
+from sprachbund_runners.evaluation.scores import Level
+from sprachbund_runners.jobs.context import Context, Outcome
+from sprachbund_runners.jobs.embed.embedded import Embedded
+from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, Row, compact, write_evaluations
+from sprachbund_runners.statistics import bootstrap_mean
+
+MEASURE = "own"
+
+
+def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+    """Claims of one setting and corpus, a measure of a pair each; values per item are kept."""
+    embedded = Embedded(context)
+    step = context.progress.start("own measures", len(claims))
+    pairs: dict[str, list[Claim]] = {}
+    for claim in claims:
+        shared = {name: value for name, value in claim.payload.items() if name != "measure"}
+        pairs.setdefault(canonical_json(shared), []).append(claim)
+    for together in pairs.values():
+        context.check_stop()
+        yield from _measure(together, context, embedded)
+        step(len(together))
+
+
+def _measure(claims: Sequence[Claim], context: Context, embedded: Embedded) -> Iterator[Outcome]:
+    """Measures of the same embeddings, which are read once."""
+    payload = claims[0].payload
+    units = _units(payload, context)
+    plugin_of = [plugins.find("measure", claim.payload["measure"]) for claim in claims]
+    rows: list[list[Row]] = [[] for _ in claims]
+    tensors: list[dict[str, NDArray[Any]]] = [{} for _ in claims]
+    for layer in payload["layers"]:
+        sides = _sides(claims[0], embedded, layer)
+        for place, plugin in enumerate(plugin_of):
+            values = np.mean([item_values(plugin, x, y) for x, y in sides], axis=0)
+            metrics = {plugin.full_name: _level(values, units, payload["confidence"])}
+            query, candidate = map(code_of, payload["languages"])
+            rows[place].append(Row(MEASURE, query, candidate, layer, metrics, f"{layer}/{MEASURE}/both"))
+            tensors[place][f"{layer}/{MEASURE}/both/{plugin.full_name}"] = compact(values)
+    for claim, own, kept in zip(claims, rows, tensors, strict=True):
+        yield _outcome(claim, context, own, kept)
+
+
+def _outcome(claim: Claim, context: Context, rows: Sequence[Row], tensors: dict[str, NDArray[Any]]) -> Outcome:
+    stored = context.save(tensors, {"key": claim.subject})
+
+    def write(connection: Connection) -> None:
+        write_evaluations(connection, claim, rows, context.store.record(connection, stored))
+
+    return Outcome(claim, write)
+
+
+def _units(payload: Mapping[str, Any], context: Context) -> list[str] | None:
+    """What intervals draw: items, or groups where the experiment says so."""
+    if payload["unit"] == "item":
+        return None
+    text = context.text(payload["texts"][payload["languages"][0]])
+    if text.groups is None:
+        raise CorpusError(f"statistics.unit: found 'group', but {text.language} has sentences without a group")
+    return text.groups
+
+
+def _sides(claim: Claim, embedded: Embedded, layer: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """What the measure is called with, as often as that: where one side is steered, once for each that may be it."""
+    x, y = (embedded.embeddings(claim, each, layer) for each in claim.payload["languages"])
+    if claim.payload.get("side", "both") == "both":
+        return [(x, y)]
+    plain_x, plain_y = (embedded.embeddings(claim, each, layer, plain=True) for each in claim.payload["languages"])
+    return [(x, plain_y), (plain_x, y)]
+
+
+def item_values(plugin: plugins.Plugin, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """float64 [n] of a measure; ModelError for another shape or a value that is not finite."""
+    found = np.asarray(plugin(x.astype(np.float32), y.astype(np.float32)))
+    if found.shape != (len(x),) or found.dtype.kind not in "biuf":
+        raise ModelError(
+            f"measure {plugin.full_name}: returned {found.dtype} {list(found.shape)}; expected float64 [{len(x)}], one"
+            " value per item"
+        )
+    if not np.isfinite(found).all():
+        item = int((~np.isfinite(found)).argmax())
+        raise ModelError(f"measure {plugin.full_name}: {found[item]} for item {item}; expected a finite number")
+    return found.astype(np.float64)
+
+
+def _level(values: NDArray[np.float64], units: list[str] | None, confidence: float) -> Level:
+    result = bootstrap_mean(values[:, None], groups=units, resamples=RESAMPLES, seed=SEED, confidence=confidence)
+    return Level(
+        float(result.estimate[0]), float(result.low[0]), float(result.high[0]), result.n_items, result.n_groups
+    )

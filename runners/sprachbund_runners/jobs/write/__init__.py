@@ -1,0 +1,1 @@
+"""Jobs in which a model writes or predicts text."""
