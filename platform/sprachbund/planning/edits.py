@@ -151,6 +151,7 @@ class EditPlanner:
         edited: EditedUnits | EditedDirections,
     ) -> InterventionPayload:
         row, inputs = point.row, self.inputs
+        assert row.edit is not None
         beside = None
         if control is not None:
             beside = Control(control.control.variant, control.control.values, control.control.label)

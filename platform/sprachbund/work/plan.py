@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sprachbund.vocabulary import layer_order
+from sprachbund.vocabulary import SteeredSide, layer_order
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import Kind
 from sprachbund.work.payloads.base import Layered, Numerics, Payload
@@ -144,7 +144,7 @@ class PlannedSetting:
     intervention: PlannedIntervention
     transform: str
     transform_parameters: Mapping[str, Any]
-    side: str
+    side: SteeredSide
     baseline: str | None
     control_of: str | None
     choice_group: str | None

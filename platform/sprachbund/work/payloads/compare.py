@@ -17,6 +17,11 @@ class ComparedSetting(Part):
     target: str | None
     controls: Mapping[str, tuple[str, ...]]
 
+    @property
+    def reference(self) -> str:
+        """The baseline; of a baseline, itself."""
+        return self.baseline or self.setting
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonPayload(Payload):

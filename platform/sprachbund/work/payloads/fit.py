@@ -239,7 +239,7 @@ class InterventionPayload(Payload):
     model: str
     method: str
     base_method: str
-    edit: str | None
+    edit: str
     strength: float | None
     target: str | None
     toward: str | None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sprachbund.vocabulary import Distance, SteeredSide
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.base import Evaluand, Layered, Part
 
@@ -76,7 +77,7 @@ class PairEvaluationPayload(EmbeddingsPayload):
     group: str
     split: str
     texts: Mapping[str, str]
-    side: str = "both"
+    side: SteeredSide = "both"
     approximate_above: int | None = None
     measures: Mapping[str, int]
 
@@ -270,7 +271,7 @@ class AbxTaskInputs(Part):
     on: str
     by: tuple[str, ...]
     across: tuple[str, ...]
-    distance: str
+    distance: Distance
     triples: int | None
     resamples: int
 
