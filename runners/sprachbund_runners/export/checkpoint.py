@@ -136,8 +136,9 @@ def _edits(engine: Engine, store: ArtifactStore, found: FoundSetting, experiment
         )
     if intervention.method != "none" and intervention.artifact_id is None:
         raise WorkspaceError(f"setting '{label}': its edits are not made yet (see `sprachbund status {experiment}`)")
+    key = None if intervention.method == "none" else intervention.key
     try:
-        by_language = find_edits(Context(engine, store, Silent()), intervention.key)
+        by_language = find_edits(Context(engine, store, Silent()), key)
     except Evicted as error:
         Queue(engine).reopen(error.job_ids)
         raise ArtifactError(
