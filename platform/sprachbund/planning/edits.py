@@ -177,7 +177,7 @@ class EditPlanner:
             return None
         inputs = self.inputs
         assert inputs.fit is not None
-        texts = {language: inputs.fit.texts[language].key for language in languages}
+        texts = {language: inputs.fit.texts[language].as_sentences for language in languages}
         return Incremental(texts, inputs.model.numerics, pooling, inputs.spec.experts.tokens)
 
     def _planned(

@@ -104,7 +104,7 @@ class FitInputs:
         payload = UnitStatisticsPayload(
             numerics=self.model.numerics,
             corpus=self.fit.key,
-            text=self.fit.texts[language].key,
+            text=self.fit.texts[language].as_sentences,
             sites=tuple(sites or self.sites),
             pooling=pooling or experts.pooling,
             tokens=experts.tokens,

@@ -111,7 +111,7 @@ class _Wants:
                 **self._of(setting),
                 corpus=corpus.key,
                 language=language,
-                text=text.key,
+                text=text.as_documents,
                 window=asked.window,
                 stride=asked.stride,
                 max_tokens=asked.max_tokens,
@@ -130,7 +130,7 @@ class _Wants:
                 **how,
                 corpus=corpus.key,
                 languages=(source, target),
-                texts=(corpus.texts[source].key, corpus.texts[target].key),
+                texts=(corpus.texts[source].as_sentences, corpus.texts[target].as_sentences),
                 confidence=self.confidence,
                 measures=_versions("translation"),
             )

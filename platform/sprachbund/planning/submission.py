@@ -110,7 +110,7 @@ def _sentences(drawing: Drawing) -> int:
     for job in drawing.jobs.new:
         if job.kind.needs_model:
             asked = job.payload
-            key = (job.bundle, asked.text) if isinstance(asked, UnitStatisticsPayload) else job.key
+            key = (job.bundle, asked.text.key) if isinstance(asked, UnitStatisticsPayload) else job.key
             passes[key] = asked.sentences(sizes)
     return sum(passes.values())
 

@@ -97,7 +97,7 @@ def explain_item(
         if chosen not in layers:
             raise QueryError(f"layer '{chosen}' was not evaluated; known: {', '.join(layers)}")
         payload = evaluated[-1][0].payload
-        texts = {each: _text(connection, store, payload.texts[each]) for each in (query, candidate)}
+        texts = {each: _text(connection, store, payload.texts[each].key) for each in (query, candidate)}
         place = _place(texts[query], item)
         sides = []
         for parts in evaluated:

@@ -11,16 +11,31 @@ from typing import Any
 from sprachbund.vocabulary import SteeredSide, layer_order
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import Kind
-from sprachbund.work.payloads.base import Layered, Numerics, Payload
+from sprachbund.work.payloads.base import Layered, Numerics, Payload, TextInput
 
 
 @dataclass(frozen=True, slots=True)
 class PlanText:
-    """One language of one corpus: the key of its ingested text."""
+    """One language of one corpus: the key of its ingested text, and of parts of it.
+
+    sentences: of the sentences alone; documents: of these and their groups.
+    """
 
     key: str
+    sentences: str
+    documents: str
     language: str
     n_items: int
+
+    @property
+    def as_sentences(self) -> TextInput:
+        """The text for a pass."""
+        return TextInput(self.key, self.sentences)
+
+    @property
+    def as_documents(self) -> TextInput:
+        """The text where items or groups of them are drawn for intervals."""
+        return TextInput(self.key, self.documents)
 
 
 @dataclass(frozen=True, slots=True)

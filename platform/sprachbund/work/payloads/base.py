@@ -25,6 +25,18 @@ class Numerics(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class TextInput(Part):
+    """A stored text by its `key`, which tells all of it, and the `identity` of what the work depends on of it.
+
+    A pass depends on the sentences alone, intervals on their groups too. So a label that is named later makes nothing
+    anew but what asks for labels.
+    """
+
+    key: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluand(Part):
     """What evaluations are of: a setting and, where they have them, a corpus and how its sentences are pooled."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from sprachbund.work.payloads.base import Layered, Numerics
+from sprachbund.work.payloads.base import Layered, Numerics, TextInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class SnapshotPayload(Layered):
     intervention: str | None
     group: str
     split: str
-    text: str
+    text: TextInput
     language: str
     pooling: str
     tokens: str
@@ -31,7 +31,8 @@ class SnapshotPayload(Layered):
     def inputs(self) -> dict[str, Any]:
         return {
             "setting": self.setting,
-            "text": self.text,
+            # Where words stand is no part of the sentences.
+            "text": self.text.key if self.tokens == "word" else self.text.identity,
             "pooling": self.pooling,
             "tokens": self.tokens,
             "dtype": self.stored_dtype,
@@ -51,4 +52,4 @@ class SnapshotPayload(Layered):
         return self.numerics
 
     def sentences(self, sizes: Mapping[str, int]) -> int:
-        return sizes[self.text]
+        return sizes[self.text.key]

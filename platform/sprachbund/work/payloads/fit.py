@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sprachbund.work.payloads.base import Numerics, Part, Payload
+from sprachbund.work.payloads.base import Numerics, Part, Payload, TextInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +13,7 @@ class UnitStatisticsPayload(Payload):
 
     numerics: Numerics
     corpus: str
-    text: str
+    text: TextInput
     sites: tuple[str, ...]
     pooling: str
     tokens: str
@@ -22,7 +22,7 @@ class UnitStatisticsPayload(Payload):
     def inputs(self) -> dict[str, Any]:
         return {
             **asdict(self.numerics),
-            "text": self.text,
+            "text": self.text.identity,
             "sites": self.sites,
             "pooling": self.pooling,
             "tokens": self.tokens,
@@ -38,7 +38,7 @@ class UnitStatisticsPayload(Payload):
         return self.numerics
 
     def sentences(self, sizes: Mapping[str, int]) -> int:
-        return sizes[self.text]
+        return sizes[self.text.key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class Control(Part):
 class Incremental(Part):
     """What fitting with earlier edits on needs: texts of sources and target by language, run anew for every place."""
 
-    texts: Mapping[str, str]
+    texts: Mapping[str, TextInput]
     numerics: Numerics
     pooling: str
     tokens: str
@@ -190,7 +190,7 @@ class EditedUnits(Part):
         numerics = self.incremental.numerics
         return {
             "fit": "incremental",
-            "texts": dict(self.incremental.texts),
+            "texts": {language: text.identity for language, text in self.incremental.texts.items()},
             "model_dtype": numerics.dtype,
             "attention": numerics.attention,
             "pooling": self.incremental.pooling,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sprachbund.vocabulary import Distance, SteeredSide
 from sprachbund.work.keys import content_key
-from sprachbund.work.payloads.base import Evaluand, Layered, Part
+from sprachbund.work.payloads.base import Evaluand, Layered, Part, TextInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class PairEvaluationPayload(EmbeddingsPayload):
 
     group: str
     split: str
-    texts: Mapping[str, str]
+    texts: Mapping[str, TextInput]
     side: SteeredSide = "both"
     approximate_above: int | None = None
     measures: Mapping[str, int]
@@ -98,6 +98,7 @@ class PairEvaluationPayload(EmbeddingsPayload):
             "snapshots": dict(self.steered.snapshots),
             "fit_snapshots": dict(self.steered.fitted),
             **sides,
+            "texts": {language: text.identity for language, text in self.texts.items()},
             "measures": dict(self.measures),
         }
 
@@ -107,7 +108,7 @@ class PairEvaluationPayload(EmbeddingsPayload):
 
     @property
     def text_keys(self) -> tuple[str, ...]:
-        return tuple(self.texts.values())
+        return tuple(text.key for text in self.texts.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sprachbund.work.payloads.base import Evaluand, Numerics, Part, Payload
+from sprachbund.work.payloads.base import Evaluand, Numerics, Part, Payload, TextInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class PerplexityPayload(OutputPayload):
 
     corpus: str
     language: str
-    text: str
+    text: TextInput
     window: int | None
     stride: int
     max_tokens: int | None
@@ -137,7 +137,7 @@ class PerplexityPayload(OutputPayload):
         return {
             "setting": self.setting,
             **self.parameters,
-            "text": self.text,
+            "text": self.text.identity,
             "confidence": self.confidence,
             "measures": dict(self.measures),
         }
@@ -148,10 +148,10 @@ class PerplexityPayload(OutputPayload):
 
     @property
     def text_keys(self) -> tuple[str, ...]:
-        return (self.text,)
+        return (self.text.key,)
 
     def sentences(self, sizes: Mapping[str, int]) -> int:
-        return sizes[self.text]
+        return sizes[self.text.key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ class TranslationPayload(OutputPayload):
 
     corpus: str
     languages: tuple[str, str]
-    texts: tuple[str, str]
+    texts: tuple[TextInput, TextInput]
     template: str
     shots: int
     max_new_tokens: int
@@ -182,7 +182,7 @@ class TranslationPayload(OutputPayload):
         return {
             "setting": self.setting,
             **self.parameters,
-            "texts": self.texts,
+            "texts": [text.identity for text in self.texts],
             "confidence": self.confidence,
             "measures": dict(self.measures),
         }
@@ -193,9 +193,9 @@ class TranslationPayload(OutputPayload):
 
     @property
     def text_keys(self) -> tuple[str, ...]:
-        return self.texts
+        return tuple(text.key for text in self.texts)
 
     def sentences(self, sizes: Mapping[str, int]) -> int:
         """The first items are the examples."""
-        rest = sizes[self.texts[0]] - self.shots
+        rest = sizes[self.texts[0].key] - self.shots
         return rest if self.limit is None else min(rest, self.limit)

@@ -31,7 +31,7 @@ def imported_snapshots(claims: Sequence[Claim[SnapshotPayload]], context: Contex
         )
 
     def look_up(claim: Claim[SnapshotPayload]) -> Outcome:
-        key = vectors_key(context.text(claim.payload.text).sentences)
+        key = vectors_key(context.text(claim.payload.text.key).sentences)
         names = {layer: f"{key}/{layer}" for layer in claim.payload.layers}
         tensors = load_tensors(folder / VECTORS, names.values())
         return store_snapshot(

@@ -72,11 +72,11 @@ class Pass:
             progress=progress,
         )
         # Claims with the same edits share rows.
-        progress(sum(len(self.texts[claim.payload.text]) for claim in self.claims))
+        progress(sum(len(self.texts[claim.payload.text.key]) for claim in self.claims))
         progress(-sum(each.report.n_texts for each in found))
         for claim in self.claims:
             variant, start = places[claim.job_id]
-            text = self.texts[claim.payload.text]
+            text = self.texts[claim.payload.text.key]
             try:
                 layers = found[variant].of(slice(start, start + len(text)))
                 yield store_snapshot(claim, context, layers, found[variant].report.digest, text.n_truncated)
@@ -97,7 +97,7 @@ def passes(claims: Sequence[Claim[SnapshotPayload]], context: Context) -> Iterat
     def of_settings(texts: dict[str, TokenisedTexts]) -> Iterator[Pass]:
         part, n_bytes, n_tokens = Pass([], {}), 0, 0
         for claim in claims:
-            key = claim.payload.text
+            key = claim.payload.text.key
             if key not in texts:
                 continue
             more_bytes, more_tokens = bytes_per_text * len(texts[key]), int(texts[key].lengths.sum())
@@ -111,7 +111,7 @@ def passes(claims: Sequence[Claim[SnapshotPayload]], context: Context) -> Iterat
             yield part
 
     texts: dict[str, TokenisedTexts] = {}
-    for key in dict.fromkeys(claim.payload.text for claim in claims):
+    for key in dict.fromkeys(claim.payload.text.key for claim in claims):
         texts[key] = tokenise(loaded, context.text(key).sentences.texts)
         n_tokens = sum(int(text.lengths.sum()) for text in texts.values())
         n_texts = sum(len(text) for text in texts.values())

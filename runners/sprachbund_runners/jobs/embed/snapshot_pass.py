@@ -25,7 +25,7 @@ class SnapshotProgress:
     def __init__(self, context: Context, claims: Sequence[Claim[SnapshotPayload]]) -> None:
         settings = dict.fromkeys(claim.payload.setting for claim in claims)
         what = claims[0].label.split(" on ")[0] if len(settings) == 1 else f"{len(settings)} settings"
-        total = sum(len(context.text(claim.payload.text).sentences) for claim in claims)
+        total = sum(len(context.text(claim.payload.text.key).sentences) for claim in claims)
         self._context, self._step = context, context.progress.start(f"embedding {what}", total)
 
     def __call__(self, count: int) -> None:
@@ -46,7 +46,7 @@ def variants_of(
     rows: dict[str, dict[str, int]] = {}
     chosen: dict[int, tuple[str, int]] = {}
     for claim in claims:
-        key, language, text = claim.payload.intervention, claim.payload.language, claim.payload.text
+        key, language, text = claim.payload.intervention, claim.payload.language, claim.payload.text.key
         if key not in maps:
             maps[key] = find_edits(context, key)
         entry = language if language in maps[key] else ANY

@@ -50,7 +50,7 @@ def snapshot_outcome(
 ) -> Outcome:
     """The claim's outcome from a stored file with its layers (`tensor_name`), each of that shape."""
     payload = claim.payload
-    text_id = context.text(payload.text).id
+    text_id = context.text(payload.text.key).id
 
     def write(connection: Connection) -> None:
         row = {

@@ -31,8 +31,8 @@ def word_snapshots(
     """
     payload = claims[0].payload
     loaded = context.model(payload.numerics)
-    for asked in together(claims, lambda payload: payload.text):
-        key = asked[0].payload.text
+    for asked in together(claims, lambda payload: payload.text.key):
+        key = asked[0].payload.text.key
         sentences = context.text(key).sentences
         try:
             tokenised = align(loaded, sentences.texts, sentences.words)

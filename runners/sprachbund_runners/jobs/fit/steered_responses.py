@@ -26,7 +26,7 @@ def steered_responses(
     moments: list[TokenMoments] = []
     step = context.progress.start(
         f"fitting {part.site} of block {part.block}",
-        sum(len(context.text(incremental.texts[language]).sentences) for language in languages),
+        sum(len(context.text(incremental.texts[language].key).sentences) for language in languages),
     )
 
     def advance(count: int) -> None:
@@ -34,7 +34,7 @@ def steered_responses(
         step(count)
 
     for language in languages:
-        sentences = context.text(incremental.texts[language]).sentences
+        sentences = context.text(incremental.texts[language].key).sentences
         found = np.empty((len(sentences), part.width), dtype=np.float32)
 
         def sink(

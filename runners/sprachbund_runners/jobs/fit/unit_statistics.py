@@ -31,7 +31,7 @@ def run(claims: Sequence[Claim[UnitStatisticsPayload]], context: Context) -> Ite
     """Each language's text goes through the model once for all claims on it: other sites, pooling or tokens cost
     no second pass, and all targets and scorers are served from what is stored."""
     groups = together(claims, lambda payload: (payload.numerics, payload.text))
-    n_texts = sum(len(context.text(group[0].payload.text).sentences) for group in groups)
+    n_texts = sum(len(context.text(group[0].payload.text.key).sentences) for group in groups)
     step = context.progress.start("unit statistics", n_texts)
     for group in groups:
         yield from _language(group, context, step)
@@ -42,7 +42,7 @@ def _language(
 ) -> Iterator[Outcome]:
     payload = claims[0].payload
     loaded = context.model(payload.numerics)
-    text = context.text(payload.text)
+    text = context.text(payload.text.key)
     n_items = len(text.sentences)
     with ExitStack() as stack:
         spools: list[TensorSpool] = []

@@ -67,7 +67,7 @@ def _units(payload: OwnMeasuresPayload, context: Context) -> list[str] | None:
     """What intervals draw: items, or groups where the experiment says so."""
     if payload.unit == "item":
         return None
-    text = context.text(payload.pair.texts[payload.pair.languages[0]])
+    text = context.text(payload.pair.texts[payload.pair.languages[0]].key)
     if text.groups is None:
         raise CorpusError(f"statistics.unit: found 'group', but {text.language} has sentences without a group")
     return text.groups

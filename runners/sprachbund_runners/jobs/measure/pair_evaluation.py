@@ -72,7 +72,7 @@ def _scores(payload: PairEvaluationPayload, embedded: Embedded, layer: str) -> I
     side = payload.side
 
     def vectors(plain: bool) -> tuple[LanguageVectors, LanguageVectors]:
-        x, y = (embedded.vectors(payload, each, layer, payload.texts[each], plain) for each in payload.languages)
+        x, y = (embedded.vectors(payload, each, layer, payload.texts[each].key, plain) for each in payload.languages)
         return x, y
 
     steered = vectors(plain=False)

@@ -35,7 +35,7 @@ def run(claims: Sequence[Claim[PerplexityPayload]], context: Context) -> Iterato
 def _perplexity(claim: Claim[PerplexityPayload], context: Context) -> Outcome:
     payload = claim.payload
     loaded = context.model(payload.numerics, head=True)
-    text = context.text(payload.text)
+    text = context.text(payload.text.key)
     edits = edits_for(find_edits(context, payload.intervention), payload.language)
     window = window_of(loaded, payload.window, payload.stride)
     documents = first_tokens([encode(loaded, each) for each in text.sentences.texts], payload.max_tokens)

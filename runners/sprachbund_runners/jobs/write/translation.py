@@ -27,7 +27,7 @@ def _translate(claim: Claim[TranslationPayload], context: Context) -> Outcome:
     payload = claim.payload
     loaded = context.model(payload.numerics, head=True)
     source, target = payload.languages
-    text, reference = (context.text(key) for key in payload.texts)
+    text, reference = (context.text(each.key) for each in payload.texts)
     # The first items are the examples, the same for every setting; none of them is translated.
     shots = payload.shots
     end = None if payload.limit is None else shots + payload.limit
