@@ -5,11 +5,15 @@ functions, under the same names. One module per family; to add one, name it in `
 """
 
 from sprachbund.measures import abx, distances, geometry, own, perplexity, probing, retrieval
-from sprachbund.measures.base import Better, IntervalKind, Measure, Metric, Scope
+from sprachbund.measures.base import Measure, Metric
 
-__all__ = ["MEASURES", "METRICS", "Better", "IntervalKind", "Measure", "Metric", "Scope"]
+__all__ = ["CHOSEN_BY", "COMPARED", "MEASURES", "METRICS", "Measure", "Metric"]
 
 _FAMILIES = (retrieval, distances, perplexity, geometry, abx, probing, own)
 
 METRICS: dict[str, Metric] = {metric.name: metric for family in _FAMILIES for metric in family.METRICS}
+COMPARED = tuple(metric.name for metric in METRICS.values() if metric.use != "shown")
+"""What `statistics.metrics` may name."""
+CHOSEN_BY = tuple(metric.name for metric in METRICS.values() if metric.use == "chosen_by")
+"""What `choose.metric` may name."""
 MEASURES: dict[str, Measure] = {measure.name: measure for family in _FAMILIES for measure in family.MEASURES}

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Source, Strict, as_list
 from sprachbund.measures.base import SUNDAR, Measure, Metric
+from sprachbund.vocabulary import DrawnUnit
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -121,7 +122,7 @@ class PerplexitySpec(Strict):
     corpus: Source
     protocol: Literal["study"] | None = None
     languages: Annotated[list[Code] | None, BeforeValidator(as_list)] = None
-    documents: Literal["item", "group"] = "item"
+    documents: DrawnUnit = "item"
     window: Annotated[int, Field(ge=2)] | None = None
     stride: Annotated[int, Field(ge=1)] = 512
     min_characters: Annotated[int, Field(ge=0)] = 0

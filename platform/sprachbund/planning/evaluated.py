@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sprachbund.catalogue.edits import FITTED_TRANSFORMS, POOLED_TRANSFORMS
 from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError
 from sprachbund.measures import MEASURES
@@ -12,6 +11,7 @@ from sprachbund.measures.requested import WORD_FIELDS, Requested
 from sprachbund.planning.compared import choice_want, comparison_want, language_pairs
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
+from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import PAIR_EVALUATION, SNAPSHOT, SPACE_EVALUATION
 from sprachbund.work.plan import NONE, PlanCorpus, PlanModel, PlannedSetting, Want, kind_key, setting_key
@@ -196,7 +196,7 @@ class RoleWants:
             fit_snapshots=fitted,
             **sides,
             measures={
-                name: each.version for name, each in MEASURES.items() if each.scope == "pair" and not each.optional
+                name: each.version for name, each in MEASURES.items() if each.extent == "pair" and not each.optional
             },
         )
         self.wants.append(
@@ -247,7 +247,7 @@ class RoleWants:
             measures={
                 name: measure.version
                 for name, measure in MEASURES.items()
-                if measure.scope in ("language", "space") and not measure.optional
+                if measure.extent in ("language", "space") and not measure.optional
             },
         )
         self.wants.append(

@@ -15,10 +15,10 @@ from pydantic import (
     model_validator,
 )
 
-from sprachbund.catalogue.edits import FITTED_TRANSFORMS
 from sprachbund.corpora.source import Code, CorpusSource
 from sprachbund.errors import SpecError, nearest
-from sprachbund.fields import Source, Strict, as_list, named_once
+from sprachbund.fields import Among, Source, Strict, as_list, named_once
+from sprachbund.measures import CHOSEN_BY, COMPARED
 from sprachbund.measures.abx import AbxSpec, as_abx
 from sprachbund.measures.geometry import GeometryName, as_geometry
 from sprachbund.measures.probing import ProbeSpec, as_probe
@@ -27,7 +27,18 @@ from sprachbund.spec.interventions import InterventionSpec, as_intervention
 from sprachbund.spec.presets import expand_preset
 from sprachbund.spec.reading import read_yaml
 from sprachbund.spec.side_effects import SideEffectsSpec
-from sprachbund.vocabulary import EmbeddingPooling, Layer, Pooling, RankingMetric, Role, Site, Tokens
+from sprachbund.vocabulary import (
+    FITTED_TRANSFORMS,
+    ROLES,
+    DrawnUnit,
+    EmbeddingPooling,
+    Layer,
+    Pooling,
+    Role,
+    Scope,
+    Site,
+    Tokens,
+)
 
 
 def _as_layer(value: Any) -> Any:
@@ -115,19 +126,17 @@ class EvaluationsSpec(Strict):
 
 
 class ChooseSpec(Strict):
-    metric: Literal[RankingMetric, "distance_gap"] = "top1"
+    metric: Annotated[str, Among(CHOSEN_BY)] = "top1"
     over: list[Literal["k", "strength", "layer"]] = Field(default=["k", "layer"])
-    scope: Literal["all", "target_query", "target_candidate", "without_target"] = "all"
+    scope: Scope = "all"
 
 
 class StatisticsSpec(Strict):
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    unit: Literal["item", "group"] = "item"
+    unit: DrawnUnit = "item"
     multiplicity: Literal["bh", "by", "max_t"] = "bh"
-    metrics: list[Literal[RankingMetric, "language_abx", "paired_distance", "unpaired_distance", "distance_gap"]] = (
-        Field(default=["top1", "mrr", "distance_gap"])
-    )
+    metrics: list[Annotated[str, Among(COMPARED)]] = Field(default=["top1", "mrr", "distance_gap"])
 
 
 class RolesSpec(Strict):
@@ -138,7 +147,7 @@ class RolesSpec(Strict):
     test: Source
 
     def items(self) -> Iterator[tuple[Role, CorpusSource]]:
-        for role in ("fit", "select", "test"):
+        for role in ROLES:
             source = getattr(self, role)
             if source is not None:
                 yield role, source

@@ -17,17 +17,15 @@ O(n² (d + log n)) time and O(n) memory beside the distances of one block of x.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError, SpecError, nearest
+from sprachbund.vocabulary import DISTANCES, Distance
 from sprachbund_runners.evaluation.abx_kernel import count_wins
 from sprachbund_runners.evaluation.similarity import checked_embeddings, unit_vectors
-
-Distance = Literal["angular", "cosine", "euclidean"]
-DISTANCES: tuple[Distance, ...] = ("angular", "cosine", "euclidean")
 
 _BLOCK_BYTES = 1 << 23
 """Of distances held at once: 8 MiB in float64, which is some hundred x against some thousand candidates."""

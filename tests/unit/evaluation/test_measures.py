@@ -28,7 +28,7 @@ def sides():
 def test_both_packages_know_the_same_measures():
     # Mining with a threshold needs two corpora: a job of its own makes it from two pair evaluations.
     assert {*PAIR_MEASURES, "mining"} == {
-        name for name, each in MEASURES.items() if each.scope == "pair" and not each.optional
+        name for name, each in MEASURES.items() if each.extent == "pair" and not each.optional
     }
     for measure in MEASURES.values():
         assert set(measure.metrics) <= set(METRICS)
