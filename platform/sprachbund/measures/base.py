@@ -33,6 +33,9 @@ class Measure:
     `output` (what the model writes or predicts; it has no layer).
     directed: a pair's two directions have figures of their own.
     optional: computed only where the spec asks for it, by a job of its own.
+    function: `module:name`, which runners import and call for what the measure looks at; empty where a job computes it
+    itself. `pair`: two LanguageVectors → PairScores. `language`: LanguageVectors → values by metric. `space`: the
+    LanguageVectors of every language → values by metric.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Measure:
     metrics: tuple[str, ...]
     description: str
     optional: bool = False
+    function: str = ""
 
 
 SUNDAR = "Sundar et al., ACL 2025"

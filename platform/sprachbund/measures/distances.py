@@ -86,6 +86,7 @@ MEASURES: tuple[Measure, ...] = (
         "distances", 1, "pair", False,
         ("paired_distance", "unpaired_distance", "distance_gap", "centroid_distance"),
         "cosine distances between two languages",
+        function="sprachbund_runners.evaluation.pair:distance_scores",
     ),
     Measure(
         "spread", 1, "language", False,

@@ -1,11 +1,39 @@
-"""Wants of mining: F1 on one corpus with the threshold tuned on `select`, from pair evaluations that exist anyway."""
+"""Mining: F1 on one corpus with the threshold tuned on `select`, from pair evaluations that exist anyway."""
 
 from collections.abc import Mapping, Sequence
 
-from sprachbund.measures import MEASURES
+from sprachbund.measures.base import Measure, Metric
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import MINING, PAIR_EVALUATION
 from sprachbund.work.plan import PlanCorpus, Want, kind_key
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "mining_f1", "share", "higher", 0.0, 1.0, "none",
+        "F1 of the pairs mined by ratio margin (best of 4 nearest from both sides, each text once) that score at least "
+        "the threshold tuned on select",
+        "BUCC 2018, as in LASER",
+    ),
+    Metric(
+        "mining_precision", "share", "higher", 0.0, 1.0, "none",
+        "share of the mined pairs that are translations", "BUCC 2018, as in LASER",
+    ),
+    Metric(
+        "mining_recall", "share", "higher", 0.0, 1.0, "none",
+        "share of the translation pairs that are mined", "BUCC 2018, as in LASER",
+    ),
+    Metric(
+        "mining_threshold", "ratio margin", "none", None, None, "none",
+        "the threshold with the best F1 on select, halfway to the next lower score", "BUCC 2018, as in LASER",
+    ),
+)  # fmt: skip
+
+MINED = Measure(
+    "mining", 1, "pair", False,
+    ("mining_f1", "mining_precision", "mining_recall", "mining_threshold"),
+    "translation pairs found among all sentences, above a threshold tuned on other text",
+)  # fmt: skip
+MEASURES: tuple[Measure, ...] = (MINED,)
 
 _FIELDS = ("query_setting", "candidate_setting", "corpus", "languages", "pooling", "tokens")
 
@@ -31,7 +59,7 @@ def mining_wants(wants: Sequence[Want], corpora: Mapping[str, Sequence[PlanCorpu
 
 
 def _mining(want: Want, tuned_on: Want) -> Want:
-    subject = kind_key(MINING, pairs=want.subject, tuned_on=tuned_on.subject, measure=MEASURES["mining"].version)
+    subject = kind_key(MINING, pairs=want.subject, tuned_on=tuned_on.subject, measure=MINED.version)
     return Want(
         kind=MINING,
         subject=subject,

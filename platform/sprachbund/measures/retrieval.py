@@ -86,24 +86,6 @@ METRICS: tuple[Metric, ...] = (
         "Kargaran et al., MEXA, 2025", "chosen_by",
     ),
     Metric(
-        "mining_f1", "share", "higher", 0.0, 1.0, "none",
-        "F1 of the pairs mined by ratio margin (best of 4 nearest from both sides, each text once) that score at least "
-        "the threshold tuned on select",
-        "BUCC 2018, as in LASER",
-    ),
-    Metric(
-        "mining_precision", "share", "higher", 0.0, 1.0, "none",
-        "share of the mined pairs that are translations", "BUCC 2018, as in LASER",
-    ),
-    Metric(
-        "mining_recall", "share", "higher", 0.0, 1.0, "none",
-        "share of the translation pairs that are mined", "BUCC 2018, as in LASER",
-    ),
-    Metric(
-        "mining_threshold", "ratio margin", "none", None, None, "none",
-        "the threshold with the best F1 on select, halfway to the next lower score", "BUCC 2018, as in LASER",
-    ),
-    Metric(
         "language_abx", "share", "lower", 0.0, 1.0, "bootstrap",
         "share of items j closer to the query in its own language than in the other, ties one half; .5 means that "
         "language cannot be told",
@@ -117,14 +99,11 @@ MEASURES: tuple[Measure, ...] = (
         ("top1", "top5", "top10", "mrr", "meaning_abx", "margin_ratio_top1", "margin_distance_top1", "csls_top1",
          "xsim", "xsim_text", "bitext_accuracy", "bitext_precision", "bitext_recall", "bitext_f1", "mexa"),
         "rank of each translation among all candidates by cosine and by margin, by several benchmarks' conventions",
-    ),
-    Measure(
-        "mining", 1, "pair", False,
-        ("mining_f1", "mining_precision", "mining_recall", "mining_threshold"),
-        "translation pairs found among all sentences, above a threshold tuned on other text",
+        function="sprachbund_runners.evaluation.retrieval_scores:retrieval_scores",
     ),
     Measure(
         "language_abx", 1, "pair", True, ("language_abx",),
         "does an item stand closer to its own language than to translations",
+        function="sprachbund_runners.evaluation.pair:language_abx_scores",
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Translation by prompting: what may be asked of it."""
+"""Translation by prompting."""
 
 from typing import Annotated
 
@@ -6,6 +6,27 @@ from pydantic import Field, field_validator, model_validator
 
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Source, Strict
+from sprachbund.measures.base import Measure, Metric
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "chrf", "chrF", "higher", 0.0, 100.0, "bootstrap",
+        "character F-score (chrF2) of translations by prompting; the signature stands in table generations",
+        "Popović, WMT 2015; sacrebleu",
+    ),
+    Metric(
+        "bleu", "BLEU", "higher", 0.0, 100.0, "bootstrap",
+        "BLEU of translations by prompting; the signature stands in table generations",
+        "Papineni et al., ACL 2002; sacrebleu",
+    ),
+)  # fmt: skip
+
+MEASURES: tuple[Measure, ...] = (
+    Measure(
+        "translation", 1, "output", True, ("chrf", "bleu"),
+        "translations by prompting against references",
+    ),
+)  # fmt: skip
 
 
 class TranslationSpec(Strict):

@@ -6,7 +6,7 @@ from typing import Any
 
 from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError
-from sprachbund.measures import MEASURES
+from sprachbund.measures import MEASURES, REQUESTS
 from sprachbund.measures.requested import WORD_FIELDS, Requested
 from sprachbund.planning.compared import choice_want, comparison_want, language_pairs
 from sprachbund.planning.settings import SettingPlanner
@@ -81,9 +81,20 @@ class RoleWants:
         if self.role == "test" and plain is None and languages:
             words = self._words(setting, corpus, languages)
             requested = Requested(
-                self.spec, setting, corpus, pairs, steered.snapshots, steered.fitted, self.layers, words
+                setting,
+                corpus,
+                pairs,
+                steered.snapshots,
+                steered.fitted,
+                self.layers,
+                words,
+                self.spec.embeddings.pooled,
+                self.spec.seed,
+                self.spec.statistics.unit,
+                self.spec.statistics.confidence,
             )
-            self.wants += requested.wants()
+            for request in REQUESTS:
+                self.wants += request.wants(requested, getattr(self.spec.evaluations, request.field))
         return subjects
 
     def _words(self, setting: PlannedSetting, corpus: PlanCorpus, languages: Sequence[str]) -> dict[str, str]:

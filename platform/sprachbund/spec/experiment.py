@@ -6,22 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     Field,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
 
 from sprachbund.corpora.source import Code, CorpusSource
 from sprachbund.errors import SpecError, nearest
-from sprachbund.fields import Among, Source, Strict, as_list, named_once
-from sprachbund.measures import CHOSEN_BY, COMPARED
-from sprachbund.measures.abx import AbxSpec, as_abx
-from sprachbund.measures.geometry import GeometryName, as_geometry
-from sprachbund.measures.probing import ProbeSpec, as_probe
+from sprachbund.fields import Among, Source, Strict, as_list
+from sprachbund.measures import CHOSEN_BY, COMPARED, REQUESTS
 from sprachbund.spec.base import MeasureName, ScorerName
 from sprachbund.spec.interventions import InterventionSpec, as_intervention
 from sprachbund.spec.presets import expand_preset
@@ -97,16 +94,13 @@ class EmbeddingsSpec(Strict):
         return value
 
 
-class EvaluationsSpec(Strict):
+class PairsSpec(Strict):
+    """What is evaluated of pairs of languages."""
+
     pairs: Literal["all"] | list[tuple[Code, Code]] = "all"
     mining: bool = False
     measures: Annotated[list[MeasureName], BeforeValidator(as_list)] = Field(default=[])
     approximate_above: Annotated[int, Field(ge=1)] | None = None
-    geometry: Annotated[list[GeometryName], BeforeValidator(as_geometry)] = Field(default=[])
-    abx: Annotated[list[Annotated[AbxSpec, BeforeValidator(as_abx)]], AfterValidator(named_once)] = Field(default=[])
-    probes: Annotated[list[Annotated[ProbeSpec, BeforeValidator(as_probe)]], AfterValidator(named_once)] = Field(
-        default=[]
-    )
 
     @field_validator("pairs", mode="before")
     @classmethod
@@ -123,6 +117,11 @@ class EvaluationsSpec(Strict):
             if first == second:
                 raise ValueError(f"a pair is ['{first}', '{second}']; expected two different languages")
         return pairs
+
+
+# Measures add their own fields, which only they read.
+_REQUESTED: dict[str, Any] = {each.field: (each.type, Field(default=each.default)) for each in REQUESTS}
+EvaluationsSpec: Any = create_model("EvaluationsSpec", __base__=PairsSpec, **_REQUESTED)
 
 
 class ChooseSpec(Strict):

@@ -173,7 +173,7 @@ def test_levels_of_the_undefined_stay_undefined():
 
 def test_numerics_load_no_heavy_library():
     code = (
-        "import sys, sprachbund.statistics, sprachbund.metrics, sprachbund_runners.evaluation as e\n"
+        "import sys, sprachbund.statistics, sprachbund.measures, sprachbund_runners.evaluation as e\n"
         "import sprachbund_runners.evaluation.transforms\n"
         "print([m for m in ('torch', 'transformers', 'scipy', 'mlflow', 'numba') if m in sys.modules])"
     )

@@ -3,7 +3,6 @@
 import pytest
 
 from sprachbund.errors import SpecError
-from sprachbund.measures import geometry
 from sprachbund.measures.abx import AbxSpec
 from sprachbund.measures.geometry import GEOMETRY
 from sprachbund.spec import experiment as spec
@@ -18,7 +17,6 @@ def test_geometry_is_none_all_one_or_some():
     assert parse().geometry == parse(geometry=False).geometry == []
     assert parse(geometry=True).geometry == list(GEOMETRY)
     assert parse(geometry="cka").geometry == ["cka"]
-    assert set(GEOMETRY) == {measure.name for measure in geometry.MEASURES}
 
 
 def test_words_stand_for_tasks_and_order_of_labels_does_not_count():
