@@ -1,13 +1,17 @@
 """Free generation: in what language texts are, and how they repeat themselves."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Strict, as_list, numbered_seeds
-from sprachbund.languages.identifier import labels_of
+from sprachbund.languages.identifier import NAME, VERSION, labels_of
 from sprachbund.measures.base import SUNDAR, Measure, Metric
+from sprachbund.measures.written import Written, versions
+from sprachbund.work.kinds import GENERATION, GENERATION_EVALUATION
+from sprachbund.work.plan import PlannedSetting
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -104,3 +108,39 @@ class GenerationSpec(Strict):
         if self.temperature == 0 and self.samples * len(self.seeds) > 1:
             raise ValueError("temperature is 0, which writes the same text every time; use samples: 1 and seeds: 1")
         return self
+
+
+def generation_wants(written: Written, setting: PlannedSetting, asked: GenerationSpec, studied: Sequence[str]) -> None:
+    """One job per seed, and one that looks at all their texts."""
+    how = asked.model_dump(include={"samples", "temperature", "top_p", "max_new_tokens", "prompt"})
+    texts = [
+        written.add(
+            GENERATION,
+            setting,
+            f"texts of {setting.label} seed={seed}",
+            {**how, "seed": seed},
+            {"sentences": asked.samples},
+        )
+        for seed in asked.seeds
+    ]
+    among = None
+    if asked.identify != "all":
+        codes = studied if asked.identify == "studied" else asked.identify
+        among = sorted({label for code in codes for label in labels_of(code)})
+    reported = {code: list(labels_of(code)) for code in studied if labels_of(code)}
+    written.add(
+        GENERATION_EVALUATION,
+        setting,
+        f"languages of texts of {setting.label}",
+        {
+            "generations": texts,
+            "identifier": f"{NAME} {VERSION}",
+            "among": among,
+            "languages": reported,
+            "repetition_limit": asked.repetition_limit,
+            "confidence": written.confidence,
+            "measures": versions(*MEASURES),
+        },
+        {},
+        texts,
+    )

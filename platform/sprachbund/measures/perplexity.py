@@ -7,7 +7,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Source, Strict, as_list
 from sprachbund.measures.base import SUNDAR, Measure, Metric
+from sprachbund.measures.written import Written, versions
 from sprachbund.vocabulary import DrawnUnit
+from sprachbund.work.kinds import PERPLEXITY
+from sprachbund.work.plan import PlanCorpus, PlannedSetting
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -80,3 +83,18 @@ class PerplexitySpec(Strict):
         if self.corpus.kind == "bilingual":
             raise ValueError("corpus is bilingual; expected one whose languages stand for themselves")
         return self
+
+
+def perplexity_wants(written: Written, setting: PlannedSetting, asked: PerplexitySpec, corpus: PlanCorpus) -> None:
+    """One job per language."""
+    how = asked.model_dump(include={"window", "stride", "max_tokens", "stop"})
+    # A reading that stops at an interval has that interval's confidence.
+    confidence = written.confidence if asked.stop is None else asked.stop.confidence
+    for language, text in corpus.texts.items():
+        written.add(
+            PERPLEXITY,
+            setting,
+            f"perplexity of {setting.label} on {corpus.name} {language}",
+            {**how, "text": text.key, "confidence": confidence, "measures": versions(*MEASURES)},
+            {"language": language, "corpus": corpus.key},
+        )

@@ -7,6 +7,9 @@ from pydantic import Field, field_validator, model_validator
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Source, Strict
 from sprachbund.measures.base import Measure, Metric
+from sprachbund.measures.written import Written, versions
+from sprachbund.work.kinds import TRANSLATION
+from sprachbund.work.plan import PlanCorpus, PlannedSetting
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -66,3 +69,22 @@ class TranslationSpec(Strict):
         if self.corpus.kind == "bilingual":
             raise ValueError("corpus is a bilingual collection; expected one parallel corpus")
         return self
+
+
+def translation_wants(written: Written, setting: PlannedSetting, asked: TranslationSpec, corpus: PlanCorpus) -> None:
+    """One job per ordered pair."""
+    how = asked.model_dump(include={"template", "shots", "max_new_tokens", "limit"})
+    for source, target in asked.pairs:
+        texts = [corpus.texts[source].key, corpus.texts[target].key]
+        n_items = corpus.texts[source].n_items - asked.shots
+        written.add(
+            TRANSLATION,
+            setting,
+            f"translation of {setting.label} on {corpus.name} {source} to {target}",
+            {**how, "texts": texts, "confidence": written.confidence, "measures": versions(*MEASURES)},
+            {
+                "languages": [source, target],
+                "corpus": corpus.key,
+                "sentences": n_items if asked.limit is None else min(n_items, asked.limit),
+            },
+        )
