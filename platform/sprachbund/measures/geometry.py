@@ -8,7 +8,6 @@ from pydantic import BeforeValidator
 from sprachbund.fields import Among, as_list
 from sprachbund.measures.base import SUNDAR, Measure, Metric
 from sprachbund.measures.requested import Request, Requested
-from sprachbund.work.kinds import GEOMETRY_EVALUATION
 from sprachbund.work.plan import Want
 
 _LEVELS = (5, 25, 50, 75, 95)
@@ -115,9 +114,8 @@ def as_geometry(value: Any) -> Any:
 
 def geometry_wants(requested: Requested, names: Sequence[str]) -> Iterator[Want]:
     """A want each: one measure more leaves the results of the others as they are."""
-    pairs = [list(pair) for pair in requested.pairs]
     for name in sorted(set(names)):
-        yield requested.want(GEOMETRY_EVALUATION, _BY_NAME[name], name, {"measure": name, "pairs": pairs})
+        yield requested.want_of_vectors(_BY_NAME[name])
 
 
 REQUEST = Request(

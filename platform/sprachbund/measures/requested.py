@@ -7,7 +7,7 @@ from typing import Any
 from sprachbund.errors import SpecError, nearest
 from sprachbund.measures.base import Measure
 from sprachbund.work.keys import content_key
-from sprachbund.work.kinds import Kind
+from sprachbund.work.kinds import GEOMETRY_EVALUATION, Kind
 from sprachbund.work.plan import PlanCorpus, PlannedSetting, Want, kind_key
 
 # How a word's pieces become its embedding, whatever is done with a sentence's tokens.
@@ -50,6 +50,12 @@ class Requested:
                     f"{where}: {self.corpus.name} has no label '{label}'{' of sentences' if of_words else ''}, only"
                     f" {', '.join(known)}; {more}{nearest(label, known)}"
                 )
+
+    def want_of_vectors(self, measure: Measure) -> Want:
+        """A want of a measure of languages, pairs or the space that has no parameters."""
+        pairs = [list(pair) for pair in self.pairs]
+        asked = {"measure": measure.name, "pairs": pairs}
+        return self.want(GEOMETRY_EVALUATION, measure, measure.name, asked)
 
     def want(
         self,
