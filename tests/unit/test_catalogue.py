@@ -1,15 +1,20 @@
-"""Every line of the catalogue names a function that runners have, and goes with others as its flags say."""
+"""Every line of the catalogue, and every measure that is a function, names one that runners have, and goes with others as its flags say."""
 
 from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 
 from sprachbund.catalogue.directions import DIRECTIONS, edits_along
 from sprachbund.catalogue.edits import EDITS
 from sprachbund.catalogue.scorers import SCORERS
+from sprachbund.measures import MEASURES
 
-RULES = {f"{name} ({kind})": rule for kind, table in
+RULES: dict[str, Any] = {f"{name} ({kind})": rule for kind, table in
          (("scorer", SCORERS), ("edit", EDITS), ("direction", DIRECTIONS)) for name, rule in table.items()}  # fmt: skip
+
+
+RULES |= {f"{name} (measure)": measure for name, measure in MEASURES.items() if measure.function}
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -52,8 +52,8 @@ def greatest_gap(positives, negatives):
             "platform/sprachbund/catalogue/scorers.py": (
                 (
                     '    "lape": ScorerRule(',
-                    '    "greatest_gap": ScorerRule(\n        1, "responses", f"{_IN}.greatest_gap:greatest_gap", "higher",'
-                    ' ANY, "gap of the greatest"\n    ),\n    "lape": ScorerRule(',
+                    '    "greatest_gap": ScorerRule(\n        1, "responses", f"{_IN}.greatest_gap:greatest_gap",'
+                    ' "higher", ANY, "gap of the greatest"\n    ),\n    "lape": ScorerRule(',
                 ),
             )
         },
@@ -72,7 +72,8 @@ def greatest_gap(positives, negatives):
             "platform/sprachbund/catalogue/edits.py": (
                 (
                     '    "add": EditRule(',
-                    '    "shrink": EditRule("units", f"{_AFFINE}:shrunk", "number", 0.5, (0.0, None), to_target=False),\n'
+                    '    "shrink": EditRule(\n        "units", f"{_AFFINE}:shrunk", "number", 0.5, (0.0, None),'
+                    " to_target=False\n    ),\n"
                     '    "add": EditRule(',
                 ),
             ),
@@ -157,7 +158,8 @@ REQUEST = Request("diameter", bool, False, diameter_wants)
             "platform/sprachbund/measures/retrieval.py": (
                 (
                     '    Metric(\n        "bitext_accuracy"',
-                    '    Metric("xsim_right", "share", "higher", 0.0, 1.0, "wilson", "1 - xsim", "ours", "chosen_by"),\n'
+                    '    Metric(\n        "xsim_right", "share", "higher", 0.0, 1.0, "wilson", "1 - xsim", "ours",'
+                    ' "chosen_by"\n    ),\n'
                     '    Metric(\n        "bitext_accuracy"',
                 ),
                 ('"xsim", "xsim_text", ', '"xsim", "xsim_right", "xsim_text", '),
