@@ -1,4 +1,4 @@
-"""Every line of the catalogue, and every measure that is a function, names one that runners have, and goes with others as its flags say."""
+"""Every line of the catalogue names a function that runners have, as measures do, and goes with what its flags say."""
 
 from pkgutil import resolve_name
 from typing import Any
