@@ -109,38 +109,63 @@ def first_sentence(responses):
     ),
     "A measure on request": Recipe(
         files=2,
-        # Each of two languages under each of the settings.
-        evidence=["deu_Latn", "eng_Latn"],
+        # Of languages, of ordered pairs, of pairs, and of the space.
+        evidence=[
+            ["diameter", "deu_Latn", None],
+            ["diameter", "eng_Latn", None],
+            ["farthest", "deu_Latn", "eng_Latn"],
+            ["farthest", "eng_Latn", "deu_Latn"],
+            ["nearest", "deu_Latn", "eng_Latn"],
+            ["widest", None, None],
+        ],
         new={
-            "runners/sprachbund_runners/evaluation/diameter.py": '''"""The two farthest items of a language."""
+            "runners/sprachbund_runners/evaluation/extremes.py": '''"""The farthest and the nearest items."""
+
+import numpy as np
+
+from sprachbund_runners.evaluation.scores import PairScores
+
+
+def distances(x, y):
+    return 1.0 - (x.unit.rows @ y.unit.rows.T).astype(np.float64)
 
 
 def diameter(vectors):
-    """1 minus the least cosine of two items."""
-    return {"diameter": float(1.0 - (vectors.unit.rows @ vectors.unit.rows.T).min())}
-''',
-            "platform/sprachbund/measures/diameter.py": '''"""How far apart the two farthest items of a language are."""
+    return {"diameter": float(distances(vectors, vectors).max())}
 
-from collections.abc import Iterator
+
+def farthest(x, y):
+    return PairScores({"farthest": distances(x, y).max(axis=1)}, {"farthest": distances(y, x).max(axis=1)})
+
+
+def nearest(x, y):
+    return PairScores(both={"nearest": distances(x, y).min(axis=1)}, values={"nearest_of_all": distances(x, y).min()})
+
+
+def widest(languages):
+    return {"widest": max(diameter(each)["diameter"] for each in languages.values())}
+''',
+            "platform/sprachbund/measures/extremes.py": '''"""The farthest and the nearest items."""
 
 from sprachbund.measures.base import Measure, Metric
-from sprachbund.measures.requested import Request, Requested
-from sprachbund.work.plan import Want
+from sprachbund.measures.requested import Request
 
-METRICS = (Metric("diameter", "cosine distance", "none", 0.0, 2.0, "none", "distance of the farthest items", "ours"),)
-DIAMETER = Measure(
-    "diameter", 1, "language", False, ("diameter",), "how far the farthest items are apart", optional=True,
-    function="sprachbund_runners.evaluation.diameter:diameter",
+NAMES = ("diameter", "farthest", "nearest", "nearest_of_all", "widest")
+METRICS = tuple(Metric(name, "cosine distance", "none", 0.0, 2.0, "bootstrap", name, "ours") for name in NAMES)
+_IN = "sprachbund_runners.evaluation.extremes"
+MEASURES = (
+    Measure("diameter", 1, "language", False, ("diameter",), "", True, f"{_IN}:diameter"),
+    Measure("farthest", 1, "pair", True, ("farthest",), "", True, f"{_IN}:farthest"),
+    Measure("nearest", 1, "pair", False, ("nearest", "nearest_of_all"), "", True, f"{_IN}:nearest"),
+    Measure("widest", 1, "space", False, ("widest",), "", True, f"{_IN}:widest"),
 )
-MEASURES = (DIAMETER,)
 
 
-def diameter_wants(requested: Requested, asked: bool) -> Iterator[Want]:
-    if asked:
-        yield requested.want_of_vectors(DIAMETER)
+def wants(requested, asked):
+    return [requested.want_of_vectors(measure) for measure in MEASURES if asked]
 
 
-REQUEST = Request("diameter", bool, False, diameter_wants)
+REQUEST = Request("extremes", bool, False, wants)
 ''',
         },
     ),
@@ -193,7 +218,7 @@ spec = {
         {**experts, "edit": "shrink"},
         {"method": "direction", "direction": "first_sentence"},
     ],
-    "evaluations": {"diameter": True},
+    "evaluations": {"extremes": True},
     "statistics": {"metrics": ["xsim_right"], "resamples": 100},
 }
 with workspace.init(".") as ws:
@@ -206,10 +231,11 @@ with workspace.init(".") as ws:
         "A scorer": column(own.format("scorer", "expert_sets", "scorer <> 'auroc'")),
         "An edit": column(own.format("edit", "interventions", "edit = 'shrink' and n_edited = 4")),
         "A direction": column(own.format("method", "directions", "artifact_id is not null")),
-        "A measure on request": column(
-            "select distinct query_language from evaluations join metrics on evaluation_id = id"
-            " where name = 'diameter' and value > 0 order by 1"
-        ),
+        "A measure on request": ws.query(
+            "select name, query_language, candidate_language from evaluations join metrics on evaluation_id = id"
+            " where name in ('diameter', 'farthest', 'nearest', 'widest') and value > 0"
+            " group by 1, 2, 3 order by 1, 2, 3"
+        ).rows(),
         "A retrieval metric": [
             column("select count(*) from retrieval_results where metric = 'xsim_right' and setting = 'none'")[0],
             column("select count(*) from comparisons where metric = 'xsim_right' and delta is not null")[0] > 0,
