@@ -58,6 +58,9 @@ Transform = Literal["none", "centring", "centring_transductive", "whitening", "t
 FITTED_TRANSFORMS: tuple[Transform, ...] = ("centring", "whitening", "top_pc_removal")
 POOLED_TRANSFORMS: tuple[Transform, ...] = ("whitening", "top_pc_removal")
 
+# Which side of a language pair a setting steers.
+SteeredSide = Literal["both", "query", "candidate"]
+
 # Pairs that are averaged, by the side that the target is on.
 Scope = Literal["all", "target_query", "target_candidate", "without_target"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

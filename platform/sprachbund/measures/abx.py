@@ -10,6 +10,7 @@ from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.requested import Request, Requested
 from sprachbund.vocabulary import Distance
 from sprachbund.work.kinds import ABX_EVALUATION
+from sprachbund.work.payloads.measure import AbxEvaluationPayload, AbxTaskInputs
 from sprachbund.work.plan import Want
 
 _SOURCE = "Schatz 2016; de Seyssel et al., EMNLP 2025; conventions of fastabx, whose score is 1 - abx"
@@ -91,9 +92,16 @@ def abx_wants(requested: Requested, tasks: Sequence[AbxSpec]) -> Iterator[Want]:
         where = f"evaluations.abx.{number}"
         for field, labels in (("on", [task.on]), ("by", task.by), ("across", task.across)):
             requested.check(labels, f"{where}.{field}")
-        content = {"on": task.on, "by": task.by, "across": task.across, "distance": task.distance,
-                   "triples": task.triples, "resamples": task.resamples}  # fmt: skip
-        yield requested.want(ABX_EVALUATION, ABX, f"ABX {task.name}", {"task": content}, task.name)
+        asked = AbxTaskInputs(
+            on=task.on,
+            by=tuple(task.by),
+            across=tuple(task.across),
+            distance=task.distance,
+            triples=task.triples,
+            resamples=task.resamples,
+        )
+        payload = AbxEvaluationPayload(**requested.shared(ABX), task=asked, task_name=task.name)
+        yield requested.want(ABX_EVALUATION, payload, f"ABX {task.name}")
 
 
 REQUEST = Request(

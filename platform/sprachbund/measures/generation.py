@@ -11,6 +11,7 @@ from sprachbund.languages.identifier import NAME, VERSION, labels_of
 from sprachbund.measures.base import SUNDAR, Measure, Metric
 from sprachbund.measures.written import Written, versions
 from sprachbund.work.kinds import GENERATION, GENERATION_EVALUATION
+from sprachbund.work.payloads.write import GenerationEvaluationPayload, GenerationPayload
 from sprachbund.work.plan import PlannedSetting
 
 METRICS: tuple[Metric, ...] = (
@@ -114,33 +115,25 @@ def generation_wants(written: Written, setting: PlannedSetting, asked: Generatio
     """One job per seed, and one that looks at all their texts."""
     how = asked.model_dump(include={"samples", "temperature", "top_p", "max_new_tokens", "prompt"})
     texts = [
-        written.add(
+        written.want(
             GENERATION,
-            setting,
+            GenerationPayload(**written.of(setting), **how, seed=seed),
             f"texts of {setting.label} seed={seed}",
-            {**how, "seed": seed},
-            {"sentences": asked.samples},
         )
         for seed in asked.seeds
     ]
     among = None
     if asked.identify != "all":
         codes = studied if asked.identify == "studied" else asked.identify
-        among = sorted({label for code in codes for label in labels_of(code)})
-    reported = {code: list(labels_of(code)) for code in studied if labels_of(code)}
-    written.add(
-        GENERATION_EVALUATION,
-        setting,
-        f"languages of texts of {setting.label}",
-        {
-            "generations": texts,
-            "identifier": f"{NAME} {VERSION}",
-            "among": among,
-            "languages": reported,
-            "repetition_limit": asked.repetition_limit,
-            "confidence": written.confidence,
-            "measures": versions(*MEASURES),
-        },
-        {},
-        texts,
+        among = tuple(sorted({label for code in codes for label in labels_of(code)}))
+    payload = GenerationEvaluationPayload(
+        setting=setting.key,
+        generations=tuple(texts),
+        identifier=f"{NAME} {VERSION}",
+        among=among,
+        languages={code: tuple(labels_of(code)) for code in studied if labels_of(code)},
+        repetition_limit=asked.repetition_limit,
+        confidence=written.confidence,
+        measures=versions(*MEASURES),
     )
+    written.want(GENERATION_EVALUATION, payload, f"languages of texts of {setting.label}")

@@ -10,6 +10,7 @@ from sprachbund.measures.base import SUNDAR, Measure, Metric
 from sprachbund.measures.written import Written, versions
 from sprachbund.vocabulary import DrawnUnit
 from sprachbund.work.kinds import PERPLEXITY
+from sprachbund.work.payloads.write import PerplexityPayload, Stop
 from sprachbund.work.plan import PlanCorpus, PlannedSetting
 
 METRICS: tuple[Metric, ...] = (
@@ -87,14 +88,19 @@ class PerplexitySpec(Strict):
 
 def perplexity_wants(written: Written, setting: PlannedSetting, asked: PerplexitySpec, corpus: PlanCorpus) -> None:
     """One job per language."""
-    how = asked.model_dump(include={"window", "stride", "max_tokens", "stop"})
-    # A reading that stops at an interval has that interval's confidence.
-    confidence = written.confidence if asked.stop is None else asked.stop.confidence
+    stop = None if asked.stop is None else Stop(asked.stop.half_width, asked.stop.confidence)
     for language, text in corpus.texts.items():
-        written.add(
-            PERPLEXITY,
-            setting,
-            f"perplexity of {setting.label} on {corpus.name} {language}",
-            {**how, "text": text.key, "confidence": confidence, "measures": versions(*MEASURES)},
-            {"language": language, "corpus": corpus.key},
+        payload = PerplexityPayload(
+            **written.of(setting),
+            corpus=corpus.key,
+            language=language,
+            text=text.key,
+            window=asked.window,
+            stride=asked.stride,
+            max_tokens=asked.max_tokens,
+            stop=stop,
+            # A reading that stops at an interval has that interval's confidence.
+            confidence=written.confidence if stop is None else stop.confidence,
+            measures=versions(*MEASURES),
         )
+        written.want(PERPLEXITY, payload, f"perplexity of {setting.label} on {corpus.name} {language}")

@@ -9,6 +9,7 @@ from sprachbund.fields import Strict, named_once
 from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.requested import Request, Requested
 from sprachbund.work.kinds import PROBE
+from sprachbund.work.payloads.measure import ProbeInputs, ProbePayload
 from sprachbund.work.plan import Want
 
 _SOURCE = "linear probe, cross-validated by item or document"
@@ -58,12 +59,6 @@ class ProbeSpec(Strict):
         """The label; `upos of words` at the level of words."""
         return self.label if self.level == "sentence" else f"{self.label} of words"
 
-    @property
-    def task(self) -> dict[str, Any]:
-        """What is asked for. The level goes without saying where it is the sentence's."""
-        fields = self.model_dump(mode="json")
-        return fields if self.level == "word" else {name: fields[name] for name in fields if name != "level"}
-
 
 def as_probe(value: Any) -> Any:
     """`topic` may stand for `{label: topic}`."""
@@ -77,7 +72,15 @@ def probe_wants(requested: Requested, probes: Sequence[ProbeSpec]) -> Iterator[W
         if words and requested.setting.transform != "none":
             continue  # transforms are of sentences
         requested.check([probe.label], f"evaluations.probes.{number}.label", words)
-        yield requested.want(PROBE, PROBED, f"probe of {probe.name}", {"task": probe.task}, probe.name, words)
+        asked = ProbeInputs(
+            label=probe.label,
+            level=probe.level,
+            folds=probe.folds,
+            seeds=probe.seeds,
+            regularisation=probe.regularisation,
+        )
+        payload = ProbePayload(**requested.shared(PROBED, words), task=asked, task_name=probe.name)
+        yield requested.want(PROBE, payload, f"probe of {probe.name}")
 
 
 REQUEST = Request(

@@ -6,9 +6,9 @@ from typing import Any
 
 from sprachbund.errors import SpecError, nearest
 from sprachbund.measures.base import Measure
-from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import GEOMETRY_EVALUATION, Kind
-from sprachbund.work.plan import PlanCorpus, PlannedSetting, Want, kind_key
+from sprachbund.work.payloads.measure import GeometryEvaluationPayload, RequestedPayload, SideSnapshots
+from sprachbund.work.plan import PlanCorpus, PlannedSetting, Want
 
 # How a word's pieces become its embedding, whatever is done with a sentence's tokens.
 WORD_FIELDS = {"pooling": "mean", "tokens": "word"}
@@ -53,53 +53,30 @@ class Requested:
 
     def want_of_vectors(self, measure: Measure) -> Want:
         """A want of a measure of languages, pairs or the space that has no parameters."""
-        pairs = [list(pair) for pair in self.pairs]
-        asked = {"measure": measure.name, "pairs": pairs}
-        return self.want(GEOMETRY_EVALUATION, measure, measure.name, asked)
+        payload = GeometryEvaluationPayload(**self.shared(measure), measure=measure.name, pairs=tuple(self.pairs))
+        return self.want(GEOMETRY_EVALUATION, payload, measure.name)
 
-    def want(
-        self,
-        kind: Kind,
-        measure: Measure,
-        what: str,
-        asked: Mapping[str, Any],
-        name: str | None = None,
-        words: bool = False,
-    ) -> Want:
-        """A want of this setting on this corpus; `what` is asked, in words, `name` what results call a task."""
-        languages = sorted({language for pair in self.pairs for language in pair})
-        texts = {language: self.corpus.texts[language].key for language in languages}
-        snapshots = self.words if words else self.snapshots
-        inputs = {
+    def shared(self, measure: Measure, words: bool = False) -> dict[str, Any]:
+        """The fields that every payload has; with `words` it is about rows of words."""
+        languages = tuple(sorted({language for pair in self.pairs for language in pair}))
+        return {
             "setting": self.setting.key,
-            "snapshots": dict(snapshots),
-            "fit_snapshots": dict(self.fit_snapshots),
+            "corpus": self.corpus.key,
+            "languages": languages,
+            "texts": {language: self.corpus.texts[language].key for language in languages},
+            "steered": SideSnapshots(self.words if words else self.snapshots, self.fit_snapshots),
+            "transform": self.setting.transform,
+            "components": self.setting.transform_parameters.get("components"),
+            **(WORD_FIELDS if words else self.pooled),
             "seed": self.seed,
             "unit": self.unit,
             "confidence": self.confidence,
             "version": measure.version,
-            **asked,
         }
-        subject = kind_key(kind, **inputs, texts=texts)
-        return Want(
-            kind=kind,
-            subject=subject,
-            label=f"{what} of {self.setting.label} on {self.corpus.name}",
-            bundle=content_key("bundle", 1, kind=kind.name, setting=self.setting.key, corpus=self.corpus.key),
-            payload={
-                **inputs,
-                "task_name": name,
-                "corpus": self.corpus.key,
-                "languages": languages,
-                "texts": texts,
-                "transform": self.setting.transform,
-                "components": self.setting.transform_parameters.get("components"),
-                **(WORD_FIELDS if words else self.pooled),
-                "scope": content_key("scope", 1, languages=languages, seed=self.seed, **asked),
-            },
-            layers=self.layers,
-            needs=(*snapshots.values(), *self.fit_snapshots.values()),
-        )
+
+    def want(self, kind: Kind, payload: RequestedPayload, what: str) -> Want:
+        """A want of this setting on this corpus; `what` says in words what is asked."""
+        return Want.of(kind, payload, f"{what} of {self.setting.label} on {self.corpus.name}", self.layers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sprachbund.fields import Source, Strict
 from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.written import Written, versions
 from sprachbund.work.kinds import TRANSLATION
+from sprachbund.work.payloads.write import TranslationPayload
 from sprachbund.work.plan import PlanCorpus, PlannedSetting
 
 METRICS: tuple[Metric, ...] = (
@@ -75,16 +76,14 @@ def translation_wants(written: Written, setting: PlannedSetting, asked: Translat
     """One job per ordered pair."""
     how = asked.model_dump(include={"template", "shots", "max_new_tokens", "limit"})
     for source, target in asked.pairs:
-        texts = [corpus.texts[source].key, corpus.texts[target].key]
-        n_items = corpus.texts[source].n_items - asked.shots
-        written.add(
-            TRANSLATION,
-            setting,
-            f"translation of {setting.label} on {corpus.name} {source} to {target}",
-            {**how, "texts": texts, "confidence": written.confidence, "measures": versions(*MEASURES)},
-            {
-                "languages": [source, target],
-                "corpus": corpus.key,
-                "sentences": n_items if asked.limit is None else min(n_items, asked.limit),
-            },
+        payload = TranslationPayload(
+            **written.of(setting),
+            **how,
+            corpus=corpus.key,
+            languages=(source, target),
+            texts=(corpus.texts[source].key, corpus.texts[target].key),
+            confidence=written.confidence,
+            measures=versions(*MEASURES),
         )
+        label = f"translation of {setting.label} on {corpus.name} {source} to {target}"
+        written.want(TRANSLATION, payload, label)

@@ -1,13 +1,12 @@
 """Wants of what a model writes and predicts, one setting at a time: generation, perplexity, translation."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sprachbund.measures.base import Measure
-from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import Kind
-from sprachbund.work.plan import NONE, PlanModel, PlannedSetting, Want, kind_key
+from sprachbund.work.payloads.base import Payload
+from sprachbund.work.plan import PlanModel, PlannedSetting, Want
 
 
 @dataclass(slots=True)
@@ -18,40 +17,14 @@ class Written:
     confidence: float
     found: list[Want] = field(default_factory=list)
 
-    def add(
-        self,
-        kind: Kind,
-        setting: PlannedSetting,
-        label: str,
-        identity: Mapping[str, Any],
-        more: Mapping[str, Any],
-        needs: Sequence[str] = (),
-    ) -> str:
-        """A want of a setting: `identity` makes its key, `more` only travels along."""
-        subject = kind_key(kind, setting=setting.key, **identity)
-        if kind.needs_model and setting.intervention.key != NONE.key:
-            needs = (*needs, setting.intervention.key)
-        self.found.append(
-            Want(
-                kind=kind,
-                subject=subject,
-                label=label,
-                bundle=content_key("bundle", 1, kind=kind.name, setting=setting.key),
-                payload={
-                    **identity,
-                    **more,
-                    "key": subject,
-                    "setting": setting.key,
-                    "model": self.model.fingerprint,
-                    "model_dtype": self.model.dtype,
-                    "attention": self.model.attention,
-                    "intervention": setting.intervention.key,
-                },
-                model=self.model.fingerprint if kind.needs_model else None,
-                needs=tuple(needs),
-            )
-        )
-        return subject
+    def want(self, kind: Kind, payload: Payload, label: str) -> str:
+        """Want a job; its subject."""
+        self.found.append(Want.of(kind, payload, label))
+        return self.found[-1].subject
+
+    def of(self, setting: PlannedSetting) -> dict[str, Any]:
+        """The fields that everything a model writes or predicts has."""
+        return {"setting": setting.key, "numerics": self.model.numerics, "intervention": setting.edits}
 
 
 def versions(*measures: Measure) -> dict[str, int]:

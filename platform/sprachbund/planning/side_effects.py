@@ -9,7 +9,7 @@ from sprachbund.measures.translation import translation_wants
 from sprachbund.measures.written import Written
 from sprachbund.planning.side_texts import targets_of
 from sprachbund.spec.experiment import Spec
-from sprachbund.work.plan import NONE, PlanCorpus, PlanModel, PlannedSetting, Want
+from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want
 
 
 def side_effect_wants(
@@ -29,7 +29,7 @@ def side_effect_wants(
         if each.transform == "none"
         and each.side == "both"
         and (asked.controls or each.control_of is None)
-        and (asked.settings == "all" or each.intervention.key != NONE.key)
+        and (asked.settings == "all" or each.edits is not None)
     ]
     written = Written(model, spec.statistics.confidence)
     for setting in measured:

@@ -24,6 +24,7 @@ from sprachbund.vocabulary import (
     Method,
     Pooling,
     Site,
+    SteeredSide,
     Transform,
 )
 
@@ -80,7 +81,7 @@ class InterventionSpec(Strict):
     sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
     blocks: Annotated[list[int] | None, BeforeValidator(as_list)] = None
     tokens: EditTokens = "all"
-    side: Literal["both", "query", "candidate"] = "both"
+    side: SteeredSide = "both"
     controls: list[Annotated[ControlSpec, BeforeValidator(as_control)]] = Field(default=[])
 
     @property
