@@ -192,6 +192,74 @@ REQUEST = Request("extremes", bool, False, wants)
             ),
         },
     ),
+    "A job kind": Recipe(
+        # What it is asked, the kind, who wants it; and the module that runs it.
+        files=4,
+        evidence=[["final", 12.0]],
+        new={
+            "runners/sprachbund_runners/jobs/measure/listing.py": '''"""How many sentences there are."""
+
+from functools import partial
+
+from sprachbund_runners.evaluation.scores import Level
+from sprachbund_runners.jobs.context import Outcome
+from sprachbund_runners.jobs.evaluation_rows import NAN, EvaluationRow, write_evaluations
+from sprachbund_runners.jobs.measure.labelled import Labelled
+from sprachbund_runners.jobs.serving import one_by_one
+
+
+def run(claims, context):
+    return one_by_one(claims, context, partial(listing, context))
+
+
+def listing(context, claim):
+    n = Labelled.of(claim.payload, context).n
+    rows = [
+        EvaluationRow(
+            "listing", None, None, layer, {"listed": Level(n, NAN, NAN, n, n)}, scope=claim.payload.scope_digest
+        )
+        for layer in claim.payload.layers
+    ]
+    return Outcome(claim, lambda connection: write_evaluations(connection, claim, rows))
+''',
+            "platform/sprachbund/measures/listing.py": '''"""How many sentences a setting was evaluated on."""
+
+from sprachbund.measures.base import Measure, Metric
+from sprachbund.measures.requested import Request
+from sprachbund.work.kinds import LISTING
+from sprachbund.work.payloads.measure import ListingPayload
+
+METRICS = (Metric("listed", "sentences", "none", 0.0, None, "none", "sentences of all languages", "ours"),)
+LISTED = Measure("listing", 1, "space", False, ("listed",), "how many sentences there are", optional=True)
+MEASURES = (LISTED,)
+
+
+def wants(requested, asked):
+    return [requested.want(LISTING, ListingPayload(**requested.shared(LISTED)), "listing")] if asked else []
+
+
+REQUEST = Request("listing", bool, False, wants)
+''',
+        },
+        edited={
+            "platform/sprachbund/work/payloads/measure.py": (
+                (
+                    "@dataclass(frozen=True, slots=True, kw_only=True)\nclass GeometryEvaluationPayload(",
+                    "@dataclass(frozen=True, slots=True, kw_only=True)\nclass ListingPayload(RequestedPayload):\n"
+                    '    """The number of sentences."""\n\n    @property\n    def asked(self) -> dict[str, Any]:\n'
+                    "        return {}\n\n\n"
+                    "@dataclass(frozen=True, slots=True, kw_only=True)\nclass GeometryEvaluationPayload(",
+                ),
+            ),
+            "platform/sprachbund/work/kinds.py": (
+                (
+                    "COMPARISON = Kind(",
+                    'LISTING = Kind(\n    "listing", 1, 59, "how many sentences", measure.ListingPayload,'
+                    ' run="sprachbund_runners.jobs.measure.listing:run"\n)\nCOMPARISON = Kind(',
+                ),
+            ),
+        },
+    ),
 }
 
 EXPERIMENT = r"""
@@ -218,7 +286,7 @@ spec = {
         {**experts, "edit": "shrink"},
         {"method": "direction", "direction": "first_sentence"},
     ],
-    "evaluations": {"extremes": True},
+    "evaluations": {"extremes": True, "listing": True},
     "statistics": {"metrics": ["xsim_right"], "resamples": 100},
 }
 with workspace.init(".") as ws:
@@ -240,6 +308,10 @@ with workspace.init(".") as ws:
             column("select count(*) from retrieval_results where metric = 'xsim_right' and setting = 'none'")[0],
             column("select count(*) from comparisons where metric = 'xsim_right' and delta is not null")[0] > 0,
         ],
+        "A job kind": ws.query(
+            "select distinct query_layer, value from evaluations join metrics on evaluation_id = evaluations.id"
+            " join jobs on job_id = jobs.id where kind = 'listing' and name = 'listed'"
+        ).rows(),
     }
 print(json.dumps(found))
 """
