@@ -24,7 +24,7 @@ from sprachbund.errors import CorpusError, ModelError, SpecError, nearest
 from sprachbund.fields import Source, Strict, as_list
 from sprachbund.models.architectures import IMPORTED, VECTORS, read_config
 from sprachbund.spec.reading import read_yaml
-from sprachbund.vocabulary import sort_layers
+from sprachbund.vocabulary import layer_order
 
 
 class Meta(Strict):
@@ -66,12 +66,12 @@ def import_vectors(vectors: Path, meta: Path, out: Path) -> Imported:
         text = corpus.texts[language]
         key = vectors_key(text)
         entry = known.setdefault(key, {"corpus": corpus.name, "language": language, "n_items": len(text), "layers": []})
-        entry["layers"] = sort_layers({*entry["layers"], about.layer})
+        entry["layers"] = sorted({*entry["layers"], about.layer}, key=layer_order)
         tensors[f"{key}/{about.layer}"] = values
     dimensions = {values.shape[1] for values in tensors.values()}
     if len(dimensions) > 1:
         raise ModelError(f"{vectors}: {min(dimensions)} and {max(dimensions)} dimensions in one encoder; expected one")
-    layers = sort_layers({layer for entry in known.values() for layer in entry["layers"]})
+    layers = sorted({layer for entry in known.values() for layer in entry["layers"]}, key=layer_order)
     config = {
         "model_type": IMPORTED,
         "name": about.name,

@@ -11,9 +11,8 @@ from sprachbund.results import query
 from sprachbund.results.reader import LIMITS, Reader, known, known_experiment, typed
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after
-from sprachbund.vocabulary import layer_order
+from sprachbund.vocabulary import SCOPES, layer_order
 
-SCOPES = ("all", "target_query", "target_candidate", "without_target")
 # What a comparison may be broken down by, and the columns that takes.
 BY: dict[str, tuple[str, ...]] = {
     "setting": (),

@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from sprachbund.errors import ModelError, nearest
 from sprachbund.models.architectures import UnitBlock, split_flat
-from sprachbund.vocabulary import SITES
+from sprachbund.vocabulary import EDIT_TOKENS, SITES
 from sprachbund_runners.interventions.affine import Affine, interpolated
 
-EDIT_TOKENS = ("all", "content", "last")
 _FIELDS = ("unit", "a", "b", "lo", "hi")
 
 

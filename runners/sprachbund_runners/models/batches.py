@@ -13,13 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from sprachbund.errors import CorpusError, ModelError, nearest
+from sprachbund.vocabulary import TOKENS
 from sprachbund_runners.models.loading import LoadedModel
 
 R = TypeVar("R")
-
-TOKENS = ("all", "content", "last", "first")
-"""all: every token that is not padding. content: without the special tokens that the tokenizer puts around a text
-(an unknown character's token is content). first, last: of all."""
 
 MAX_PADDING = 0.04
 """Share of a batch's places that may be padding, unless the batch would have fewer than `MIN_TOKENS` places."""

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Float, Index, String, Text
+from sqlalchemy import BigInteger, Boolean, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Key, reference
+from sprachbund.db.tables.base import Base, Id, Json, Key, among, reference
+from sprachbund.vocabulary import INPUT_ROLES
 
 
 class UnitStatistics(Base):
@@ -143,7 +144,7 @@ class InterventionInput(Base):
     """The key of an expert set, unit statistics or direction that an intervention is made of."""
 
     __tablename__ = "intervention_inputs"
-    __table_args__ = (CheckConstraint("role IN ('select', 'values', 'source')", name="role"),)
+    __table_args__ = (among("role", INPUT_ROLES),)
 
     intervention_id: Mapped[int] = mapped_column(reference("interventions.id", cascade=True), primary_key=True)
     role: Mapped[str] = mapped_column(String(8), primary_key=True)

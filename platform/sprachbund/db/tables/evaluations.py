@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Float, Index, String, Text
+from sqlalchemy import BigInteger, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Key, reference
+from sprachbund.db.tables.base import Base, Id, Json, Key, among, reference
+from sprachbund.vocabulary import BETTER
 
 
 class EvaluationNote(Base):
@@ -113,7 +114,7 @@ class Metric(Base):
 
 class MetricName(Base):
     __tablename__ = "metric_names"
-    __table_args__ = (CheckConstraint("better IN ('higher', 'lower', 'none')", name="better"),)
+    __table_args__ = (among("better", BETTER),)
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     unit: Mapped[str] = mapped_column(String(32))

@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Boolean, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Milliseconds, reference
+from sprachbund.db.tables.base import Base, Id, Json, Milliseconds, among, reference
+from sprachbund.vocabulary import ROLES
 
 JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
-ROLES = ("fit", "select", "test")
-
-
-def _among(column: str, words: tuple[str, ...]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)
 
 
 class Experiment(Base):
@@ -58,7 +54,7 @@ class ExperimentCorpus(Base):
     """The corpora of an experiment and the role each plays."""
 
     __tablename__ = "experiment_corpora"
-    __table_args__ = (_among("role", ROLES), Index(None, "corpus_id"))
+    __table_args__ = (among("role", ROLES), Index(None, "corpus_id"))
 
     experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
     corpus_id: Mapped[int] = mapped_column(reference("corpora.id"), primary_key=True)
@@ -80,7 +76,7 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        _among("state", JOB_STATES),
+        among("state", JOB_STATES),
         Index(None, "subject"),
         Index(
             "ix_jobs_claim",
@@ -134,7 +130,7 @@ class JobEdge(Base):
 class JobAttempt(Base):
     __tablename__ = "job_attempts"
     __table_args__ = (
-        _among("outcome", ("running", "done", "failed", "lost", "released")),
+        among("outcome", ("running", "done", "failed", "lost", "released")),
         Index(None, "runner_id"),
     )
 
@@ -151,7 +147,7 @@ class JobAttempt(Base):
 
 class Runner(Base):
     __tablename__ = "runners"
-    __table_args__ = (_among("state", ("alive", "stopped")),)
+    __table_args__ = (among("state", ("alive", "stopped")),)
 
     id: Mapped[Id]
     name: Mapped[str] = mapped_column(Text)

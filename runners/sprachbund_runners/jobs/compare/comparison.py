@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, select
 from sprachbund.db import tables as t
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
+from sprachbund.vocabulary import SCOPES
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.families import Differences, Family
@@ -34,7 +35,6 @@ from sprachbund_runners.statistics import (
 
 ROUNDING = 1e-6
 TESTED = "top1"
-SCOPES = ("all", "target_query", "target_candidate", "without_target")
 
 
 @dataclass(frozen=True, slots=True)
