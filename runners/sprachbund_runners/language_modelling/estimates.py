@@ -6,8 +6,9 @@ from math import log
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from sprachbund_runners.statistics import bootstrap_draws, student_quantile
+from sprachbund_runners.statistics import bootstrap_draws
 
 RESAMPLES = 1000
 SEED = 0
@@ -90,7 +91,7 @@ def _half_width(above: NDArray[np.float64], below: NDArray[np.float64], confiden
     without = (above.sum() - above) / others
     error = np.sqrt((n - 1) / n * np.square(without - without.mean()).sum())
     alike = total**2 / float(np.square(below).sum())
-    return float(student_quantile(confidence, max(1.0, alike - 1)) * error)
+    return float(stdtrit(max(1.0, alike - 1), 0.5 + confidence / 2) * error)
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64], confidence: float, sequential: bool) -> Estimate:
