@@ -1,9 +1,9 @@
 """An experiment's report: one HTML file with its tables and figures in the study's layout."""
 
+import json
 from typing import Any
 
 import polars as pl
-import yaml
 from sqlalchemy import Engine
 
 from sprachbund.measures import METRICS
@@ -12,6 +12,7 @@ from sprachbund.report.page import Folded, Page, Paragraph, Piece, Table, text_t
 from sprachbund.report.sections import Source
 from sprachbund.report.tables import layout
 from sprachbund.results.comparison import compare
+from sprachbund.spec.reading import write_yaml
 
 
 def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str | None = None) -> str:
@@ -103,7 +104,7 @@ def _definitions(source: Source) -> list[Piece]:
 
 def _content(source: Source) -> dict[str, Any]:
     found = source.read("SELECT CAST(spec AS TEXT) AS spec FROM experiments WHERE name = :experiment")
-    return dict(yaml.safe_load(found["spec"][0]))
+    return dict(json.loads(found["spec"][0]))
 
 
 def _statistics(source: Source) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _statistics(source: Source) -> dict[str, Any]:
 
 
 def _spec(source: Source) -> list[Piece]:
-    text = yaml.safe_dump(_content(source), sort_keys=False, allow_unicode=True)
+    text = write_yaml(_content(source))
     versions = source.read(
         "SELECT DISTINCT kind, version FROM job_status WHERE experiment = :experiment ORDER BY kind, version"
     )
