@@ -1,6 +1,5 @@
 """Perplexity and bits per byte of a sample of documents, with intervals over documents."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -33,14 +32,6 @@ class Documents:
 
     def __len__(self) -> int:
         return len(self.nats)
-
-    def by_group(self, groups: Sequence[str] | None) -> "Documents":
-        """Sums per group, in the order in which groups first appear; without groups as it is."""
-        if groups is None:
-            return self
-        number: dict[str, int] = {}
-        place = np.array([number.setdefault(group, len(number)) for group in groups], dtype=np.int64)
-        return self.summed(place, len(number))
 
     def summed(self, place: NDArray[np.int64], n: int) -> "Documents":
         """Sums over documents with the same `place` in 0 … n - 1."""
