@@ -14,13 +14,14 @@ from sprachbund.config import Config
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import LeaseLost, SpecError, nearest
+from sprachbund.measures import METRICS
 from sprachbund.mirror.backend import Backend, FoundRun
 from sprachbund.mirror.describe import status_text
-from sprachbund.mirror.heatmap import draw
 from sprachbund.mirror.leases import Leases, Row
 from sprachbund.mirror.reading import read, status
-from sprachbund.mirror.records import Point, RunRecord, new_points
+from sprachbund.mirror.records import Heatmap, Point, RunRecord, new_points
 from sprachbund.progress import Silent
+from sprachbund.report import charts
 from sprachbund.work.keys import content_key
 
 SETTING_FILE = "setting.json"
@@ -243,6 +244,16 @@ class _Update:
 
 def _changed(wanted: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if known.get(name) != value}
+
+
+def draw(heatmap: Heatmap, path: Path) -> None:
+    """Write the retrieval of one setting as a picture."""
+    metric = METRICS[heatmap.metric]
+    title = f"{metric.name}: {heatmap.setting}, layer {heatmap.layer}"
+    grid = charts.heat_map(
+        heatmap.languages, heatmap.languages, heatmap.values, low=metric.low, high=metric.high, title=title
+    )
+    charts.save(grid, path, dpi=120)
 
 
 def _document(record: RunRecord) -> str:

@@ -23,7 +23,7 @@ from sprachbund.corpora.source import Code
 from sprachbund.errors import CorpusError, ModelError, SpecError, nearest
 from sprachbund.fields import Source, Strict, as_list
 from sprachbund.models.architectures import IMPORTED, VECTORS, read_config
-from sprachbund.spec.reading import read_yaml
+from sprachbund.spec.reading import at_line, read_yaml
 from sprachbund.vocabulary import layer_order
 
 
@@ -110,14 +110,17 @@ def check_vectors(name: str, config: Mapping[str, Any], layers: Iterable[str], c
 def _read_meta(path: Path) -> Meta:
     if not path.is_file():
         raise SpecError(f"{path}: no such file")
-    content = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    text = path.read_text(encoding="utf-8")
+    content = read_yaml(text, str(path))
     try:
         return Meta.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "meta"
         hint = nearest(str(first["loc"][-1]), Meta.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise SpecError(f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}{hint}") from None
+        raise SpecError(
+            f"{path}{at_line(text, first['loc'])}: {field}: {first['msg'].removeprefix('Value error, ')}{hint}"
+        ) from None
 
 
 def _matched(

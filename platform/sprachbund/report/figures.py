@@ -13,7 +13,7 @@ from sprachbund.db.engine import reading
 from sprachbund.errors import LostArtifactError, QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.files.tensors import load_tensors
-from sprachbund.report.plots import COLOURS, new_figure
+from sprachbund.report.charts import COLOURS, new_figure, styled
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
 from sprachbund.work.kinds import PAIR_EVALUATION
 from sprachbund.work.payloads.measure import PairEvaluationPayload
@@ -156,6 +156,7 @@ def read_vectors(
     return found
 
 
+@styled
 def space_figure(panels: list[Panel], *, method: DrawnBy = "pca", items: int | None = 400, seed: int = 0) -> "Figure":
     """The panels side by side on the same axes, a colour per language, each language's mean as a large mark.
 

@@ -22,7 +22,7 @@ from sprachbund.measures import CHOSEN_BY, COMPARED, REQUESTS
 from sprachbund.spec.base import MeasureName, ScorerName
 from sprachbund.spec.interventions import InterventionSpec, as_intervention
 from sprachbund.spec.presets import expand_preset
-from sprachbund.spec.reading import read_yaml
+from sprachbund.spec.reading import at_line, read_yaml
 from sprachbund.spec.side_effects import SideEffectsSpec
 from sprachbund.vocabulary import (
     FITTED_TRANSFORMS,
@@ -228,11 +228,13 @@ def _model_inside(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _one_line(error: ValidationError, where: str) -> str:
+def _one_line(error: ValidationError, where: str, text: str | None) -> str:
     # A misspelt field is also a missing one: say the former.
     first = next((each for each in error.errors() if each["type"] == "extra_forbidden"), error.errors()[0])
     location = tuple(part for part in first["loc"] if not str(part).startswith(("literal[", "list[", "function-")))
     field = ".".join(str(part) for part in location) or "spec"
+    if text is not None:
+        where += at_line(text, location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         names = _field_names(location)
@@ -250,12 +252,15 @@ def _one_line(error: ValidationError, where: str) -> str:
     return f"{where}: {field}: {message}{shown}{more}"
 
 
-def parse(content: dict[str, Any], where: str = "spec") -> Spec:
-    """A checked Spec from a mapping, its preset expanded; raises SpecError in one line."""
+def parse(content: dict[str, Any], where: str = "spec", text: str | None = None) -> Spec:
+    """A checked Spec from a mapping, its preset expanded; raises SpecError in one line.
+
+    text: the YAML that the mapping was read from, so that an error names the line.
+    """
     try:
         return Spec.model_validate(expand_preset(content, where))
     except ValidationError as error:
-        raise SpecError(_one_line(error, where)) from None
+        raise SpecError(_one_line(error, where, text)) from None
 
 
 def load(path: str | Path) -> Spec:
@@ -270,4 +275,4 @@ def load(path: str | Path) -> Spec:
         raise SpecError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
-    return parse(read_yaml(text, str(path)), str(path))
+    return parse(read_yaml(text, str(path)), str(path), text)

@@ -147,11 +147,6 @@ class PassReport:
     max_tokens_per_batch: int
     digest: str
 
-    @property
-    def padding_waste(self) -> float:
-        """Share of the computed places that were padding."""
-        return 1 - self.n_tokens / self.n_padded_tokens if self.n_padded_tokens else 0.0
-
 
 def check_tokens(tokens: str) -> str:
     """`tokens`; raises ModelError if it is not one of `TOKENS`."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sprachbund import workspace
 from sprachbund.cli.main import main
+from sprachbund.spec.reading import write_yaml
 
 # The tiny model, its corpus and its experiment, as the runner's tests have them.
 _found = importlib.util.spec_from_file_location("runner_fixtures", Path(__file__).parents[1] / "runner" / "conftest.py")
@@ -100,7 +100,7 @@ def spec_file(root: Path, experiment: Callable[..., dict[str, Any]]) -> Callable
     def write(**fields: Any) -> Path:
         path = root / "experiment.yaml"
         content = experiment(**{**SMALL, **fields})
-        path.write_text(yaml.safe_dump({name: value for name, value in content.items() if value is not None}))
+        path.write_text(write_yaml({name: value for name, value in content.items() if value is not None}))
         return path
 
     return write

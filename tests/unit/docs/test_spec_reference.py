@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
@@ -84,7 +83,7 @@ def documented(field: FieldInfo, text: str) -> Any:
     annotation: Any = field.annotation
     for each in field.metadata:
         annotation = Annotated[annotation, each]
-    return TypeAdapter(annotation).validate_python(yaml.safe_load(text.strip("`")))
+    return TypeAdapter(annotation).validate_python(read_yaml(f"value: {text.strip('`')}", "x")["value"])
 
 
 def test_there_is_one_table_for_every_model() -> None:

@@ -335,12 +335,15 @@ class PairTests:
                     "metric": TESTED,
                     "only_setting": only_setting,
                     "only_baseline": only_baseline,
-                    "p": mcnemar_exact(only_setting, only_baseline),
                 }
                 self._groups[cell.corpus] = cell.groups if self._payload.unit == "group" else None
                 self._family.add(test, {cell.corpus: cell.items - before.items} if swapped else None)
 
     def adjusted(self) -> list[dict[str, Any]]:
-        """All tests, with q-values."""
+        """All tests, with p and q-values."""
+        rows = self._family.rows
+        p = mcnemar_exact([row["only_setting"] for row in rows], [row["only_baseline"] for row in rows])
+        for row, value in zip(rows, p.tolist(), strict=True):
+            row["p"] = value
         self._family.adjust(self._payload, self._groups)
-        return self._family.rows
+        return rows
