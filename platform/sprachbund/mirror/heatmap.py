@@ -20,8 +20,6 @@ def draw(heatmap: Heatmap, path: Path) -> None:
     ]
     queries, candidates, found = zip(*cells, strict=True)
     frame = pl.DataFrame({"query_language": queries, "candidate_language": candidates, "value": found}).with_columns(
-        query_setting=pl.lit(heatmap.setting),
-        candidate_setting=pl.lit(heatmap.setting),
         setting=pl.lit(heatmap.setting),
         layer=pl.lit(heatmap.layer),
         metric=pl.lit(heatmap.metric),

@@ -12,7 +12,7 @@ from sprachbund.corpora.text import fingerprint
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms
 from sprachbund.db.rows import chunks, id_of, insert_many, upsert
-from sprachbund.db.tables.work import ROLES
+from sprachbund.db.tables.base import ROLES
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.languages import table as languages
 from sprachbund.languages.trained import trained_on

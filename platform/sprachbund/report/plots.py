@@ -33,8 +33,7 @@ def retrieval_heatmap(
     QueryError if nothing matches, or if several corpora do and none is named.
     """
     rows = results.filter(
-        pl.col("query_setting") == setting,
-        pl.col("candidate_setting") == setting,
+        pl.col("setting") == setting,
         pl.col("layer") == layer,
         pl.col("metric") == metric,
         pl.col("role") == role,

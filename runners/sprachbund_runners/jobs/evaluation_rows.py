@@ -53,8 +53,7 @@ def write_outputs(
             job_id=claim.job_id,
             measure=row.measure,
             version=version,
-            query_setting_id=setting_id,
-            candidate_setting_id=setting_id,
+            setting_id=setting_id,
             corpus_id=corpus_id,
             query_language=row.language,
             candidate_language=row.into,
@@ -112,9 +111,7 @@ def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row],
     payload = claim.payload
     # A job that was reopened because its file was evicted writes its rows anew.
     connection.execute(delete(t.Evaluation).where(t.Evaluation.job_id == claim.job_id))
-    sides = [str(payload.get(side) or payload["setting"]) for side in ("query_setting", "candidate_setting")]
-    found = connection.execute(select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(sides)))
-    settings = {row.key: row.id for row in found}
+    setting_id = id_of(connection, t.Setting, str(payload.get("query_setting") or payload["setting"]))
     corpus_id = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload["corpus"])).scalar_one()
     if not rows:
         return
@@ -134,13 +131,11 @@ def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row],
             "job_id": claim.job_id,
             "measure": row.measure,
             "version": MEASURES[row.measure].version,
-            "query_setting_id": settings[sides[0]],
-            "candidate_setting_id": settings[sides[1]],
+            "setting_id": setting_id,
             "corpus_id": corpus_id,
             "query_language": row.query,
             "candidate_language": row.candidate,
-            "query_layer": row.layer,
-            "candidate_layer": row.layer,
+            "layer": row.layer,
             "pooling": payload["pooling"],
             "tokens": payload["tokens"],
             "scope_digest": row.scope,

@@ -2,7 +2,7 @@
 
 from sprachbund.db.tables.base import Base
 from sprachbund.db.tables.catalogue import Artifact, Corpus, CorpusText, Language, Model, ModelLanguage
-from sprachbund.db.tables.comparisons import Choice, Comparison, ControlComparison, Correlation, GainSummary, PairTest
+from sprachbund.db.tables.comparisons import Choice, Comparison, ControlComparison, Correlation, PairTest
 from sprachbund.db.tables.edits import (
     Direction,
     ExpertOverlap,
@@ -57,7 +57,6 @@ __all__ = [
     "ExpertOverlap",
     "ExpertSet",
     "ExpertUnit",
-    "GainSummary",
     "GeneratedText",
     "Generation",
     "Intervention",

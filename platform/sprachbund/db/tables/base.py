@@ -1,10 +1,14 @@
 """Declarative base, naming convention and column types shared by all tables."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, MetaData, String
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from sprachbund.vocabulary import Role
+
+ROLES: tuple[str, ...] = get_args(Role)
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -27,6 +31,11 @@ class Base(DeclarativeBase):
     """All tables of Sprachbund; times are epoch milliseconds from the database's clock."""
 
     metadata = MetaData(naming_convention=NAMING)
+
+
+def among(column: str, words: tuple[str, ...]) -> CheckConstraint:
+    """A constraint: the column has one of these words."""
+    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)
 
 
 def reference(target: str, *, cascade: bool = False) -> ForeignKey:

@@ -7,16 +7,17 @@ text on SQLite and PostgreSQL but for a few words (`columns`).
 from sqlalchemy import Connection, text
 
 from sprachbund.db.views.benchmarks import BENCHMARK_SCORES, METRIC_NOTES, TRAINED_LANGUAGES
-from sprachbund.db.views.columns import Column, View
+from sprachbund.db.views.columns import Column, Type, View
 from sprachbund.db.views.compared import CONTROL_COMPARISON, SETTING_COMPARISON
 from sprachbund.db.views.evaluated import ALIGNMENT_RESULTS, RETRIEVAL_RESULTS
-from sprachbund.db.views.experts import EXPERT_LAYERS, EXPERT_OVERLAP
+from sprachbund.db.views.experts import EXPERT_LAYERS, EXPERT_OVERLAP, TOP_UNITS
+from sprachbund.db.views.planned import CHOSEN_SETTINGS, PLANNED_SETTINGS
 from sprachbund.db.views.requested import ABX_RESULTS, PROBE_ABX, PROBE_ABX_POINTS, PROBE_RESULTS
 from sprachbund.db.views.study import DISTANCE_CORRELATIONS, DISTANCE_TABLE, GAIN_SUMMARY
 from sprachbund.db.views.work import EXPERIMENT_AUDIT, JOB_STATUS
 from sprachbund.db.views.written import GENERATED_SAMPLES, SIDE_EFFECTS
 
-__all__ = ["VIEWS", "Column", "View", "create_views", "drop_views", "views_markdown"]
+__all__ = ["VIEWS", "Column", "Type", "View", "create_views", "drop_views", "views_markdown"]
 
 # In an order in which a view follows those it reads.
 VIEWS: dict[str, View] = {
@@ -37,9 +38,12 @@ VIEWS: dict[str, View] = {
         TRAINED_LANGUAGES,
         EXPERT_OVERLAP,
         EXPERT_LAYERS,
+        TOP_UNITS,
         GAIN_SUMMARY,
         DISTANCE_CORRELATIONS,
         DISTANCE_TABLE,
+        PLANNED_SETTINGS,
+        CHOSEN_SETTINGS,
         JOB_STATUS,
         EXPERIMENT_AUDIT,
     )

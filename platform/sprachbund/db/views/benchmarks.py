@@ -24,7 +24,7 @@ _SCORED = ", ".join(f"q.{name}" for name in _WHO)
 _SCORES = """
     SELECT x.name AS experiment, m.name AS model, m.revision AS revision, xs.label AS setting, s.key AS setting_key,
         xs.ordinal AS setting_ordinal, coalesce(c.collection, c.name) AS corpus, c.split AS split, xc.role AS role,
-        e.query_layer AS layer, xl.ordinal AS layer_ordinal, e.query_language AS query_language,
+        e.layer AS layer, xl.ordinal AS layer_ordinal, e.query_language AS query_language,
         e.candidate_language AS candidate_language, r.name AS metric, r.value AS value
     FROM experiments x
     CROSS JOIN experiment_jobs xj
@@ -38,10 +38,10 @@ _SCORES = """
     CROSS JOIN metrics r
     WHERE xj.experiment_id = x.id
         AND e.job_id = xj.job_id AND e.measure = 'retrieval'
-        AND xl.experiment_id = x.id AND xl.layer = e.query_layer
+        AND xl.experiment_id = x.id AND xl.layer = e.layer
         AND xc.experiment_id = x.id AND xc.corpus_id = e.corpus_id AND xc.role <> 'fit'
         AND c.id = e.corpus_id
-        AND xs.experiment_id = x.id AND xs.setting_id = e.query_setting_id
+        AND xs.experiment_id = x.id AND xs.setting_id = e.setting_id
         AND s.id = xs.setting_id
         AND m.id = s.model_id
         AND r.evaluation_id = e.id
@@ -104,8 +104,8 @@ FROM experiments x
 JOIN experiment_jobs xj ON xj.experiment_id = x.id
 JOIN evaluations e ON e.job_id = xj.job_id
 JOIN evaluation_notes n ON n.evaluation_id = e.id
-JOIN experiment_layers xl ON xl.experiment_id = x.id AND xl.layer = e.query_layer
-JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = e.query_setting_id
+JOIN experiment_layers xl ON xl.experiment_id = x.id AND xl.layer = e.layer
+JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = e.setting_id
 JOIN settings s ON s.id = xs.setting_id
 JOIN models m ON m.id = s.model_id
 JOIN corpora c ON c.id = e.corpus_id

@@ -3,14 +3,13 @@
 from string import Template
 
 from sprachbund.db.views.columns import Column, View, changed
-from sprachbund.db.views.evaluated import EVALUATED
+from sprachbund.db.views.evaluated import EVALUATED, FAMILY_SIZE
 from sprachbund.db.views.setting import chosen
 
 _FROM = Template(
     """
 FROM experiments x
 CROSS JOIN experiment_jobs xj
-CROSS JOIN jobs j
 CROSS JOIN comparisons c
 CROSS JOIN experiment_layers xl
 CROSS JOIN experiment_settings xs
@@ -21,12 +20,11 @@ JOIN (
     SELECT DISTINCT xc.experiment_id AS experiment_id, xc.role AS role, k.collection AS collection,
         k.split AS split, coalesce(k.collection, k.name) AS corpus
     FROM experiment_corpora xc JOIN corpora k ON k.id = xc.corpus_id
-) xr ON xr.experiment_id = x.id AND xr.role = j.payload ->> 'role' AND xr.corpus = c.corpus
+) xr ON xr.experiment_id = x.id AND xr.role = c.role AND xr.corpus = c.corpus
     AND xr.split = c.split
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
 $joins
 WHERE xj.experiment_id = x.id
-    AND j.id = xj.job_id
     AND c.job_id = xj.job_id
     AND xl.experiment_id = x.id AND xl.layer = c.layer
     AND xs.experiment_id = x.id AND xs.setting_id = c.setting_id
@@ -39,11 +37,7 @@ _COMPARED = (
     *changed(
         EVALUATED,
         sql={
-            "query_setting": "xs.label",
-            "query_setting_key": "s.key",
             "query_language": "CAST(NULL AS VARCHAR(16))",
-            "candidate_setting": "xs.label",
-            "candidate_setting_key": "s.key",
             "candidate_language": "CAST(NULL AS VARCHAR(16))",
             "target_side": "CASE c.scope WHEN 'target_query' THEN 'query' WHEN 'target_candidate' THEN 'candidate'\n"
             "        WHEN 'without_target' THEN 'neither' END",
@@ -88,7 +82,7 @@ SETTING_COMPARISON = View(
         *_COMPARED,
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
-        Column("family_size", "c.family_size", "integer", "tests in the family that q is adjusted for"),
+        *changed([FAMILY_SIZE], sql={"family_size": "c.family_size"}),
         Column(
             "control_p", "(SELECT max(cc.p) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "real",
             "largest p over the setting's control variants; NULL without controls",

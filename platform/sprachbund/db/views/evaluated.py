@@ -24,17 +24,13 @@ EVALUATED = (
         "experiment model revision method selection direction edit score_site edit_site target k k_fraction strength "
         "control seed"
     ),
-    Column("query_setting", "xq.label", "text", "label of the query side's setting"),
-    Column("query_setting_key", "qs.key", "text", "content key of the query side's setting"),
     Column("query_language", "e.query_language", "text", "language of the queries"),
-    Column("candidate_setting", "xo.label", "text", "label of the candidate side's setting"),
-    Column("candidate_setting_key", "cs.key", "text", "content key of the candidate side's setting"),
     Column("candidate_language", "e.candidate_language", "text", "language of the candidates"),
     Column(
         "target_side", _TARGET_SIDE, "text",
         "side that is in the target language: query, candidate, both, neither; NULL without target",
     ),
-    Column("layer", "e.query_layer", "text", "layer of the embeddings (text: 0, 1 … final)"),
+    Column("layer", "e.layer", "text", "layer of the embeddings (text: 0, 1 … final)"),
     Column("pooling", "e.pooling", "text", "how a sentence's tokens became one embedding"),
     Column("tokens", "e.tokens", "text", "tokens that were pooled: all, content, last, first"),
     Column("corpus", "c.name", "text", "name of the corpus"),
@@ -53,7 +49,7 @@ EVALUATED = (
     Column(
         "q", "pt.q", "real", "that p-value adjusted within the family of all compared settings, layers and pairs"
     ),
-    chosen("e.query_layer"),
+    chosen("e.layer"),
     *setting_columns("numerics transform side"),
     Column("job", "e.job_id", "integer", "id of the job that computed the row"),
     *setting_columns("setting setting_key setting_ordinal baseline_setting control_of choice_group"),
@@ -63,6 +59,8 @@ EVALUATED = (
     Column("n_groups", "r.n_groups", "integer", "groups (documents) of those items, where the corpus has them"),
 )  # fmt: skip
 
+FAMILY_SIZE = Column("family_size", "pt.family_size", "integer", "tests in the family that q is adjusted for")
+
 _FROM = Template(
     """
 FROM experiments x
@@ -71,22 +69,16 @@ CROSS JOIN evaluations e
 CROSS JOIN experiment_layers xl
 CROSS JOIN experiment_corpora xc
 CROSS JOIN corpora c
-CROSS JOIN experiment_settings xq
-CROSS JOIN experiment_settings xo
 CROSS JOIN experiment_settings xs
 CROSS JOIN settings s
 CROSS JOIN interventions i
 CROSS JOIN models m
-CROSS JOIN settings qs
-CROSS JOIN settings cs
 CROSS JOIN metrics r
 LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = xs.baseline_id
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
 LEFT JOIN evaluations b
-    ON b.query_setting_id = xs.baseline_id AND b.candidate_setting_id = xs.baseline_id
-    AND b.corpus_id = e.corpus_id AND b.measure = e.measure AND b.version = e.version
-    AND b.query_layer = e.query_layer AND b.candidate_layer = e.candidate_layer
-    AND b.pooling = e.pooling AND b.tokens = e.tokens
+    ON b.setting_id = xs.baseline_id AND b.corpus_id = e.corpus_id AND b.measure = e.measure AND b.version = e.version
+    AND b.layer = e.layer AND b.pooling = e.pooling AND b.tokens = e.tokens
     AND $same
     AND EXISTS (SELECT 1 FROM experiment_jobs bj WHERE bj.experiment_id = x.id AND bj.job_id = b.job_id)
 LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
@@ -94,18 +86,13 @@ LEFT JOIN pair_tests pt ON pt.evaluation_id = e.id AND pt.metric = r.name
     AND EXISTS (SELECT 1 FROM experiment_jobs pj WHERE pj.experiment_id = x.id AND pj.job_id = pt.job_id)
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id
-    AND xl.experiment_id = x.id AND xl.layer = e.query_layer
+    AND xl.experiment_id = x.id AND xl.layer = e.layer
     AND xc.experiment_id = x.id AND xc.corpus_id = e.corpus_id AND xc.role <> 'fit'
     AND c.id = e.corpus_id
-    AND xq.experiment_id = x.id AND xq.setting_id = e.query_setting_id
-    AND xo.experiment_id = x.id AND xo.setting_id = e.candidate_setting_id
-    AND xs.experiment_id = x.id AND xs.setting_id = CASE
-        WHEN xo.baseline_id = e.query_setting_id THEN e.candidate_setting_id ELSE e.query_setting_id END
+    AND xs.experiment_id = x.id AND xs.setting_id = e.setting_id
     AND s.id = xs.setting_id
     AND i.id = s.intervention_id
     AND m.id = s.model_id
-    AND qs.id = e.query_setting_id
-    AND cs.id = e.candidate_setting_id
     AND r.evaluation_id = e.id
     AND $measures
 """
@@ -128,15 +115,16 @@ def of_scopes(measures: str) -> str:
 
 RETRIEVAL_RESULTS = View(
     "retrieval_results",
-    "One retrieval metric of one ordered language pair: query setting and language against candidate setting and "
-    "language, at one layer.",
+    "One retrieval metric of one ordered language pair under one setting at one layer.",
     (of_pairs("e.measure = 'retrieval'"),),
     (
         *EVALUATED,
         Column(
-            "candidate_layer", "e.candidate_layer", "text",
-            "layer of the candidates' embeddings (layer is that of the queries)",
+            "only_setting", "pt.only_setting", "integer",
+            "of top1: items hit under the setting alone, not under the baseline; NULL as p",
         ),
+        Column("only_baseline", "pt.only_baseline", "integer", "items hit under the baseline alone"),
+        FAMILY_SIZE,
     ),
 )  # fmt: skip
 
@@ -154,7 +142,6 @@ ALIGNMENT_RESULTS = View(
                 "candidate_language": "second language of a pair; NULL for one language or the whole space",
             },
         ),
-        Column("candidate_layer", "e.candidate_layer", "text", "layer of the second side's embeddings"),
         Column(
             "measure", "e.measure", "text",
             "measure that yields the metric: of a pair, of a language or of the whole space",

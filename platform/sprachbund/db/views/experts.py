@@ -4,6 +4,19 @@ from sprachbund.db.views.columns import Column, View
 from sprachbund.db.views.setting import setting_columns
 
 _MODEL = setting_columns("experiment model revision")
+_SET = (
+    Column("target", "a.target", "text", "target of the expert set"),
+    Column("scorer", "a.scorer", "text", "scorer of the expert set"),
+)
+_PLACE = (
+    Column("block", "u.block", "integer", "block, from 1"),
+    Column("site", "u.site", "text", "site"),
+)
+_RANKED = (
+    Column("n_units", "a.n_units", "integer", "units that were ranked"),
+    Column("expert_set_key", "a.key", "text", "content key of the expert set"),
+    Column("job", "a.job_id", "integer", "id of the job that ranked them"),
+)
 
 EXPERT_OVERLAP = View(
     "expert_overlap",
@@ -72,21 +85,59 @@ GROUP BY x.name, m.name, m.revision, a.target, a.scorer, n.k, u.block, u.site, a
     ),
     (
         *_MODEL,
-        Column("target", "a.target", "text", "target of the expert set"),
-        Column("scorer", "a.scorer", "text", "scorer of the expert set"),
+        *_SET,
         Column(
             "k", "n.k", "integer",
             "units from the top, at most 5,000: every k for which a setting of the experiment edits the top k of this"
             " set over all its blocks and sites (methods experts, union and own; selection top)",
         ),
-        Column("block", "u.block", "integer", "block, from 1"),
-        Column("site", "u.site", "text", "site"),
+        *_PLACE,
         Column("experts", "count(*)", "integer", "how many of the top k are there"),
         Column("share", "CAST(count(*) AS DOUBLE PRECISION) / n.k", "real", "that number / k"),
         Column("mean_score", "avg(u.score)", "real", "mean score of these experts"),
         Column("least_score", "min(u.score)", "real", "smallest score of these experts"),
-        Column("n_units", "a.n_units", "integer", "units that were ranked"),
-        Column("expert_set_key", "a.key", "text", "content key of the expert set"),
-        Column("job", "a.job_id", "integer", "id of the job that ranked them"),
+        *_RANKED,
+    ),
+)  # fmt: skip
+
+TOP_UNITS = View(
+    "top_units",
+    "One of the first 5,000 units of one expert set: where it is, its score, and how it responds to the target.",
+    (
+        """
+FROM experiments x
+CROSS JOIN experiment_jobs xj
+CROSS JOIN expert_sets a
+CROSS JOIN expert_units u
+CROSS JOIN models m
+WHERE xj.experiment_id = x.id
+    AND a.job_id = xj.job_id
+    AND u.expert_set_id = a.id
+    AND m.id = a.model_id
+""",
+    ),
+    (
+        *_MODEL,
+        *_SET,
+        Column("rank", "u.rank", "integer", "place in the ranking, from 1"),
+        *_PLACE,
+        Column("unit", "u.unit", "integer", "number of the unit in its site, from 0"),
+        Column("score", "u.score", "real", "the scorer's value, by which units are ranked"),
+        Column(
+            "effect", "u.effect", "real",
+            "Cohen's d of the responses, the target against its negatives",
+        ),
+        Column("p", "u.p", "real", "two-sided p of the Mann–Whitney test of the two"),
+        Column("minimum_auroc", "u.minimum_auroc", "real", "least AUROC of the target against one language alone"),
+        Column("pooled_mean", "u.pooled_mean", "real", "mean pooled response over the target's fit sentences"),
+        Column("token_mean", "u.token_mean", "real", "mean response over the tokens of these sentences"),
+        Column("n_positives", "a.n_positives", "integer", "the target's sentences that units were scored on"),
+        Column("n_negatives", "a.n_negatives", "integer", "sentences of the other languages"),
+        Column("negatives", "CAST(a.negatives AS TEXT)", "json", "the other languages, as a JSON list"),
+        Column(
+            "token_count_auroc", "a.token_count_auroc", "real",
+            "AUROC of the mere number of tokens: how far sentence length alone separates the target",
+        ),
+        *_RANKED,
     ),
 )  # fmt: skip

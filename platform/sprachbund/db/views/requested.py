@@ -1,12 +1,12 @@
 """Views of what is evaluated on request with a task of its own: ABX, probes, and how the two go together."""
 
 from sprachbund.db.views.columns import Column, View, changed, of
-from sprachbund.db.views.evaluated import ALIGNMENT_RESULTS, EVALUATED, of_scopes
+from sprachbund.db.views.evaluated import EVALUATED, of_scopes
 from sprachbund.db.views.setting import setting_columns
 
 _SWEEP = setting_columns("family step")
 _ON_REQUEST = changed(
-    (*EVALUATED, *of(ALIGNMENT_RESULTS.columns, "candidate_layer")),
+    EVALUATED,
     says={
         "query_language": "language; NULL for all languages together",
         "p": "always NULL: compare the stored draws, which are the same for every setting",

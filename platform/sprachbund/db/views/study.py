@@ -10,7 +10,6 @@ _FROM = Template(
     """
 FROM experiments x
 CROSS JOIN experiment_jobs xj
-CROSS JOIN jobs j
 CROSS JOIN $table c
 CROSS JOIN experiment_layers xl
 CROSS JOIN experiment_settings xs
@@ -19,7 +18,6 @@ CROSS JOIN interventions i
 CROSS JOIN models m
 JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = c.baseline_id
 WHERE xj.experiment_id = x.id
-    AND j.id = xj.job_id
     AND c.job_id = xj.job_id
     AND xl.experiment_id = x.id AND xl.layer = c.layer
     AND xs.experiment_id = x.id AND xs.setting_id = c.setting_id
@@ -37,7 +35,7 @@ _PLACE = changed(
     sql={
         "corpus": "c.corpus",
         "split": "c.split",
-        "role": "j.payload ->> 'role'",
+        "role": "c.role",
         "layer": "c.layer",
         "chosen": chosen("c.layer").sql,
     },
@@ -50,7 +48,7 @@ GAIN_SUMMARY = View(
     "gain_summary",
     "Differences of one setting to its baseline pair by pair, summed up: median and mean over language pairs, with "
     "intervals that know pairs share languages.",
-    (_FROM.substitute(table="gain_summaries"),),
+    (_FROM.substitute(table="comparisons") + "    AND c.median_gain IS NOT NULL",),
     (
         *_SETTING,
         *_PLACE,
@@ -61,17 +59,19 @@ GAIN_SUMMARY = View(
         Column("scope", "c.scope", "text", "pairs summed up: all, target_query, target_candidate, without_target"),
         Column("n_pairs", "c.n_pairs", "integer", "language pairs"),
         _N_LANGUAGES,
-        Column("median_gain", "c.median", "real", "median gain over the pairs: read this first"),
+        Column("median_gain", "c.median_gain", "real", "median gain over the pairs: read this first"),
         Column(
             "median_low", "c.median_low", "real",
             "lower end of its interval, languages resampled; NULL for fewer than 3 languages",
         ),
         Column("median_high", "c.median_high", "real", "upper end of that interval"),
         Column("n_gaining", "c.n_gaining", "integer", "pairs whose gain is above 0"),
-        Column("least_gain", "c.least", "real", "smallest gain of a pair"),
-        Column("greatest_gain", "c.greatest", "real", "greatest gain of a pair: the luckiest of many, biased upwards"),
+        Column("least_gain", "c.least_gain", "real", "smallest gain of a pair"),
         Column(
-            "mean_gain", "c.mean", "real",
+            "greatest_gain", "c.greatest_gain", "real", "greatest gain of a pair: the luckiest of many, biased upwards"
+        ),
+        Column(
+            "mean_gain", "c.mean_gain", "real",
             "mean gain with query and candidate languages as crossed random effects; NULL for fewer than 3 pairs",
         ),
         Column("mean_low", "c.mean_low", "real", "lower end of its interval"),
@@ -124,8 +124,8 @@ DISTANCE_CORRELATIONS = View(
 # The baseline has no target: what Table 1 says of one is had from its distances per language and per pair.
 _OF_BASELINE = Template(
     """(SELECT avg(r.value) FROM evaluations b CROSS JOIN metrics r
-        WHERE b.query_setting_id = xs.baseline_id AND b.candidate_setting_id = xs.baseline_id
-            AND b.corpus_id = e.corpus_id AND b.query_layer = e.query_layer AND b.pooling = e.pooling
+        WHERE b.setting_id = xs.baseline_id
+            AND b.corpus_id = e.corpus_id AND b.layer = e.layer AND b.pooling = e.pooling
             AND b.tokens = e.tokens AND b.measure = '$measure'
             AND r.evaluation_id = b.id AND r.name = '$metric' AND $which
             AND EXISTS (SELECT 1 FROM experiment_jobs bj WHERE bj.experiment_id = x.id AND bj.job_id = b.job_id))"""
@@ -165,10 +165,10 @@ CROSS JOIN models m
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id AND e.measure = 'space'
-    AND xl.experiment_id = x.id AND xl.layer = e.query_layer
+    AND xl.experiment_id = x.id AND xl.layer = e.layer
     AND xc.experiment_id = x.id AND xc.corpus_id = e.corpus_id AND xc.role <> 'fit'
     AND c.id = e.corpus_id
-    AND xs.experiment_id = x.id AND xs.setting_id = e.query_setting_id AND xs.baseline_id IS NOT NULL
+    AND xs.experiment_id = x.id AND xs.setting_id = e.setting_id AND xs.baseline_id IS NOT NULL
     AND s.id = xs.setting_id
     AND i.id = s.intervention_id
     AND m.id = s.model_id

@@ -24,8 +24,8 @@ LEFT JOIN corpora c ON c.id = e.corpus_id
 LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = xs.baseline_id
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
 LEFT JOIN evaluations b
-    ON b.query_setting_id = xs.baseline_id AND b.measure = e.measure AND b.version = e.version
-    AND b.query_layer IS NULL
+    ON b.setting_id = xs.baseline_id AND b.measure = e.measure AND b.version = e.version
+    AND b.layer IS NULL
     AND b.corpus_id IS NOT DISTINCT FROM e.corpus_id
     AND b.query_language IS NOT DISTINCT FROM e.query_language
     AND b.candidate_language IS NOT DISTINCT FROM e.candidate_language
@@ -34,7 +34,7 @@ LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id
     AND e.measure IN ('generation', 'generated_language', 'perplexity', 'translation')
-    AND xs.experiment_id = x.id AND xs.setting_id = e.query_setting_id
+    AND xs.experiment_id = x.id AND xs.setting_id = e.setting_id
     AND s.id = xs.setting_id
     AND i.id = s.intervention_id
     AND m.id = s.model_id

@@ -86,7 +86,6 @@ def _finish(claim: Claim, context: Context, text: Text, responses: Responses, st
             "sites": payload["sites"],
             "pooling": payload["pooling"],
             "tokens": payload["tokens"],
-            "condition": None,
             "n_items": len(text.sentences),
             "n_units": sum(len(each.mean) for each in responses.moments.values()),
             "n_tokens": int(responses.token_counts.sum()),
