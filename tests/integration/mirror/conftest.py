@@ -250,8 +250,9 @@ class World:
                 insert(t.Comparison).values(
                     key=content_key("comparison", 1, of=[claim.key, label, layer, metric]), job_id=claim.job_id,
                     setting_id=ids[label], baseline_id=ids["none"], role=payload["role"], corpus="book",
-                    split=payload["role"], layer=layer, metric=metric, scope="all", n_pairs=6,
-                    n_items=50, value=value, baseline=baseline, delta=value - baseline, p=None if label == "none" else 0.01, q=None if label == "none" else 0.04,
+                    split=payload["role"], layer=layer, metric=metric, scope="all", n_pairs=6, n_items=50,
+                    value=value, baseline=baseline, delta=value - baseline, p=None if label == "none" else 0.01,
+                    q=None if label == "none" else 0.04,
                 ).returning(t.Comparison.id)
             ).scalar_one()  # fmt: skip
             if label.startswith("experts") and payload["role"] == "test":
