@@ -93,11 +93,11 @@ class _Mirrored:
         self.leases.add_missing(self.experiment_id)
         try:
             # Claimed before looking what MLflow has: nobody else makes these runs from here on.
-            claimed, now = self.leases.claim(self.experiment_id)
+            claimed = self.leases.claim(self.experiment_id)
             self.mlflow_id = self.backend.experiment(self.name)
             self.found = {run.run_id: run for run in self.backend.runs(self.mlflow_id, self.name)}
             claimed |= self.leases.claim_also(self.experiment_id, self._outdated() - claimed.keys())
-            self._bring_up(claimed, now, progress)
+            self._bring_up(claimed, progress)
             self._retire_others()
         except LeaseLost as lost:
             # Whoever took the rows over brings them up to date.
@@ -120,7 +120,7 @@ class _Mirrored:
             ).all()
         return {setting_id for setting_id, run_id, logged in rows if run_id not in self.found or logged != now}
 
-    def _bring_up(self, claimed: Mapping[int, Row], now: int, progress: Progress) -> None:
+    def _bring_up(self, claimed: Mapping[int, Row], progress: Progress) -> None:
         if not claimed:
             return
         with reading(self.leases.engine) as connection:
@@ -141,10 +141,10 @@ class _Mirrored:
                 else:
                     self.tally.updated += 1
                     self._log(run_id, record, update, update.tags)
-                self.leases.record(self.experiment_id, record.setting_id, run_id, update.after(logged), now)
+                self.leases.record(self.experiment_id, record.setting_id, run_id, update.after(logged))
                 self.tally.points += len(update.points)
             step(1)
-        self.leases.unchanged(self.experiment_id, unchanged, now)
+        self.leases.unchanged(self.experiment_id, unchanged)
         self.tally.unchanged += len(unchanged)
         for setting_id in claimed.keys() - {record.setting_id for record in records}:
             self.leases.forget(self.experiment_id, setting_id)

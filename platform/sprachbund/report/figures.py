@@ -98,7 +98,7 @@ def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str
         select(t.Job.id, t.Job.payload)
         .distinct()
         .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
         .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)

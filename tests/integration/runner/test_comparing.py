@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.views import VIEWS
 from sprachbund.errors import QueryError
 from sprachbund.files.tensors import load_tensors
 from sprachbund.report import document
@@ -55,10 +56,10 @@ def items(space, setting, layer="final"):
     statement = (
         select(t.Evaluation, t.Artifact.uri, t.Artifact.digest)
         .join(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
         .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
         .where(t.ExperimentSetting.label == setting, t.Evaluation.measure == "retrieval",
-               t.Evaluation.query_layer == layer)
+               t.Evaluation.layer == layer)
     )  # fmt: skip
     found = {}
     with reading(space.engine) as connection:
@@ -68,6 +69,15 @@ def items(space, setting, layer="final"):
             pair = (row.query_language, row.candidate_language)
             found[pair] = (np.where(greater == 0, 1 / (1 + ties), 0.0), greater, ties)
     return found
+
+
+def test_every_view_has_the_types_it_declares(done):
+    """SQLite types values, not columns: here most views have rows."""
+    stored = {"integer": int, "flag": int, "real": float, "text": str, "json": str}
+    for name, view in VIEWS.items():
+        frame = done.query(f"SELECT * FROM {name}")  # noqa: S608 - our own names
+        for column in view.columns:
+            assert {type(value) for value in frame[column.name].drop_nulls()} <= {stored[column.type]}, column
 
 
 def test_statistics_over_pairs_are_those_of_their_values(done):

@@ -56,7 +56,7 @@ def test_an_outside_encoder_gets_the_same_evaluations(
     submitted = space.submit(spec)
     tally = space.run()
     assert tally.failed == 0, tally.errors
-    frame = space.results(submitted).filter((pl.col("metric") == "top1") & (pl.col("query_setting") == "none"))
+    frame = space.results(submitted).filter((pl.col("metric") == "top1") & (pl.col("setting") == "none"))
     assert frame.height == 6
     assert set(frame["layer"]) == {"final"}
     for row in frame.iter_rows(named=True):

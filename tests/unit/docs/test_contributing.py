@@ -309,7 +309,7 @@ with workspace.init(".") as ws:
             column("select count(*) from comparisons where metric = 'xsim_right' and delta is not null")[0] > 0,
         ],
         "A job kind": ws.query(
-            "select distinct query_layer, value from evaluations join metrics on evaluation_id = evaluations.id"
+            "select distinct layer, value from evaluations join metrics on evaluation_id = evaluations.id"
             " join jobs on job_id = jobs.id where kind = 'listing' and name = 'listed'"
         ).rows(),
     }

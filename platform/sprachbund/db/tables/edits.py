@@ -23,7 +23,6 @@ class UnitStatistics(Base):
     sites: Mapped[list[str]] = mapped_column(Json)
     pooling: Mapped[str] = mapped_column(String(16))
     tokens: Mapped[str] = mapped_column(String(16))
-    condition: Mapped[str | None] = mapped_column(String(40))
     n_items: Mapped[int]
     n_units: Mapped[int] = mapped_column(BigInteger)
     n_tokens: Mapped[int] = mapped_column(BigInteger)

@@ -106,8 +106,6 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(9))
     # Smaller is earlier.
     priority: Mapped[int]
-    device: Mapped[str | None] = mapped_column(String(16))
-    memory_mb: Mapped[int | None]
     available_ms: Mapped[Milliseconds]
     created_ms: Mapped[Milliseconds]
     finished_ms: Mapped[int | None] = mapped_column(BigInteger)
@@ -168,7 +166,6 @@ class MlflowRun(Base):
     setting_id: Mapped[int] = mapped_column(reference("settings.id"), primary_key=True)
     run_id: Mapped[str | None] = mapped_column(String(64))
     dirty: Mapped[bool] = mapped_column(Boolean)
-    synced_ms: Mapped[int | None] = mapped_column(BigInteger)
     # What was logged already, so that only what is new is appended.
     logged: Mapped[dict[str, Any]] = mapped_column(Json)
     lease_owner: Mapped[str | None] = mapped_column(String(64))

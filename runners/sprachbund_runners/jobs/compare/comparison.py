@@ -21,7 +21,7 @@ from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.families import Differences, Family
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
-from sprachbund_runners.jobs.compare.pair_statistics import PairValues, correlation_rows, gain_rows
+from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
 from sprachbund_runners.statistics import (
@@ -85,9 +85,9 @@ def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
     for family in families.values():
         family.adjust(payload, groups)
     tested = tests.adjusted()
-    values = PairValues.of(context, claim)
-    gains = gain_rows(values, payload, compared, SCOPES, _pair_inside)
-    correlations = correlation_rows(values, payload, compared)
+    pair_values = PairValues.of(context, claim)
+    gains = gains_by_place(pair_values, payload, compared, SCOPES, _pair_inside)
+    correlations = correlation_rows(pair_values, payload, compared)
 
     def write(connection: Connection) -> None:
         keys = [setting.setting for setting in settings]
@@ -97,18 +97,16 @@ def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
             ids.update((key, number) for key, number in connection.execute(found))
         connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
         connection.execute(delete(t.PairTest).where(t.PairTest.job_id == claim.job_id))
-        for table, found_rows in ((t.GainSummary, gains), (t.Correlation, correlations)):
-            connection.execute(delete(table).where(table.job_id == claim.job_id))
-            if found_rows:
-                connection.execute(insert(table), [_placed(row, ids, claim) for row in found_rows])
+        connection.execute(delete(t.Correlation).where(t.Correlation.job_id == claim.job_id))
+        if correlations:
+            connection.execute(insert(t.Correlation), [_placed(row, ids, claim) for row in correlations])
         if tested:
             connection.execute(insert(t.PairTest), [{"job_id": claim.job_id, **test} for test in tested])
         if rows:
             # One statement for all: ids come back in the order of the rows.
             wanted = insert(t.Comparison).returning(t.Comparison.id, sort_by_parameter_order=True)
-            found_ids = connection.execute(
-                wanted, [{**_placed(row, ids, claim), "key": _key(row, claim)} for row in rows]
-            ).scalars()
+            values = [{**_placed(row, ids, claim), **_gained(row, gains), "key": _key(row, claim)} for row in rows]
+            found_ids = connection.execute(wanted, values).scalars()
             beside = [
                 {"comparison_id": comparison_id, **each}
                 for comparison_id, members in zip(found_ids, controls, strict=True)
@@ -125,6 +123,12 @@ def _key(row: Mapping[str, Any], claim: Claim[ComparisonPayload]) -> str:
     return content_key("comparison", 1, job=claim.subject, **place)
 
 
+def _gained(row: Mapping[str, Any], gains: Mapping[Place, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What the differences pair by pair come to; nothing of a row that is not compared."""
+    place = (row["setting"], row["layer"], row["metric"], row["scope"])
+    return gains.get(place) or dict.fromkeys(GAINS)
+
+
 def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[ComparisonPayload]) -> dict[str, Any]:
     """A row of a table over pairs, with its job, its settings' ids and its corpus."""
     values = {name: value for name, value in row.items() if name not in ("setting", "baseline_setting")}
@@ -132,6 +136,7 @@ def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[Compari
         "job_id": claim.job_id,
         "setting_id": ids[row["setting"]],
         "baseline_id": ids[row["baseline_setting"]],
+        "role": claim.payload.role,
         "corpus": claim.payload.group,
         "split": claim.payload.split,
     }
