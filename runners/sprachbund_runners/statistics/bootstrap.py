@@ -192,7 +192,11 @@ def bootstrap_correlation(
     Raises ValueError if n < 3, a value is not finite, x or y is constant, or no draw is left.
     """
     left, right = _checked_pair(x, y)
-    return _correlation(left, right, len(left), len(left), resamples, seed, confidence, lambda counts: counts)
+
+    def sums(counts: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(counts @ moments)
+
+    return _correlation(left, right, len(left), len(left), resamples, seed, confidence, sums)
 
 
 def dyadic_bootstrap_correlation(
@@ -220,17 +224,15 @@ def dyadic_bootstrap_correlation(
     if (one == other).any():
         raise ValueError("dyadic bootstrap: a language is paired with itself")
     languages, places = np.unique(np.concatenate([one, other]), return_inverse=True)
-    i, j = places[: len(left)], places[len(left) :]
-    return _correlation(
-        left,
-        right,
-        len(left),
-        len(languages),
-        resamples,
-        seed,
-        confidence,
-        lambda counts: counts[:, i] * counts[:, j],
-    )
+    n = len(languages)
+    cells = places[: len(left)] * n + places[len(left) :]
+
+    def sums(counts: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Of all pairs count × count × moment: a form in the languages' counts, whose table has no row per pair.
+        tables = (np.bincount(cells, column, n * n).reshape(n, n) for column in moments.T)
+        return np.stack([np.einsum("dl,dl->d", counts @ table, counts) for table in tables], axis=1)
+
+    return _correlation(left, right, len(left), n, resamples, seed, confidence, sums)
 
 
 def _correlation(
@@ -241,14 +243,15 @@ def _correlation(
     resamples: int,
     seed: int,
     confidence: float,
-    weigh: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    sums: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
 ) -> Bootstrap:
+    """sums: of moments [n_items, 6] over the items that draws [draws, n_drawn] have, [draws, 6]."""
     x, y = x - x.mean(), y - y.mean()
     x, y = x / np.sqrt(np.mean(x * x)), y / np.sqrt(np.mean(y * y))
     moments = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
     kept = []
     for counts in bootstrap_draws(n_drawn, resamples, seed):
-        total, sx, sy, sxx, syy, sxy = (weigh(counts) @ moments).T
+        total, sx, sy, sxx, syy, sxy = sums(counts, moments).T
         usable = total > 0
         total = np.where(usable, total, 1.0)
         variance_x, variance_y = sxx / total - (sx / total) ** 2, syy / total - (sy / total) ** 2
