@@ -60,6 +60,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/abx.py
+	$(BIN)/python benchmarks/crossed.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py
 	$(BIN)/python benchmarks/collecting.py

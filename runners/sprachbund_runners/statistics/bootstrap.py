@@ -173,12 +173,15 @@ def dyadic_bootstrap_correlation(
     if (one == other).any():
         raise ValueError("dyadic bootstrap: a language is paired with itself")
     languages, places = np.unique(np.concatenate([one, other]), return_inverse=True)
-    i, j = places[: len(left)], places[len(left) :]
+    n = len(languages)
+    cells = places[: len(left)] * n + places[len(left) :]
     left, right = _standardised(left), _standardised(right)
     moments = np.stack([np.ones_like(left), left, right, left * left, right * right, left * right], axis=1)
+    # Of all pairs count × count × moment: a form in the languages' counts, whose table has no row per pair.
+    tables = [np.bincount(cells, column, n * n).reshape(n, n) for column in moments.T]
     kept = [
-        _correlations(counts[:, i] * counts[:, j], moments)
-        for counts in bootstrap_draws(len(languages), resamples, seed)
+        _correlations(np.stack([np.einsum("dl,dl->d", counts @ table, counts) for table in tables], axis=1))
+        for counts in bootstrap_draws(n, resamples, seed)
     ]
     replicates = np.clip(np.concatenate(kept), -1.0, 1.0)
     if not len(replicates):
@@ -197,9 +200,9 @@ def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(centred / np.sqrt(np.mean(centred * centred)))
 
 
-def _correlations(weights: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlations under weights [draws, n] of items whose 1, x, y, x², y² and xy are given, where there is one."""
-    total, sx, sy, sxx, syy, sxy = (weights @ moments).T
+def _correlations(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlations from the sums [draws, 6] of 1, x, y, x², y² and xy over what each draw has, where there is one."""
+    total, sx, sy, sxx, syy, sxy = sums.T
     usable = total > 0
     total = np.where(usable, total, 1.0)
     variance_x, variance_y = sxx / total - (sx / total) ** 2, syy / total - (sy / total) ** 2
