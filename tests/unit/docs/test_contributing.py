@@ -192,6 +192,31 @@ REQUEST = Request("extremes", bool, False, wants)
             ),
         },
     ),
+    "A view column": Recipe(
+        files=1,
+        evidence=[["final"], "String"],
+        edited={
+            "platform/sprachbund/db/views/evaluated.py": (
+                (
+                    '    Column("pooling", ',
+                    '    Column("same_layer", "e.layer", "text", "the layer again"),\n    Column("pooling", ',
+                ),
+            ),
+        },
+    ),
+    "A table": Recipe(
+        files=1,
+        evidence=[0],
+        edited={
+            "platform/sprachbund/db/tables/texts.py": (
+                (
+                    "class Generation(Base):",
+                    'class Remark(Base):\n    __tablename__ = "remarks"\n\n    id: Mapped[Id]\n'
+                    "    remark: Mapped[str] = mapped_column(Text)\n\n\nclass Generation(Base):",
+                ),
+            ),
+        },
+    ),
     "A job kind": Recipe(
         # What it is asked, the kind, who wants it; and the module that runs it.
         files=4,
@@ -308,6 +333,11 @@ with workspace.init(".") as ws:
             column("select count(*) from retrieval_results where metric = 'xsim_right' and setting = 'none'")[0],
             column("select count(*) from comparisons where metric = 'xsim_right' and delta is not null")[0] > 0,
         ],
+        "A view column": [
+            column("select distinct same_layer from retrieval_results"),
+            str(ws.results("added").schema["same_layer"]),
+        ],
+        "A table": column("select count(*) from remarks"),
         "A job kind": ws.query(
             "select distinct layer, value from evaluations join metrics on evaluation_id = evaluations.id"
             " join jobs on job_id = jobs.id where kind = 'listing' and name = 'listed'"
