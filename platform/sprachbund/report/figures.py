@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Engine, select
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import LostArtifactError, QueryError, SprachbundError, nearest
+from sprachbund.errors import QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
-from sprachbund.files.tensors import load_tensors
 from sprachbund.report.charts import COLOURS, new_figure, styled
+from sprachbund.results.snapshots import snapshot_layer
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
 from sprachbund.work.kinds import PAIR_EVALUATION
 from sprachbund.work.payloads.measure import PairEvaluationPayload
@@ -130,30 +130,10 @@ def read_vectors(
     engine: Engine, store: ArtifactStore, snapshots: Mapping[str, str], layer: str
 ) -> dict[str, NDArray[np.float32]]:
     """float32 [n, d] by language. Raises QueryError if a layer was not computed or its file is not there any more."""
-    found: dict[str, NDArray[np.float32]] = {}
     with reading(engine) as connection:
-        for language, key in snapshots.items():
-            statement = (
-                select(t.SnapshotPart.layer, t.SnapshotPart.tensor, t.Artifact.uri, t.Artifact.digest, t.Artifact.state)
-                .join(t.Snapshot, t.Snapshot.id == t.SnapshotPart.snapshot_id)
-                .join(t.Artifact, t.Artifact.id == t.SnapshotPart.artifact_id)
-                .where(t.Snapshot.key == key)
-            )
-            parts = {row.layer: row for row in connection.execute(statement)}
-            if layer not in parts:
-                have = ", ".join(sorted(parts)) or "none; run the experiment first"
-                raise QueryError(f"no embeddings of {language} at layer {layer}, layers there are: {have}")
-            part = parts[layer]
-            try:
-                if part.state != "present":
-                    raise LostArtifactError(part.uri)
-                path = store.fetch(part.uri, part.digest)
-            except LostArtifactError:
-                raise QueryError(
-                    f"the embeddings of {language} at layer {layer} were evicted; submit and run the experiment again"
-                ) from None
-            found[language] = load_tensors(path, [part.tensor])[part.tensor].astype(np.float32)
-    return found
+        return {
+            language: snapshot_layer(connection, store, key, layer, language) for language, key in snapshots.items()
+        }
 
 
 @styled

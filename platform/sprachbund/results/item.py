@@ -13,9 +13,9 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import QueryError, nearest
 from sprachbund.files.artifacts import ArtifactStore
-from sprachbund.files.tensors import load_tensors
 from sprachbund.languages.table import resolve
 from sprachbund.results.diff import find_setting
+from sprachbund.results.snapshots import snapshot_layer
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.payloads.measure import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
@@ -82,7 +82,7 @@ def explain_item(
     """What item `item` (its name, or its number from 0) of `pair` (`eng_Latn:deu_Latn`, query first) finds.
 
     Cosines are computed anew from stored snapshots, under the setting's baseline and under the setting.
-    Raises QueryError for a pair, item, setting or layer that was not evaluated, ArtifactError for a lost file.
+    Raises QueryError for a pair, item, setting or layer that was not evaluated, and for a lost file.
     """
     query, candidate = _languages(pair)
     with reading(engine) as connection:
@@ -235,7 +235,7 @@ def _vectors(
 ) -> NDArray[np.float64]:
     """One language's embeddings as the evaluation saw them: float64 [n, d]."""
     side = payload.side_of(plain)
-    vectors = _layer(connection, store, side.snapshots[language], layer)
+    vectors = _layer(connection, store, side.snapshots[language], layer, language)
     transform = payload.transform
     if transform == "none":
         return vectors
@@ -243,22 +243,12 @@ def _vectors(
         raise QueryError(f"transform '{transform}' is not explained item by item; expected none or centring")
     fitted = vectors
     if transform == "centring":
-        fitted = _layer(connection, store, side.fitted[language], layer)
+        fitted = _layer(connection, store, side.fitted[language], layer, language)
     return np.asarray(vectors - fitted.mean(axis=0))
 
 
-def _layer(connection: Connection, store: ArtifactStore, key: str, layer: str) -> NDArray[np.float64]:
-    row = connection.execute(
-        select(t.SnapshotPart.tensor, t.Artifact.uri, t.Artifact.digest, t.Artifact.state)
-        .join(t.Snapshot, t.Snapshot.id == t.SnapshotPart.snapshot_id)
-        .join(t.Artifact, t.Artifact.id == t.SnapshotPart.artifact_id)
-        .where(t.Snapshot.key == key, t.SnapshotPart.layer == layer)
-    ).one_or_none()
-    if row is None or row.state != "present":
-        raise QueryError(
-            f"the embeddings at layer {layer} (snapshot {key[:10]}) are not there any more: run them again"
-        )
-    return load_tensors(store.fetch(row.uri, row.digest), [row.tensor])[row.tensor].astype(np.float64)
+def _layer(connection: Connection, store: ArtifactStore, key: str, layer: str, language: str) -> NDArray[np.float64]:
+    return snapshot_layer(connection, store, key, layer, language).astype(np.float64)
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,5 +1,7 @@
 """Adjusted p-values of a family against the textbook's definition."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ def adjusted(p, rule):
     family = Family()
     for value in p:
         family.add({"p": value}, None)
-    family.adjust({"multiplicity": rule}, {})
+    family.adjust(SimpleNamespace(multiplicity=rule), {})
     assert all(row["family_size"] == len(p) for row in family.rows)
     return [row["q"] for row in family.rows]
 
