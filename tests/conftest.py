@@ -10,6 +10,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
+# Before numpy and torch are loaded, here and in every process that a test starts: tests run side by side, and threads
+# would only fight over the cores. Nothing asks the network.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 

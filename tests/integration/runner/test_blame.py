@@ -142,9 +142,7 @@ def test_a_job_without_an_outcome(space: Workspace, edits: dict[str, Any], monke
 
 
 @sqlite_only
-def test_bars_of_a_failed_bundle_go(
-    space: Workspace, edits: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bars_of_a_failed_bundle_go(space: Workspace, edits: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[list[str]] = []
 
     def looking(claims: Sequence[Any], outcomes: Iterator[Any]) -> Iterator[Any]:

@@ -61,7 +61,6 @@ def engine_name() -> str:
 @pytest.fixture
 def done(space: Workspace, experiment: Make) -> Workspace:
     """A workspace whose small experiment is finished."""
-    torch.set_num_threads(1)
     space.submit(experiment(interventions=INTERVENTIONS, embeddings={"layers": [1, "final"]}, choose=None))
     tally = space.run()
     assert tally.failed == 0, tally.errors

@@ -26,7 +26,6 @@ def writers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable
 
     def get(family: str, folder: Callable[[str], Path]) -> LoadedModel:
         if family not in loaded:
-            torch.set_num_threads(1)
             loaded[family] = load(folder(family), head=True)
         return loaded[family]
 

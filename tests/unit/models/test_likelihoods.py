@@ -24,7 +24,6 @@ def loaded_heads():
 
 @pytest.fixture(params=FAMILIES)
 def reader(request: pytest.FixtureRequest, model_folder, loaded_heads) -> LoadedModel:
-    torch.set_num_threads(1)
     if request.param not in loaded_heads:
         loaded_heads[request.param] = load(model_folder(request.param), head=True)
     return loaded_heads[request.param]
