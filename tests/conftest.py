@@ -68,7 +68,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_postgres(postgres_url: str) -> Iterator[Callable[..., str]]:
-    """Makes fresh PostgreSQL databases: `new_postgres(template=None) -> url`; all are dropped at the end."""
+    """Makes fresh PostgreSQL databases: `new_postgres(template=None) -> url`; none is left on a server that stays."""
     made: list[str] = []
 
     def make(template: str | None = None) -> str:
@@ -81,6 +81,8 @@ def new_postgres(postgres_url: str) -> Iterator[Callable[..., str]]:
         return url.render_as_string(hide_password=False)
 
     yield make
+    if "SPRACHBUND_TEST_POSTGRES_URL" not in os.environ:
+        return
     with _administration(postgres_url) as connection:
         for name in made:
             connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
