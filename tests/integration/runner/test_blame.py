@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from sqlalchemy import select
+from support.engines import sqlite_only
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -15,7 +16,6 @@ from sprachbund.progress import Bars
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs import JOBS, Context
 
-sqlite_only = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 Make = Callable[..., dict[str, Any]]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
+from support.engines import sqlite_only
 
 from sprachbund import workspace
 from sprachbund.db import engine as databases
@@ -42,7 +43,6 @@ RESULTS = (
     t.UnitStatistics, t.ExpertSet, t.ExpertUnit, t.Snapshot, t.SnapshotPart, t.Evaluation, t.Metric, t.Comparison,
     t.ControlComparison,
 )  # fmt: skip
-sqlite_only = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 
 
 @pytest.fixture

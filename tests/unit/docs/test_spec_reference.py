@@ -1,13 +1,13 @@
 """docs/spec.md names every field of the experiment file with its true default, and its examples parse."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
+from support.pages import read
 
 from sprachbund.catalogue.directions import DIRECTION_EDITS
 from sprachbund.catalogue.edits import EDITS
@@ -28,7 +28,7 @@ from sprachbund.spec.reading import read_yaml
 from sprachbund.spec.side_effects import SideEffectsSpec
 from sprachbund.vocabulary import SITES
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
+PAGE = read("spec.md")
 # The tables of fields, in the order of the page.
 MODELS: tuple[type[BaseModel], ...] = (
     spec.Spec,

@@ -202,7 +202,7 @@ def test_blocks_change_nothing(space, monkeypatch):
     (group,) = abx_groups(AbxTask("topic"), labels)
     vectors = abx_vectors(embeddings, "euclidean")
     whole = score_group(vectors, group)
-    monkeypatch.setattr("sprachbund_runners.evaluation.abx._BLOCK_BYTES", 8 * 24 * 5)
+    monkeypatch.setattr("sprachbund_runners.evaluation.abx.BLOCK_BYTES", 8 * 24 * 5)
     parts = score_group(vectors, group)
     assert parts.value == pytest.approx(whole.value, abs=1e-12)
     assert parts.items == pytest.approx(whole.items, abs=1e-12)

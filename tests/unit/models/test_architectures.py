@@ -181,7 +181,7 @@ def test_reading_a_config(tmp_path: Path) -> None:
 
 def test_describing_needs_no_torch() -> None:
     code = (
-        "import sys, sprachbund.architectures, sprachbund.fingerprints;"
+        "import sys, sprachbund.models.architectures, sprachbund.models.fingerprints;"
         "assert not {'torch', 'transformers', 'sprachbund_runners'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

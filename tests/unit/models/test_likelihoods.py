@@ -69,7 +69,7 @@ def test_likelihoods_are_those_of_one_token_at_a_time(reader: LoadedModel, windo
 
 def test_logits_in_small_pieces_are_the_same(reader: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = likelihoods(reader, documents(), window=8, stride=3).nats
-    monkeypatch.setattr("sprachbund_runners.language_modelling.scoring._CHUNK_VALUES", 50)
+    monkeypatch.setattr("sprachbund_runners.language_modelling.scoring.CHUNK_VALUES", 50)
     assert likelihoods(reader, documents(), window=8, stride=3).nats == pytest.approx(whole, abs=1e-6)
 
 
