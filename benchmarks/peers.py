@@ -30,11 +30,11 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 import sprachbund
 from sprachbund.corpora import phrasebook
-from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.low_rank import LowRank
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.hooks import run_forward
 from sprachbund_runners.models.loading import load
+from sprachbund_runners.models.steering import steering
 
 DEMO = Path(sprachbund.__file__).parent / "builtin" / "phrasebook-bloom"
 BLOCK, WIDTH = 4, 192

@@ -25,13 +25,13 @@ import torch
 import sprachbund
 from sprachbund.corpora import phrasebook
 from sprachbund.models.architectures import UnitBlock
-from sprachbund_runners.interventions.apply import steering
+from sprachbund_runners.export.merge import merge
 from sprachbund_runners.interventions.edits import UnitAffine, scale, set_to, shift
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
-from sprachbund_runners.interventions.merge import merge
 from sprachbund_runners.models.batches import Batch, make_batch, tokenise
 from sprachbund_runners.models.hooks import run_forward
 from sprachbund_runners.models.loading import LoadedModel, load
+from sprachbund_runners.models.steering import steering
 
 DEMO = Path(sprachbund.__file__).parent / "builtin" / "phrasebook-bloom"
 

@@ -34,3 +34,7 @@ Site = Literal["mlp.up", "mlp.gate", "mlp.hidden", "mlp.down", "attn.out", "bloc
 Pooling = Literal["mean", "max"]
 EmbeddingPooling = Literal["mean", "max", "weighted_mean"]
 Tokens = Literal["all", "content", "last", "first"]
+# Which side of a language pair a setting steers.
+SteeredSide = Literal["both", "query", "candidate"]
+# Distances of ABX tasks.
+Distance = Literal["angular", "cosine", "euclidean"]

@@ -1,5 +1,6 @@
 """The edits that an experiment file may name: what each asks for, and the values it sets."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -74,3 +75,8 @@ def canonical_value(value: str) -> str:
     if statistic != "quantile":
         return statistic
     return "median" if level == 0.5 else f"quantile:{level:g}"
+
+
+def units_of(k: int | float, n_units: int) -> int:
+    """k as a count: an integer is one, a float a fraction of so many units, rounded half up, at least one unit."""
+    return max(1, math.floor(k * n_units + 0.5)) if isinstance(k, float) else k

@@ -37,7 +37,7 @@ def export(
     key = find_setting(found, experiment, setting)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        from sprachbund_runners.export import export as write
+        from sprachbund_runners.export.checkpoint import export as write
     except ModuleNotFoundError as error:
         raise WorkspaceError(
             f"exporting needs {error.name}: install `sprachbund[runner]` (queueing and querying do not)"

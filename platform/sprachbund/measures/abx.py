@@ -1,11 +1,12 @@
 """The general ABX task over label columns, on request."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sprachbund.fields import Strict, as_list
 from sprachbund.measures.base import Measure, Metric
+from sprachbund.vocabulary import Distance
 
 _SOURCE = "Schatz 2016; de Seyssel et al., EMNLP 2025; conventions of fastabx, whose score is 1 - abx"
 
@@ -47,7 +48,7 @@ class AbxSpec(Strict):
     on: str
     by: Annotated[list[str], BeforeValidator(as_list)] = Field(default=[])
     across: Annotated[list[str], BeforeValidator(as_list)] = Field(default=[])
-    distance: Literal["angular", "cosine", "euclidean"] = "angular"
+    distance: Distance = "angular"
     triples: Annotated[int, Field(ge=2)] | None = None
     resamples: Annotated[int, Field(ge=0, le=10_000)] = 200
 

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from sprachbund.measures import MEASURES
-from sprachbund.work.keys import content_key
-from sprachbund.work.kinds import MINING, PAIR_EVALUATION
-from sprachbund.work.plan import PlanCorpus, Want, kind_key
-
-_FIELDS = ("query_setting", "candidate_setting", "corpus", "languages", "pooling", "tokens")
+from sprachbund.work.kinds import MINING
+from sprachbund.work.payloads.measure import MiningPayload, PairEvaluationPayload
+from sprachbund.work.plan import PlanCorpus, Want
 
 
 def mining_wants(wants: Sequence[Want], corpora: Mapping[str, Sequence[PlanCorpus]]) -> list[Want]:
@@ -16,32 +14,32 @@ def mining_wants(wants: Sequence[Want], corpora: Mapping[str, Sequence[PlanCorpu
     Settings that steer one side only have no pairs mined from both sides, and controls no `select`.
     """
     roles = {role: {corpus.key for corpus in corpora.get(role, ())} for role in ("select", "test")}
-    evaluated: dict[str, dict[tuple[str, ...], Want]] = {"select": {}, "test": {}}
+    evaluated: dict[str, dict[tuple[str, ...], tuple[Want, PairEvaluationPayload]]] = {"select": {}, "test": {}}
     for want in wants:
-        if want.kind is PAIR_EVALUATION and want.payload.get("side", "both") == "both":
-            place = (str(want.payload["query_setting"]), *want.payload["languages"])
+        pair = want.payload
+        if isinstance(pair, PairEvaluationPayload) and pair.side == "both":
             for role, keys in roles.items():
-                if want.payload["corpus"] in keys:
-                    evaluated[role][place] = want
-    return [
-        _mining(want, evaluated["select"][place])
-        for place, want in evaluated["test"].items()
-        if place in evaluated["select"] and evaluated["select"][place].subject != want.subject
-    ]
+                if pair.corpus in keys:
+                    evaluated[role][pair.setting, *pair.languages] = want, pair
+    found = []
+    for place, (want, pair) in evaluated["test"].items():
+        tuned_on, _ = evaluated["select"].get(place, (want, pair))
+        if tuned_on.subject != want.subject:
+            found.append(_mining(want, pair, tuned_on.subject))
+    return found
 
 
-def _mining(want: Want, tuned_on: Want) -> Want:
-    subject = kind_key(MINING, pairs=want.subject, tuned_on=tuned_on.subject, measure=MEASURES["mining"].version)
-    return Want(
-        kind=MINING,
-        subject=subject,
-        label=f"mining of {want.label}",
-        bundle=content_key("bundle", 1, kind="mining", pairs=want.bundle),
-        payload={
-            **{name: want.payload[name] for name in _FIELDS},
-            "pairs": want.subject,
-            "tuned_on": tuned_on.subject,
-        },
-        layers=want.layers,
-        needs=(want.subject, tuned_on.subject),
+def _mining(want: Want, pair: PairEvaluationPayload, tuned_on: str) -> Want:
+    payload = MiningPayload(
+        setting=pair.setting,
+        corpus=pair.corpus,
+        languages=pair.languages,
+        pooling=pair.pooling,
+        tokens=pair.tokens,
+        group=pair.group,
+        split=pair.split,
+        pairs=want.subject,
+        tuned_on=tuned_on,
+        version=MEASURES["mining"].version,
     )
+    return Want.of(MINING, payload, f"mining of {want.label}", want.layers)

@@ -55,12 +55,6 @@ class ProbeSpec(Strict):
         """The label; `upos of words` at the level of words."""
         return self.label if self.level == "sentence" else f"{self.label} of words"
 
-    @property
-    def task(self) -> dict[str, Any]:
-        """What is asked for. The level goes without saying where it is the sentence's."""
-        fields = self.model_dump(mode="json")
-        return fields if self.level == "word" else {name: fields[name] for name in fields if name != "level"}
-
 
 def as_probe(value: Any) -> Any:
     """`topic` may stand for `{label: topic}`."""

@@ -6,10 +6,20 @@ from typing import Any
 
 from sprachbund.errors import SpecError, nearest
 from sprachbund.measures import MEASURES
+from sprachbund.measures.abx import AbxSpec
+from sprachbund.measures.probing import ProbeSpec
 from sprachbund.spec.experiment import Spec
-from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import ABX_EVALUATION, GEOMETRY_EVALUATION, PROBE, Kind
-from sprachbund.work.plan import PlanCorpus, PlannedSetting, Want, kind_key
+from sprachbund.work.payloads.measure import (
+    AbxEvaluationPayload,
+    AbxTaskInputs,
+    GeometryEvaluationPayload,
+    ProbeInputs,
+    ProbePayload,
+    RequestedPayload,
+    SideSnapshots,
+)
+from sprachbund.work.plan import PlanCorpus, PlannedSetting, Want
 
 # How a word's pieces become its embedding, whatever is done with a sentence's tokens.
 WORD_FIELDS = {"pooling": "mean", "tokens": "word"}
@@ -35,23 +45,47 @@ class Requested:
     def wants(self) -> Iterator[Want]:
         """All that the spec asks for. Raises SpecError for a label that the corpus does not have."""
         asked = self.spec.evaluations
-        pairs = [list(pair) for pair in self.pairs]
         # A want each: one measure more leaves the results of the others as they are.
         for name in sorted(set(asked.geometry)):
-            yield self._want(GEOMETRY_EVALUATION, name, name, {"measure": name, "pairs": pairs})
+            yield self._geometry(name)
         for number, task in enumerate(asked.abx):
             where = f"evaluations.abx.{number}"
             for field, labels in (("on", [task.on]), ("by", task.by), ("across", task.across)):
                 self._check(labels, f"{where}.{field}")
-            content = {"on": task.on, "by": task.by, "across": task.across, "distance": task.distance,
-                       "triples": task.triples, "resamples": task.resamples}  # fmt: skip
-            yield self._want(ABX_EVALUATION, "abx", f"ABX {task.name}", {"task": content}, task.name)
+            yield self._abx(task)
         for number, probe in enumerate(asked.probes):
             words = probe.level == "word"
             if words and self.setting.transform != "none":
                 continue  # transforms are of sentences
             self._check([probe.label], f"evaluations.probes.{number}.label", words)
-            yield self._want(PROBE, "probe", f"probe of {probe.name}", {"task": probe.task}, probe.name, words)
+            yield self._probe(probe)
+
+    def _geometry(self, name: str) -> Want:
+        payload = GeometryEvaluationPayload(**self._shared(name), measure=name, pairs=tuple(self.pairs))
+        return self._want(GEOMETRY_EVALUATION, payload, name)
+
+    def _abx(self, task: AbxSpec) -> Want:
+        asked = AbxTaskInputs(
+            on=task.on,
+            by=tuple(task.by),
+            across=tuple(task.across),
+            distance=task.distance,
+            triples=task.triples,
+            resamples=task.resamples,
+        )
+        payload = AbxEvaluationPayload(**self._shared("abx"), task=asked, task_name=task.name)
+        return self._want(ABX_EVALUATION, payload, f"ABX {task.name}")
+
+    def _probe(self, probe: ProbeSpec) -> Want:
+        asked = ProbeInputs(
+            label=probe.label,
+            level=probe.level,
+            folds=probe.folds,
+            seeds=probe.seeds,
+            regularisation=probe.regularisation,
+        )
+        shared = self._shared("probe", words=probe.level == "word")
+        return self._want(PROBE, ProbePayload(**shared, task=asked, task_name=probe.name), f"probe of {probe.name}")
 
     def _check(self, labels: Sequence[str], where: str, words: bool = False) -> None:
         known = (*self.corpus.word_labels, *self.corpus.labels) if words else self.corpus.labels
@@ -68,45 +102,23 @@ class Requested:
                     f" {', '.join(known)}; {more}{nearest(label, known)}"
                 )
 
-    def _want(
-        self,
-        kind: Kind,
-        measure: str,
-        what: str,
-        asked: Mapping[str, Any],
-        name: str | None = None,
-        words: bool = False,
-    ) -> Want:
-        languages = sorted({language for pair in self.pairs for language in pair})
-        texts = {language: self.corpus.texts[language].key for language in languages}
-        snapshots = self.words if words else self.snapshots
-        inputs = {
+    def _shared(self, measure: str, words: bool = False) -> dict[str, Any]:
+        """The fields that every payload has."""
+        languages = tuple(sorted({language for pair in self.pairs for language in pair}))
+        return {
             "setting": self.setting.key,
-            "snapshots": dict(snapshots),
-            "fit_snapshots": dict(self.fit_snapshots),
+            "corpus": self.corpus.key,
+            "languages": languages,
+            "texts": {language: self.corpus.texts[language].key for language in languages},
+            "steered": SideSnapshots(self.words if words else self.snapshots, self.fit_snapshots),
+            "transform": self.setting.transform,
+            "components": self.setting.transform_parameters.get("components"),
+            **(WORD_FIELDS if words else self.spec.embeddings.pooled),
             "seed": self.spec.seed,
             "unit": self.spec.statistics.unit,
             "confidence": self.spec.statistics.confidence,
             "version": MEASURES[measure].version,
-            **asked,
         }
-        subject = kind_key(kind, **inputs, texts=texts)
-        return Want(
-            kind=kind,
-            subject=subject,
-            label=f"{what} of {self.setting.label} on {self.corpus.name}",
-            bundle=content_key("bundle", 1, kind=kind.name, setting=self.setting.key, corpus=self.corpus.key),
-            payload={
-                **inputs,
-                "task_name": name,
-                "corpus": self.corpus.key,
-                "languages": languages,
-                "texts": texts,
-                "transform": self.setting.transform,
-                "components": self.setting.transform_parameters.get("components"),
-                **(WORD_FIELDS if words else self.spec.embeddings.pooled),
-                "scope": content_key("scope", 1, languages=languages, seed=self.spec.seed, **asked),
-            },
-            layers=self.layers,
-            needs=(*snapshots.values(), *self.fit_snapshots.values()),
-        )
+
+    def _want(self, kind: Kind, payload: RequestedPayload, what: str) -> Want:
+        return Want.of(kind, payload, f"{what} of {self.setting.label} on {self.corpus.name}", self.layers)

@@ -9,6 +9,9 @@ from sqlalchemy import Connection, Row, and_, case, func, select, text
 from sprachbund.db import tables as t
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.records import Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
+from sprachbund.work.kinds import COMPARISON, PAIR_EVALUATION, SPACE_EVALUATION, read_payload
+from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.measure import EmbeddingsPayload
 
 HEATMAP_METRIC = "top1"
 
@@ -133,27 +136,23 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .where(
             t.ExperimentJob.experiment_id == experiment_id,
-            t.Job.kind.in_(("pair_evaluation", "space_evaluation", "comparison")),
+            t.Job.kind.in_([kind.name for kind in (PAIR_EVALUATION, SPACE_EVALUATION, COMPARISON)]),
         )
         .order_by(t.Job.key)
     )
-    for key, kind, state, payload in rows:
-        if kind == "comparison":
-            plan.compared.update(payload["metrics"])
+    for key, kind, state, stored in rows:
+        payload = read_payload(kind, stored, f"job {key}")
+        if isinstance(payload, ComparisonPayload):
+            plan.compared.update(payload.metrics)
             plan.all_compared &= state == "done"
-            continue
-        sides = (
-            {payload["setting"]}
-            if kind == "space_evaluation"
-            else {payload["query_setting"], payload["candidate_setting"]}
-        )
-        for setting in sides:
-            plan.snapshots.setdefault(setting, set()).update(payload["snapshots"].values())
+        elif isinstance(payload, EmbeddingsPayload):
+            setting = payload.setting
+            plan.snapshots.setdefault(setting, set()).update(payload.snapshot_keys)
             if state == "done":
                 plan.done_jobs.setdefault(setting, []).append(key)
             else:
-                scope = "pair" if kind == "pair_evaluation" else "space"
-                plan.pending.update((scope, setting, payload["corpus"], layer) for layer in payload["layers"])
+                scope = "pair" if kind == PAIR_EVALUATION.name else "space"
+                plan.pending.update((scope, setting, payload.corpus, layer) for layer in payload.layers)
     return plan
 
 

@@ -19,6 +19,7 @@ from sprachbund.languages.trained import trained_on
 from sprachbund.planning.blueprint import Blueprint
 from sprachbund.planning.resolve import Resolved, ResolvedModel
 from sprachbund.work.keys import content_key
+from sprachbund.work.payloads.stored import to_json
 from sprachbund.work.plan import JobPlan, PlannedIntervention, PlannedSetting
 
 
@@ -225,7 +226,7 @@ def _job_rows(drawing: Drawing) -> list[dict[str, Any]]:
             "subject": job.subject,
             "bundle": job.bundle,
             "model": job.model,
-            "payload": dict(job.payload),
+            "payload": to_json(job.payload),
             "label": job.label,
             "priority": job.kind.priority,
         }

@@ -12,9 +12,16 @@ from sprachbund.measures.perplexity import PerplexitySpec
 from sprachbund.measures.translation import TranslationSpec
 from sprachbund.planning.side_texts import targets_of
 from sprachbund.spec.experiment import Spec
-from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import GENERATION, GENERATION_EVALUATION, PERPLEXITY, TRANSLATION, Kind
-from sprachbund.work.plan import NONE, PlanCorpus, PlanModel, PlannedSetting, Want, kind_key
+from sprachbund.work.payloads.base import Payload
+from sprachbund.work.payloads.write import (
+    GenerationEvaluationPayload,
+    GenerationPayload,
+    PerplexityPayload,
+    Stop,
+    TranslationPayload,
+)
+from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want
 
 
 def side_effect_wants(
@@ -34,7 +41,7 @@ def side_effect_wants(
         if each.transform == "none"
         and each.side == "both"
         and (asked.controls or each.control_of is None)
-        and (asked.settings == "all" or each.intervention.key != NONE.key)
+        and (asked.settings == "all" or each.edits is not None)
     ]
     wants = _Wants(model, spec.statistics.confidence)
     for setting in measured:
@@ -62,105 +69,73 @@ class _Wants:
     confidence: float
     found: list[Want] = field(default_factory=list)
 
-    def _add(
-        self,
-        kind: Kind,
-        setting: PlannedSetting,
-        label: str,
-        identity: Mapping[str, Any],
-        more: Mapping[str, Any],
-        needs: Sequence[str] = (),
-    ) -> str:
-        """A want of a setting: `identity` makes its key, `more` only travels along."""
-        subject = kind_key(kind, setting=setting.key, **identity)
-        if kind.needs_model and setting.intervention.key != NONE.key:
-            needs = (*needs, setting.intervention.key)
-        self.found.append(
-            Want(
-                kind=kind,
-                subject=subject,
-                label=label,
-                bundle=content_key("bundle", 1, kind=kind.name, setting=setting.key),
-                payload={
-                    **identity,
-                    **more,
-                    "key": subject,
-                    "setting": setting.key,
-                    "model": self.model.fingerprint,
-                    "model_dtype": self.model.dtype,
-                    "attention": self.model.attention,
-                    "intervention": setting.intervention.key,
-                },
-                model=self.model.fingerprint if kind.needs_model else None,
-                needs=tuple(needs),
-            )
-        )
-        return subject
+    def _want(self, kind: Kind, payload: Payload, label: str) -> str:
+        self.found.append(Want.of(kind, payload, label))
+        return self.found[-1].subject
+
+    def _of(self, setting: PlannedSetting) -> dict[str, Any]:
+        """The fields that everything a model writes or predicts has."""
+        return {"setting": setting.key, "numerics": self.model.numerics, "intervention": setting.edits}
 
     def generation(self, setting: PlannedSetting, asked: GenerationSpec, studied: Sequence[str]) -> None:
         """One job per seed, and one that looks at all their texts."""
         how = asked.model_dump(include={"samples", "temperature", "top_p", "max_new_tokens", "prompt"})
         written = [
-            self._add(
+            self._want(
                 GENERATION,
-                setting,
+                GenerationPayload(**self._of(setting), **how, seed=seed),
                 f"texts of {setting.label} seed={seed}",
-                {**how, "seed": seed},
-                {"sentences": asked.samples},
             )
             for seed in asked.seeds
         ]
         among = None
         if asked.identify != "all":
             codes = studied if asked.identify == "studied" else asked.identify
-            among = sorted({label for code in codes for label in labels_of(code)})
-        reported = {code: list(labels_of(code)) for code in studied if labels_of(code)}
-        self._add(
-            GENERATION_EVALUATION,
-            setting,
-            f"languages of texts of {setting.label}",
-            {
-                "generations": written,
-                "identifier": f"{NAME} {VERSION}",
-                "among": among,
-                "languages": reported,
-                "repetition_limit": asked.repetition_limit,
-                "confidence": self.confidence,
-                "measures": _versions("generation", "generated_language"),
-            },
-            {},
-            written,
+            among = tuple(sorted({label for code in codes for label in labels_of(code)}))
+        payload = GenerationEvaluationPayload(
+            setting=setting.key,
+            generations=tuple(written),
+            identifier=f"{NAME} {VERSION}",
+            among=among,
+            languages={code: tuple(labels_of(code)) for code in studied if labels_of(code)},
+            repetition_limit=asked.repetition_limit,
+            confidence=self.confidence,
+            measures=_versions("generation", "generated_language"),
         )
+        self._want(GENERATION_EVALUATION, payload, f"languages of texts of {setting.label}")
 
     def perplexity(self, setting: PlannedSetting, asked: PerplexitySpec, corpus: PlanCorpus) -> None:
-        how = asked.model_dump(include={"window", "stride", "max_tokens", "stop"})
-        # A reading that stops at an interval has that interval's confidence.
-        confidence = self.confidence if asked.stop is None else asked.stop.confidence
+        stop = None if asked.stop is None else Stop(asked.stop.half_width, asked.stop.confidence)
         for language, text in corpus.texts.items():
-            self._add(
-                PERPLEXITY,
-                setting,
-                f"perplexity of {setting.label} on {corpus.name} {language}",
-                {**how, "text": text.key, "confidence": confidence, "measures": _versions("perplexity")},
-                {"language": language, "corpus": corpus.key},
+            payload = PerplexityPayload(
+                **self._of(setting),
+                corpus=corpus.key,
+                language=language,
+                text=text.as_documents,
+                window=asked.window,
+                stride=asked.stride,
+                max_tokens=asked.max_tokens,
+                stop=stop,
+                # A reading that stops at an interval has that interval's confidence.
+                confidence=self.confidence if stop is None else stop.confidence,
+                measures=_versions("perplexity"),
             )
+            self._want(PERPLEXITY, payload, f"perplexity of {setting.label} on {corpus.name} {language}")
 
     def translation(self, setting: PlannedSetting, asked: TranslationSpec, corpus: PlanCorpus) -> None:
         how = asked.model_dump(include={"template", "shots", "max_new_tokens", "limit"})
         for source, target in asked.pairs:
-            texts = [corpus.texts[source].key, corpus.texts[target].key]
-            n_items = corpus.texts[source].n_items - asked.shots
-            self._add(
-                TRANSLATION,
-                setting,
-                f"translation of {setting.label} on {corpus.name} {source} to {target}",
-                {**how, "texts": texts, "confidence": self.confidence, "measures": _versions("translation")},
-                {
-                    "languages": [source, target],
-                    "corpus": corpus.key,
-                    "sentences": n_items if asked.limit is None else min(n_items, asked.limit),
-                },
+            payload = TranslationPayload(
+                **self._of(setting),
+                **how,
+                corpus=corpus.key,
+                languages=(source, target),
+                texts=(corpus.texts[source].as_sentences, corpus.texts[target].as_sentences),
+                confidence=self.confidence,
+                measures=_versions("translation"),
             )
+            label = f"translation of {setting.label} on {corpus.name} {source} to {target}"
+            self._want(TRANSLATION, payload, label)
 
 
 def _versions(*measures: str) -> dict[str, int]:

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, func, insert, not_, select, update
 
@@ -14,6 +15,10 @@ from sprachbund.db.tables import Experiment, ExperimentJob, Job, Runner
 from sprachbund.errors import DatabaseError, LeaseLost
 from sprachbund.queue import statements
 from sprachbund.queue.enqueue import cancel_unwanted, reopened
+from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.base import Payload
+
+P = TypeVar("P", bound=Payload)
 
 # Retries wait twice as long each time, up to this.
 BACKOFF_MAX_MS = 300_000
@@ -26,8 +31,8 @@ UNLIMITED_MB = 2**31 - 1
 LEAST_SHARE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+@dataclass(frozen=True)
+class Claim(Generic[P]):
     """A job that a runner holds. Claims are equal if job, attempt and runner are."""
 
     job_id: int
@@ -38,10 +43,15 @@ class Claim:
     kind: str = field(compare=False)
     version: int = field(compare=False)
     model: str | None = field(compare=False)
-    payload: dict[str, Any] = field(compare=False, repr=False)
+    stored: Mapping[str, Any] = field(compare=False, repr=False)
     label: str = field(compare=False)
     bundle: str = field(compare=False)
     subject: str = field(compare=False)
+
+    @cached_property
+    def payload(self) -> P:
+        """What the job is asked; DatabaseError where another version planned it."""
+        return cast(P, read_payload(self.kind, self.stored, f"'{self.label}'"))
 
 
 class Queue:
@@ -85,7 +95,7 @@ class Queue:
         device: str | None = None,
         memory_mb: int | None = None,
         lease_ms: int = 120_000,
-    ) -> list[Claim]:
+    ) -> list[Claim[Any]]:
         """Take the next job and up to `limit` - 1 of its ready siblings (same bundle); [] if there is none.
 
         With several `runners` at work a claim is one of so many parts of what is left of the bundle (but
@@ -134,7 +144,7 @@ class Queue:
         can = {row.id: _suits(row.capabilities) for row in rows}
         return sum(each == can[runner_id] for each in can.values())
 
-    def heartbeat(self, claims: Sequence[Claim]) -> set[int]:
+    def heartbeat(self, claims: Sequence[Claim[Any]]) -> set[int]:
         """Renew the leases of one runner's claims; returns the ids of the jobs it still holds."""
         if not claims:
             return set()
@@ -153,7 +163,7 @@ class Queue:
 
     @contextmanager
     def finishing(
-        self, claim: Claim, *, environment: Mapping[str, Any] | None = None, batch_plan: str | None = None
+        self, claim: Claim[Any], *, environment: Mapping[str, Any] | None = None, batch_plan: str | None = None
     ) -> Iterator[Connection]:
         """The one transaction that stores a job's results and marks it done.
 
@@ -172,7 +182,7 @@ class Queue:
             yield connection
             _mark_mirror(connection, claim.job_id)
 
-    def fail(self, claim: Claim, error: str, *, retry: bool) -> bool:
+    def fail(self, claim: Claim[Any], error: str, *, retry: bool) -> bool:
         """Record a failure; returns whether the job will be tried again.
 
         With `retry` it is queued again after a pause, unless it failed `max_failures` times or nobody wants
@@ -187,7 +197,7 @@ class Queue:
             again = retry and failed + 1 < self._max_failures
             return self._end(connection, claim, "failed", error=error, again=again, pause_ms=pause) == "queued"
 
-    def release(self, claim: Claim) -> bool:
+    def release(self, claim: Claim[Any]) -> bool:
         """Give a job back unfinished, counting no failure; False if the lease was lost before."""
         try:
             with writing(self._engine) as connection:
@@ -270,7 +280,7 @@ class Queue:
             }
             return bool(connection.execute(statements.has_work(len(kinds)), values).scalar_one())
 
-    def _take(self, connection: Connection, values: dict[str, Any], n_kinds: int) -> list[Claim]:
+    def _take(self, connection: Connection, values: dict[str, Any], n_kinds: int) -> list[Claim[Any]]:
         statement = statements.claim(
             connection.dialect.name,
             n_kinds,
@@ -280,10 +290,10 @@ class Queue:
         )
         # Where all that was found had been lost once too often, look further.
         while rows := connection.execute(statement, values).all():
-            claims = [
+            claims: list[Claim[Any]] = [
                 Claim(
                     job_id=row.id, attempt=row.attempt, runner_id=values["runner_id"], lease_ms=values["lease_ms"],
-                    key=row.key, kind=row.kind, version=row.version, model=row.model, payload=row.payload,
+                    key=row.key, kind=row.kind, version=row.version, model=row.model, stored=row.payload,
                     label=row.label, bundle=row.bundle, subject=row.subject,
                 )
                 for row in sorted(rows, key=lambda row: row.id)
@@ -302,7 +312,7 @@ class Queue:
     @staticmethod
     def _end(
         connection: Connection,
-        claim: Claim,
+        claim: Claim[Any],
         outcome: str,
         *,
         error: str | None = None,
@@ -359,7 +369,7 @@ def _suits(capabilities: Mapping[str, Any]) -> tuple[Any, ...]:
     return capabilities.get("kinds"), kind_of_device, capabilities.get("memory_mb")
 
 
-def _attempt_of(claim: Claim) -> dict[str, int]:
+def _attempt_of(claim: Claim[Any]) -> dict[str, int]:
     return {"job_id": claim.job_id, "attempt": claim.attempt, "runner_id": claim.runner_id}
 
 

@@ -52,7 +52,7 @@ def _about(source: Source) -> list[str]:
         "JOIN models m ON m.id = s.model_id WHERE x.name = :experiment ORDER BY m.name"
     )
     corpora = source.read(
-        "SELECT xc.role AS role, c.name AS name, c.split AS split, c.kind AS kind, ct.language AS language, "
+        "SELECT DISTINCT xc.role AS role, c.name AS name, c.split AS split, c.kind AS kind, ct.language AS language, "
         "ct.n_items AS n_items FROM experiments x JOIN experiment_corpora xc ON xc.experiment_id = x.id "
         "JOIN corpora c ON c.id = xc.corpus_id JOIN corpus_texts ct ON ct.corpus_id = c.id "
         "WHERE x.name = :experiment ORDER BY xc.role, c.name, ct.language"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.orm import aliased
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -16,6 +15,8 @@ from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.files.tensors import load_tensors
 from sprachbund.report.plots import COLOURS, new_figure
 from sprachbund.work.kinds import PAIR_EVALUATION
+from sprachbund.work.payloads.measure import PairEvaluationPayload
+from sprachbund.work.payloads.stored import from_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,23 +95,27 @@ def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str 
 
 
 def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str) -> Recorded:
-    job = aliased(t.Job)
-    statement = (
-        select(job.payload)
-        .join(t.ExperimentJob, t.ExperimentJob.job_id == job.id)
+    rows = connection.execute(
+        select(t.Job.id, t.Job.payload)
+        .distinct()
+        .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
         .where(
             t.Experiment.name == experiment,
-            job.kind == PAIR_EVALUATION.name,
-            job.payload["query_setting"].as_string() == setting.key,
-            job.payload["corpus"].as_string() == corpus,
+            t.Job.kind == PAIR_EVALUATION.name,
+            t.Setting.key == setting.key,
+            t.Corpus.key == corpus,
         )
     )
     snapshots: dict[str, str] = {}
     fitted: dict[str, str] = {}
-    for payload in connection.execute(statement).scalars():
-        snapshots |= payload["snapshots"]
-        fitted |= payload["fit_snapshots"]
+    for job_id, stored in rows:
+        steered = from_json(PairEvaluationPayload, stored, f"job {job_id}").steered
+        snapshots |= steered.snapshots
+        fitted |= steered.fitted
     if not snapshots:
         raise QueryError(f"setting '{setting.label}' is not evaluated on this corpus")
     return Recorded(

@@ -13,6 +13,9 @@ from sprachbund.errors import QueryError
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.comparison import Comparison
 from sprachbund.results.reader import known
+from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.stored import from_json
 
 _CHUNK = 400
 
@@ -108,7 +111,7 @@ def _evaluations(
     connection: Connection, comparison: Comparison, settings: Sequence[int], measure: str, cell: Mapping[str, Any]
 ) -> list[Any]:
     statement = (
-        select(t.Evaluation.id, t.Evaluation.version, t.Evaluation.job_id, t.Job.payload, t.Artifact.digest)
+        select(t.Evaluation.id, t.Evaluation.version, t.Evaluation.job_id, t.Job.kind, t.Job.payload, t.Artifact.digest)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
         .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
@@ -130,8 +133,9 @@ def _evaluations(
 
 
 def _computed_from(connection: Connection, members: Sequence[Any], evaluations: Sequence[Any]) -> list[tuple[str, Any]]:
-    texts = {key for row in evaluations for key in _keys(row.payload, "texts")}
-    snapshots = {key for row in evaluations for key in _keys(row.payload, "snapshots")}
+    payloads = [read_payload(row.kind, row.payload, f"job {row.job_id}") for row in evaluations]
+    texts = {key for payload in payloads for key in payload.text_keys}
+    snapshots = {key for payload in payloads for key in payload.snapshot_keys}
     fingerprints = _looked_up(connection, t.CorpusText.key, t.CorpusText.fingerprint, sorted(texts))
     parts = _looked_up(connection, t.Snapshot.key, t.Artifact.digest, sorted(snapshots))
     edits = [each.artifact_id for each in members if each.artifact_id is not None]
@@ -145,11 +149,6 @@ def _computed_from(connection: Connection, members: Sequence[Any], evaluations: 
         ("jobs", sorted({row.job_id for row in evaluations})),
         ("per-item outcomes", sorted({row.digest for row in evaluations if row.digest})),
     ]
-
-
-def _keys(payload: Mapping[str, Any], name: str) -> list[str]:
-    values = payload.get(name) or {}
-    return list(values.values())
 
 
 def _looked_up(connection: Connection, column: Any, wanted: Any, keys: Sequence[Any]) -> list[Any]:
@@ -187,16 +186,16 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
         )
         .order_by(t.Comparison.id)
     ).all()  # fmt: skip
-    stored = next(each for each in row if each.payload["role"] == comparison.role)
-    payload = stored.payload
-    percent = f"{100 * payload['confidence']:g} %"
+    read_rows = ((each, from_json(ComparisonPayload, each.payload, f"job {each.job}")) for each in row)
+    stored, payload = next((each, asked) for each, asked in read_rows if asked.role == comparison.role)
+    percent = f"{100 * payload.confidence:g} %"
     found = [
         ("job", stored.job),
         ("n", f"{stored.n_pairs} pairs, {stored.n_items} items, {stored.n_groups} groups"),
         (
             "interval",
-            f"{percent} percentile bootstrap, {payload['resamples']} resamples of {payload['unit']}s, seed "
-            f"{payload['seed']}, the same draws for every setting and pair: {_span(cell['ci_low'], cell['ci_high'])}",
+            f"{percent} percentile bootstrap, {payload.resamples} resamples of {payload.unit}s, seed "
+            f"{payload.seed}, the same draws for every setting and pair: {_span(cell['ci_low'], cell['ci_high'])}",
         ),
     ]
     if cell["delta"] is None or cell["delta_ci_low"] is None:
@@ -204,8 +203,8 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
     rule = {
         "bh": "Benjamini–Hochberg",
         "by": "Benjamini–Yekutieli",
-        "max_t": f"max-T over {payload['resamples']} item-level swaps",
-    }[payload["multiplicity"]]
+        "max_t": f"max-T over {payload.resamples} item-level swaps",
+    }[payload.multiplicity]
     family = "all compared settings and layers of this metric and scope"
     found += [
         ("baseline", f"{cell['baseline_setting']}: {cell['baseline']:.4f}"),

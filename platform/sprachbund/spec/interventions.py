@@ -21,7 +21,7 @@ from sprachbund.corpora.source import Code
 from sprachbund.fields import Strict, as_list
 from sprachbund.spec.base import ScorerName
 from sprachbund.spec.controls import ControlSpec, as_control
-from sprachbund.vocabulary import SITES, Pooling, Site
+from sprachbund.vocabulary import SITES, Pooling, Site, SteeredSide
 
 
 class SelectionSpec(Strict):
@@ -76,7 +76,7 @@ class InterventionSpec(Strict):
     sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
     blocks: Annotated[list[int] | None, BeforeValidator(as_list)] = None
     tokens: Literal["all", "content", "last"] = "all"
-    side: Literal["both", "query", "candidate"] = "both"
+    side: SteeredSide = "both"
     controls: list[Annotated[ControlSpec, BeforeValidator(as_control)]] = Field(default=[])
 
     @property

@@ -17,16 +17,16 @@ O(n² (d + log n)) time and O(n) memory beside the distances of one block of x.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError, SpecError, nearest
+from sprachbund.vocabulary import Distance
 from sprachbund_runners.evaluation.abx_kernel import count_wins
 from sprachbund_runners.evaluation.similarity import checked_embeddings, unit_vectors
 
-Distance = Literal["angular", "cosine", "euclidean"]
 DISTANCES: tuple[Distance, ...] = ("angular", "cosine", "euclidean")
 
 BLOCK_BYTES = 1 << 23

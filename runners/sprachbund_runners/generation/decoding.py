@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
 from sprachbund_runners.generation.sampling import choose
-from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.models.batches import is_out_of_memory
 from sprachbund_runners.models.loading import LoadedModel
+from sprachbund_runners.models.steering import steering
 
 
 @dataclass(frozen=True, slots=True, eq=False)

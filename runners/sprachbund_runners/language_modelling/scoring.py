@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.language_modelling.windows import Window, windows
 from sprachbund_runners.models.batches import Batch, BatchMasks, TokenisedTexts, run_batches
 from sprachbund_runners.models.loading import LoadedModel
+from sprachbund_runners.models.steering import steering
 
 # Float32 logits made at once while scoring, and logits of one batch: vocabularies are far wider than models.
 CHUNK_VALUES = 1 << 25

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.models.batches import (
     Batch,
@@ -24,6 +23,7 @@ from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.moments import MomentSums, TokenMoments
 from sprachbund_runners.models.pooling import check_pooling
 from sprachbund_runners.models.reduction import Reading, Tokens, reduce_tokens
+from sprachbund_runners.models.steering import steering
 
 Sink = Callable[[int, str, NDArray[np.int64], NDArray[np.float32]], None]
 """Receives (block, site, rows int64 [b], pooled responses float32 [b, width]) for each batch."""

@@ -87,7 +87,7 @@ SCORERS: dict[str, Scorer] = {
 
 
 def find_scorer(name: str) -> Scorer:
-    """The scorer of that name, built in or registered (`sprachbund.catalogue.plugins`); SpecError where there is none."""
+    """The scorer of that name, built in or registered (`catalogue.plugins`); SpecError where there is none."""
     if name in SCORERS:
         return SCORERS[name]
     if "@" in name:

@@ -3,13 +3,13 @@
 Chosen units are positions on the flat axis that the ranking refers to.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sprachbund.catalogue.edits import units_of
 from sprachbund.errors import ModelError, SpecError, nearest
 from sprachbund.models.architectures import UnitBlock
 from sprachbund_runners.statistics.multiplicity import benjamini_hochberg
@@ -94,7 +94,7 @@ def resolve_k(k: int | float, n_units: int) -> int:
         raise SpecError(f"k: found {k}; expected a fraction above 0 and at most 1, or an integer count")
     if n_units < 1:
         raise SpecError(f"k: found {k}, but there are 0 units")
-    return max(1, math.floor(float(k) * n_units + 0.5))
+    return units_of(float(k), n_units)
 
 
 def choose(

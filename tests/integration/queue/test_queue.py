@@ -58,7 +58,7 @@ class TestClaiming:
         (claim,) = desk.take(lease_ms=60_000)
         assert (claim.job_id, claim.key, claim.kind, claim.version) == (ids["a"], "a", "count", 1)
         assert (claim.attempt, claim.runner_id, claim.lease_ms) == (1, desk.runner, 60_000)
-        assert claim.payload == {"key": "a", "layers": ["0", "final"]}
+        assert claim.stored == {"key": "a", "layers": ["0", "final"]}
         assert (claim.model, claim.label, claim.bundle, claim.subject) == (
             "m" * 64, "job a", "bundle of a", "of a",
         )  # fmt: skip

@@ -11,6 +11,7 @@ from sprachbund.files.tensors import load_tensors
 from sprachbund.report import document
 from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
+from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare import comparison, pair_statistics
 from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median, max_t
 
@@ -154,6 +155,14 @@ def test_the_report_is_whole(done):
     assert results.compare(done.engine, "tiny").missing == []
 
 
+def payload_of(settings):
+    """What a comparison of these settings is asked."""
+    return ComparisonPayload(
+        group="book", split="test", role="test", settings=settings, pairs=(), layers=("1",), metrics=("top1",),
+        resamples=100, confidence=0.95, unit="item", multiplicity="bh", seed=0,
+    )  # fmt: skip
+
+
 def test_settings_are_resampled_in_the_order_of_the_payload(monkeypatch):
     """Sums round by the place of a column: an order that hashes decide gives other last digits in every process."""
 
@@ -164,17 +173,17 @@ def test_settings_are_resampled_in_the_order_of_the_payload(monkeypatch):
     seen = []
     monkeypatch.setattr(comparison._Levels, "_resample", lambda self, payload, wanted: seen.extend(wanted))
     controls = {"random_units": [f"control {number}" for number in range(20)]}
-    settings = [
-        {"setting": "none", "baseline": None, "target": None, "controls": {}},
-        {"setting": "steered", "baseline": "none", "target": None, "controls": controls},
-    ]
-    comparison._Levels({"settings": settings, "multiplicity": "bh"}, NoOutcomes(), "1", "top1")
+    settings = (
+        ComparedSetting("none", None, None, {}),
+        ComparedSetting("steered", "none", None, controls),
+    )
+    comparison._Levels(payload_of(settings), NoOutcomes(), "1", "top1")
     assert [member for member, _, _ in seen] == ["none", "steered", *controls["random_units"]]
 
 
 def test_a_median_over_two_languages_has_no_interval():
     """Both directions of one pair enter every draw together: the interval would have no width."""
-    payload = {"resamples": 100, "seed": 0, "confidence": 0.95}
+    payload = payload_of(())
     pairs = [("book", "eng_Latn", "deu_Latn"), ("book", "deu_Latn", "eng_Latn")]
     row = pair_statistics._summed_up(np.array([0.1, 0.3]), pairs, True, payload)
     assert (row["n_languages"], row["median"]) == (2, pytest.approx(0.2))

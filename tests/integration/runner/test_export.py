@@ -25,15 +25,15 @@ from sprachbund.files.tensors import load_tensors
 from sprachbund.models.fingerprints import fingerprint
 from sprachbund.progress import Silent
 from sprachbund.workspace import Workspace
-from sprachbund_runners import export as exporting
-from sprachbund_runners.export import export
-from sprachbund_runners.interventions.apply import steering
-from sprachbund_runners.interventions.merge import Merged
+from sprachbund_runners.export import checkpoint as exporting
+from sprachbund_runners.export.card import Exported
+from sprachbund_runners.export.checkpoint import export
+from sprachbund_runners.export.merge import Merged
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.jobs.fit.intervention import find_edits
-from sprachbund_runners.model_card import Exported
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.loading import load
+from sprachbund_runners.models.steering import steering
 
 Make = Callable[..., dict[str, Any]]
 INTERVENTIONS = [

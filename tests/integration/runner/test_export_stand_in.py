@@ -16,7 +16,7 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.files.tensors import load_tensors
 from sprachbund.workspace import Workspace
-from sprachbund_runners.export import export
+from sprachbund_runners.export.checkpoint import export
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.loading import load
 

@@ -20,7 +20,7 @@ from sprachbund.files.tensors import load_tensors
 from sprachbund.results.side_effects import COLUMNS, PARTS, samples, side_effects
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs.write import generation
-from sprachbund_runners.statistics import wilson
+from sprachbund_runners.statistics.intervals import wilson
 
 
 def text_of(word_corpus: Path, split: str = "test") -> dict[str, Any]:

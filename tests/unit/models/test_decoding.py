@@ -11,9 +11,9 @@ from sprachbund.errors import ModelError
 from sprachbund_runners.generation import decoding
 from sprachbund_runners.generation.decoding import decode, encode, end_ids, generate, line_ends, start_id
 from sprachbund_runners.generation.sampling import choose, uniforms
-from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.models.loading import LoadedModel, load
+from sprachbund_runners.models.steering import steering
 
 FAMILIES = ("bloom", "gpt2", "llama", "cohere", "gemma2")
 LENGTHS = (3, 1, 6, 1, 4)

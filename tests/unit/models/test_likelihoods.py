@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.language_modelling.scoring import likelihoods
 from sprachbund_runners.models.loading import LoadedModel, load
+from sprachbund_runners.models.steering import steering
 
 FAMILIES = ("bloom", "gpt2", "llama", "cohere", "gemma2")
 LENGTHS = (1, 2, 7, 25, 12, 13)

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.interventions.apply import steering
 from sprachbund_runners.interventions.edits import UnitAffine, interpolate, scale, set_to, shift, to_edits
 from sprachbund_runners.models.batches import Batch, make_batch, tokenise
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.hooks import observing, run_forward
 from sprachbund_runners.models.loading import LoadedModel, load
+from sprachbund_runners.models.steering import steering
 
 
 def count_hooks(model: torch.nn.Module) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sprachbund.db import tables as t
 from sprachbund.measures import MEASURES
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median
 
@@ -39,12 +40,12 @@ class PairValues:
     values: dict[tuple[str, str, str], dict[Pair, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, context: Context, claim: Claim) -> "PairValues":
+    def of(cls, context: Context, claim: Claim[ComparisonPayload]) -> "PairValues":
         """The values that this comparison's pairs and metrics need."""
         found = cls()
         # Paraphrases pair a language with itself: there are no two languages to resample.
-        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload["pairs"] if pair[0] != pair[1]}
-        names = [*dict.fromkeys([*claim.payload["metrics"], ACCURACY, *DISTANCES])]
+        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload.pairs if pair[0] != pair[1]}
+        names = [*dict.fromkeys([*claim.payload.metrics, ACCURACY, *DISTANCES])]
         statement = (
             select(
                 t.Setting.key, t.Evaluation.query_layer, t.Metric.name, t.Corpus.key.label("corpus"),
@@ -88,20 +89,20 @@ def directed(metric: str) -> bool:
 
 
 def gain_rows(
-    values: PairValues, payload: Mapping[str, Any], settings: Sequence[Mapping[str, Any]], scopes: Sequence[str],
+    values: PairValues, payload: ComparisonPayload, settings: Sequence[ComparedSetting], scopes: Sequence[str],
     inside: Callable[[str, str, str, bool, str | None], bool],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """One row per compared setting, layer, metric and scope that has pairs."""
     rows = []
     for setting in settings:
-        for layer in payload["layers"]:
-            for metric in payload["metrics"]:
-                after = values.cells(setting["setting"], layer, metric)
-                before = values.cells(setting["baseline"], layer, metric)
+        for layer in payload.layers:
+            for metric in payload.metrics:
+                after = values.cells(setting.setting, layer, metric)
+                before = values.cells(setting.reference, layer, metric)
                 both_sides = [pair for pair in after if pair in before]
-                for scope in scopes if setting["target"] else scopes[:1]:
+                for scope in scopes if setting.target else scopes[:1]:
                     pairs = [pair for pair in both_sides
-                             if inside(scope, pair[1], pair[2], directed(metric), setting["target"])]  # fmt: skip
+                             if inside(scope, pair[1], pair[2], directed(metric), setting.target)]  # fmt: skip
                     if pairs:
                         gains = np.array([after[pair] - before[pair] for pair in pairs])
                         place = {"layer": layer, "metric": metric, "scope": scope}
@@ -110,7 +111,7 @@ def gain_rows(
 
 
 def correlation_rows(
-    values: PairValues, payload: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]
+    values: PairValues, payload: ComparisonPayload, settings: Sequence[ComparedSetting]
 ) -> list[dict[str, Any]]:
     """Correlations over ordered pairs (a distance counts for both directions), per distance metric.
 
@@ -118,7 +119,7 @@ def correlation_rows(
     """
     rows = []
     for setting in settings:
-        for layer in payload["layers"]:
+        for layer in payload.layers:
             for distance in DISTANCES:
                 pairs, columns = _columns(values, setting, layer, distance)
                 for y, x in CORRELATED if pairs else ():
@@ -134,12 +135,12 @@ _CROSSED = (
 )  # fmt: skip
 
 
-def _who(setting: Mapping[str, Any]) -> dict[str, Any]:
-    return {"setting": setting["setting"], "baseline_setting": setting["baseline"]}
+def _who(setting: ComparedSetting) -> dict[str, Any]:
+    return {"setting": setting.setting, "baseline_setting": setting.reference}
 
 
 def _summed_up(
-    gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: Mapping[str, Any]
+    gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: ComparisonPayload
 ) -> dict[str, Any]:
     query, candidate = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
     n_languages = len({*query, *candidate})
@@ -156,13 +157,13 @@ def _summed_up(
     # Of two languages every draw that has their pair gives the same median.
     if n_languages >= 3:
         median = dyadic_bootstrap_median(
-            gains, query, candidate, resamples=payload["resamples"], seed=payload["seed"],
-            confidence=payload["confidence"],
+            gains, query, candidate, resamples=payload.resamples, seed=payload.seed,
+            confidence=payload.confidence,
         )  # fmt: skip
         row |= {"median_low": float(median.low), "median_high": float(median.high)}
     if len(pairs) < 3:
         return row | dict.fromkeys(_CROSSED)
-    crossed = crossed_effects(gains, query, candidate, ordered=ordered, confidence=payload["confidence"])
+    crossed = crossed_effects(gains, query, candidate, ordered=ordered, confidence=payload.confidence)
     return row | {
         "mean": float(crossed.coefficients[0]),
         "mean_low": float(crossed.low[0]),
@@ -175,9 +176,9 @@ def _summed_up(
 
 
 def _columns(
-    values: PairValues, setting: Mapping[str, Any], layer: str, distance: str
+    values: PairValues, setting: ComparedSetting, layer: str, distance: str
 ) -> tuple[list[Pair], dict[str, NDArray[np.float64]]]:
-    own, base = setting["setting"], setting["baseline"]
+    own, base = setting.setting, setting.reference
     parts = {
         "accuracy_after": values.both_ways(own, layer, ACCURACY),
         "accuracy_before": values.both_ways(base, layer, ACCURACY),
@@ -192,7 +193,7 @@ def _columns(
 
 
 def _correlated(
-    columns: Mapping[str, NDArray[np.float64]], y: str, x: str, pairs: Sequence[Pair], payload: Mapping[str, Any]
+    columns: Mapping[str, NDArray[np.float64]], y: str, x: str, pairs: Sequence[Pair], payload: ComparisonPayload
 ) -> dict[str, Any] | None:
     query, candidate = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
     between = y.startswith("distance")
@@ -202,8 +203,8 @@ def _correlated(
         columns, query, candidate = {name: each[once] for name, each in columns.items()}, query[once], candidate[once]
     try:
         found = dyadic_bootstrap_correlation(
-            columns[x], columns[y], query, candidate, resamples=payload["resamples"], seed=payload["seed"],
-            confidence=payload["confidence"],
+            columns[x], columns[y], query, candidate, resamples=payload.resamples, seed=payload.seed,
+            confidence=payload.confidence,
         )  # fmt: skip
     except ValueError:
         return None
@@ -222,7 +223,7 @@ def _correlated(
     )
     try:
         model = crossed_effects(
-            columns[outcome], query, candidate, covariates, ordered=not between, confidence=payload["confidence"]
+            columns[outcome], query, candidate, covariates, ordered=not between, confidence=payload.confidence
         )
     except ValueError:
         return row | {"slope": None, "slope_low": None, "slope_high": None, "slope_p": None}

@@ -23,14 +23,13 @@ from sprachbund.models.architectures import describe, read_config
 from sprachbund.models.fingerprints import fingerprint, model_files
 from sprachbund.progress import Silent
 from sprachbund.queue import Queue
-from sprachbund_runners.interventions.apply import effective, steering
+from sprachbund_runners.export.card import PROBE_TOKENS, Exported, FoundSetting, Source, card, coordinates
+from sprachbund_runners.export.merge import Merged, NoBiasError, check_mergeable, merge
+from sprachbund_runners.export.stand_in import llama_of
 from sprachbund_runners.interventions.edit_files import ANY
 from sprachbund_runners.interventions.low_rank import Edit
-from sprachbund_runners.interventions.merge import Merged, NoBiasError, check_mergeable, merge
-from sprachbund_runners.interventions.stand_in import llama_of
 from sprachbund_runners.jobs.context import Context, Evicted
 from sprachbund_runners.jobs.fit.intervention import find_edits
-from sprachbund_runners.model_card import PROBE_TOKENS, Exported, FoundSetting, Source, card, coordinates
 from sprachbund_runners.models.loading import (
     DTYPES,
     LOAD_ERRORS,
@@ -41,6 +40,7 @@ from sprachbund_runners.models.loading import (
     quiet,
     verify,
 )
+from sprachbund_runners.models.steering import effective, steering
 
 _HEADS = ("AutoModelForCausalLM", "AutoModelForMaskedLM", "AutoModel")
 # Beside config and weights, which are written anew.
@@ -136,8 +136,9 @@ def _edits(engine: Engine, store: ArtifactStore, found: FoundSetting, experiment
         )
     if intervention.method != "none" and intervention.artifact_id is None:
         raise WorkspaceError(f"setting '{label}': its edits are not made yet (see `sprachbund status {experiment}`)")
+    key = None if intervention.method == "none" else intervention.key
     try:
-        by_language = find_edits(Context(engine, store, Silent()), intervention.key)
+        by_language = find_edits(Context(engine, store, Silent()), key)
     except Evicted as error:
         Queue(engine).reopen(error.job_ids)
         raise ArtifactError(

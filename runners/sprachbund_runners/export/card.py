@@ -11,10 +11,10 @@ import numpy as np
 from sqlalchemy import Row
 from transformers import PreTrainedModel
 
-from sprachbund_runners.interventions.apply import effective
+from sprachbund_runners.export.merge import Merged
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
-from sprachbund_runners.interventions.merge import Merged
 from sprachbund_runners.models.loading import LoadedModel
+from sprachbund_runners.models.steering import effective
 
 PROBE_TOKENS = 16
 """Random tokens on which the merged model is compared with the one under hooks."""

@@ -23,9 +23,9 @@ from transformers import PreTrainedModel
 
 from sprachbund.errors import ModelError
 from sprachbund.models.architectures import Architecture
-from sprachbund_runners.interventions.apply import check_edits, effective
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.models.hooks import resolve
+from sprachbund_runners.models.steering import check_edits, effective
 
 BIAS_OPTIONS = ("mlp_bias", "attention_bias")
 """Options of configurations that give linear modules a bias, in the order in which they are tried."""

@@ -1,0 +1,1 @@
+"""A setting merged into the weights of an ordinary checkpoint."""
