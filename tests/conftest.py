@@ -170,3 +170,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if hasattr(config.option, "pytest_alembic_tests_path"):
         config.option.pytest_alembic_tests_path = "bound/to/no/file"
+
+
+pytest.register_assert_rewrite("support")
