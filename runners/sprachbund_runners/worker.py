@@ -240,7 +240,6 @@ class Worker:
             limit=limit,
             runners=self.queue.runners_like(runner_id) if limit > 1 else 1,
             prefer_model=loaded if self._in_a_row < SAME_MODEL_IN_A_ROW else None,
-            device=self.options.device.split(":")[0],
             lease_ms=self.options.lease_ms,
         )
         if claims and claims[0].model is not None:

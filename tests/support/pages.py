@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from sprachbund.db.views import views_markdown
+from sprachbund.db.views import VIEWS
 from sprachbund.measures import MEASURES, METRICS, Metric
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -20,7 +20,17 @@ def read(name: str) -> str:
 
 def views_page() -> str:
     """docs/views.md as the code has it."""
-    return views_markdown()
+    head = [
+        "# Views",
+        "",
+        "What `sprachbund query` and `ws.query` read. Every result view shows only rows that the experiment's "
+        "plan resolved to, at the layers it asks for, so that versions never mix. Filter by `experiment` "
+        "first. A flag is 0 or 1, json is text that holds JSON, times are epoch milliseconds, layers are text (`'0'`, "
+        "`'1'` … `'final'`): sort by `layer_ordinal`.",
+        "",
+        "This page is made from `sprachbund.db.views.VIEWS`; a test keeps the two equal.",
+    ]
+    return "\n".join(["\n".join(head), *(f"\n{view.markdown()}" for view in VIEWS.values())]) + "\n"
 
 
 def conventions_page() -> str:

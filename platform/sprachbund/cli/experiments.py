@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from sqlalchemy import select
 
 from sprachbund import workspace
@@ -17,6 +16,7 @@ from sprachbund.errors import SpecError, nearest
 from sprachbund.planning.submission import Submission
 from sprachbund.spec.experiment import load
 from sprachbund.spec.presets import PRESETS
+from sprachbund.spec.reading import write_yaml
 from sprachbund.statistics import detectable_before
 
 Name = Annotated[str | None, typer.Argument(help="The experiment's name; default: all.")]
@@ -41,7 +41,7 @@ def submit(
     """
     load_plugins(plugin)
     if expand:
-        print(yaml.safe_dump(load(spec).expanded(), sort_keys=False, allow_unicode=True), end="")
+        print(write_yaml(load(spec).expanded()), end="")
         return
     print_submission(workspace.open().submit(spec, dry_run=dry_run), dry_run, as_json)
 
@@ -152,7 +152,7 @@ def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) ->
         )
         return
     print(f"{row.name}, revision {row.revision}{', cancelled' if row.cancelled else ''}")
-    print(yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True))
+    print(write_yaml(row.spec))
     print_table(
         ["setting", "key", "units edited", "E‖h' − h‖"],
         [
@@ -194,4 +194,4 @@ def presets(name: Annotated[str | None, typer.Argument(help="Which one to print.
         return
     if name not in PRESETS:
         raise SpecError(f"preset '{name}' does not exist; known: {', '.join(PRESETS)}{nearest(name, PRESETS)}")
-    print(yaml.safe_dump(PRESETS[name], sort_keys=False, allow_unicode=True), end="")
+    print(write_yaml(PRESETS[name]), end="")

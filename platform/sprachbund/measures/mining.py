@@ -1,11 +1,39 @@
-"""Wants of mining: F1 on one corpus with the threshold tuned on `select`, from pair evaluations that exist anyway."""
+"""Mining: F1 on one corpus with the threshold tuned on `select`, from pair evaluations that exist anyway."""
 
 from collections.abc import Mapping, Sequence
 
-from sprachbund.measures import MEASURES
+from sprachbund.measures.base import Measure, Metric
 from sprachbund.work.kinds import MINING
 from sprachbund.work.payloads.measure import MiningPayload, PairEvaluationPayload
 from sprachbund.work.plan import PlanCorpus, Want
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "mining_f1", "share", "higher", 0.0, 1.0, "none",
+        "F1 of the pairs mined by ratio margin (best of 4 nearest from both sides, each text once) that score at least "
+        "the threshold tuned on select",
+        "BUCC 2018, as in LASER",
+    ),
+    Metric(
+        "mining_precision", "share", "higher", 0.0, 1.0, "none",
+        "share of the mined pairs that are translations", "BUCC 2018, as in LASER",
+    ),
+    Metric(
+        "mining_recall", "share", "higher", 0.0, 1.0, "none",
+        "share of the translation pairs that are mined", "BUCC 2018, as in LASER",
+    ),
+    Metric(
+        "mining_threshold", "ratio margin", "none", None, None, "none",
+        "the threshold with the best F1 on select, halfway to the next lower score", "BUCC 2018, as in LASER",
+    ),
+)  # fmt: skip
+
+MINED = Measure(
+    "mining", 1, "pair", False,
+    ("mining_f1", "mining_precision", "mining_recall", "mining_threshold"),
+    "translation pairs found among all sentences, above a threshold tuned on other text",
+)  # fmt: skip
+MEASURES: tuple[Measure, ...] = (MINED,)
 
 
 def mining_wants(wants: Sequence[Want], corpora: Mapping[str, Sequence[PlanCorpus]]) -> list[Want]:
@@ -40,6 +68,6 @@ def _mining(want: Want, pair: PairEvaluationPayload, tuned_on: str) -> Want:
         split=pair.split,
         pairs=want.subject,
         tuned_on=tuned_on,
-        version=MEASURES["mining"].version,
+        version=MINED.version,
     )
     return Want.of(MINING, payload, f"mining of {want.label}", want.layers)

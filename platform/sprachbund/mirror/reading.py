@@ -199,7 +199,7 @@ def _add_means(
     scope = case((t.Evaluation.candidate_language.is_(None), "space"), else_="pair").label("scope")
     name = func.coalesce(t.Corpus.collection, t.Corpus.name).label("corpus")
     columns = (
-        t.Evaluation.query_setting_id, t.ExperimentCorpus.role, name, scope, t.Evaluation.query_layer, t.Metric.name,
+        t.Evaluation.setting_id, t.ExperimentCorpus.role, name, scope, t.Evaluation.layer, t.Metric.name,
     )  # fmt: skip
     rows = connection.execute(
         select(*columns, func.avg(t.Metric.value).label("mean"), func.max(t.Job.finished_ms).label("at_ms"))
@@ -210,7 +210,7 @@ def _add_means(
             t.ExperimentLayer,
             and_(
                 t.ExperimentLayer.experiment_id == experiment_id,
-                t.ExperimentLayer.layer == t.Evaluation.query_layer,
+                t.ExperimentLayer.layer == t.Evaluation.layer,
             ),
         )
         .join(
@@ -224,9 +224,7 @@ def _add_means(
         .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
         .where(
             t.ExperimentJob.experiment_id == experiment_id,
-            t.Evaluation.query_setting_id.in_(setting_ids),
-            t.Evaluation.query_setting_id == t.Evaluation.candidate_setting_id,
-            t.Evaluation.query_layer == t.Evaluation.candidate_layer,
+            t.Evaluation.setting_id.in_(setting_ids),
             t.Metric.name.in_(names),
         )
         .group_by(*columns)
@@ -238,10 +236,10 @@ def _add_means(
     }
     for row in rows:
         group = (row.role, row.corpus)
-        if (row.scope, settings[row.query_setting_id].key, group, row.query_layer) in pending:
+        if (row.scope, settings[row.setting_id].key, group, row.layer) in pending:
             continue
-        layers = values.setdefault(row.query_setting_id, {}).setdefault(group, {}).setdefault(row.name, {})
-        layers.setdefault(row.query_layer, Value(row.mean, row.at_ms))
+        layers = values.setdefault(row.setting_id, {}).setdefault(group, {}).setdefault(row.name, {})
+        layers.setdefault(row.layer, Value(row.mean, row.at_ms))
 
 
 def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Sequence[Row[Any]]) -> str | None:
@@ -281,7 +279,7 @@ def _heatmaps(
     for layer, setting_ids in ready.items():
         cell: Any = (
             select(
-                t.Evaluation.query_setting_id, t.Evaluation.query_language, t.Evaluation.candidate_language,
+                t.Evaluation.setting_id, t.Evaluation.query_language, t.Evaluation.candidate_language,
                 t.Metric.value,
             )
             .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
@@ -291,10 +289,9 @@ def _heatmaps(
                 t.ExperimentJob.experiment_id == experiment_id,
                 t.ExperimentCorpus.experiment_id == experiment_id,
                 t.ExperimentCorpus.role == "test",
-                t.Evaluation.query_setting_id.in_(setting_ids),
-                t.Evaluation.query_setting_id == t.Evaluation.candidate_setting_id,
+                t.Evaluation.setting_id.in_(setting_ids),
                 t.Evaluation.measure == "retrieval",
-                t.Evaluation.query_layer == layer,
+                t.Evaluation.layer == layer,
                 t.Metric.name == HEATMAP_METRIC,
             )
         )  # fmt: skip

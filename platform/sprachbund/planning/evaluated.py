@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sprachbund.catalogue.edits import FITTED_TRANSFORMS, POOLED_TRANSFORMS
 from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError
-from sprachbund.measures import MEASURES
+from sprachbund.measures import MEASURES, REQUESTS
 from sprachbund.measures.requested import WORD_FIELDS, Requested
 from sprachbund.planning.compared import choice_want, comparison_want, language_pairs
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
+from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
 from sprachbund.work.kinds import PAIR_EVALUATION, SNAPSHOT, SPACE_EVALUATION
 from sprachbund.work.payloads.embed import SnapshotPayload
 from sprachbund.work.payloads.measure import PairEvaluationPayload, SideSnapshots, SpaceEvaluationPayload
@@ -65,9 +65,20 @@ class RoleWants:
         if self.role == "test" and plain is None and languages:
             words = self._words(setting, corpus, languages)
             requested = Requested(
-                self.spec, setting, corpus, pairs, steered.snapshots, steered.fitted, self.layers, words
+                setting,
+                corpus,
+                pairs,
+                steered.snapshots,
+                steered.fitted,
+                self.layers,
+                words,
+                self.spec.embeddings.pooled,
+                self.spec.seed,
+                self.spec.statistics.unit,
+                self.spec.statistics.confidence,
             )
-            self.wants += requested.wants()
+            for request in REQUESTS:
+                self.wants += request.wants(requested, getattr(self.spec.evaluations, request.field))
         return subjects
 
     def _words(self, setting: PlannedSetting, corpus: PlanCorpus, languages: Sequence[str]) -> dict[str, str]:
@@ -194,6 +205,6 @@ def _of_pair(side: SideSnapshots, setting: PlannedSetting, pair: tuple[str, str]
     )
 
 
-def _versions(*scopes: str) -> dict[str, int]:
+def _versions(*extents: str) -> dict[str, int]:
     """Versions of the measures that are made unasked."""
-    return {name: each.version for name, each in MEASURES.items() if each.scope in scopes and not each.optional}
+    return {name: each.version for name, each in MEASURES.items() if each.extent in extents and not each.optional}

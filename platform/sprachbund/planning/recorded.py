@@ -12,12 +12,12 @@ from sprachbund.corpora.text import fingerprint
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms
 from sprachbund.db.rows import chunks, id_of, insert_many, upsert
-from sprachbund.db.tables.work import ROLES
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.languages import table as languages
 from sprachbund.languages.trained import trained_on
 from sprachbund.planning.blueprint import Blueprint
 from sprachbund.planning.resolve import Resolved, ResolvedModel
+from sprachbund.vocabulary import ROLES
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.stored import to_json
 from sprachbund.work.plan import JobPlan, PlannedIntervention, PlannedSetting

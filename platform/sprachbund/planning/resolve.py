@@ -6,7 +6,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from sprachbund.catalogue.edits import FITTED_TRANSFORMS
 from sprachbund.corpora import Corpus, TextSet, fingerprint, overlap, read_corpora
 from sprachbund.corpora.text import fingerprint_of_parts
 from sprachbund.errors import CorpusError, ModelError, SpecError, nearest
@@ -17,6 +16,7 @@ from sprachbund.models.imported import check_vectors
 from sprachbund.planning.side_texts import ROLES as SIDE_EFFECT_ROLES
 from sprachbund.planning.side_texts import check_side_effects, side_effect_corpora
 from sprachbund.spec.experiment import ModelSpec, Spec
+from sprachbund.vocabulary import FITTED_TRANSFORMS
 from sprachbund.work.keys import canonical_json, content_key
 from sprachbund.work.plan import PlanCorpus, PlanModel, PlanText
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from sprachbund.catalogue.edits import FITTED_TRANSFORMS
 from sprachbund.errors import SpecError
 from sprachbund.planning.edits import ControlPoint, EditPlanner
 from sprachbund.planning.fit_inputs import FitInputs
@@ -13,6 +12,7 @@ from sprachbund.planning.labels import Point, label_of
 from sprachbund.spec.controls import ControlSpec
 from sprachbund.spec.experiment import Spec
 from sprachbund.spec.interventions import InterventionSpec
+from sprachbund.vocabulary import FITTED_TRANSFORMS
 from sprachbund.work.plan import NONE, PlanCorpus, PlanModel, PlannedIntervention, PlannedSetting, Want, setting_key
 
 
@@ -60,7 +60,7 @@ class SettingPlanner:
         if row.targetless and row.targets is not None:
             raise SpecError(f"{where}.targets: direction '{row.direction}' has no target; leave targets out")
         scorers: list[Any] = [None] if row.method == "direction" else list(row.scorers or self.spec.experts.scorers)
-        if row.edit == "aura":
+        if row.edit is not None and row.rule.reads == "auroc":
             scorers = ["auroc"]
         values: list[Any] = row.value or [None]
         ks: list[Any] = row.k or [None]

@@ -28,9 +28,9 @@ def insert_jobs(
 ) -> dict[str, int]:
     """Queue jobs and what they need; returns the id of every key in `rows`.
 
-    rows: columns key, kind, version, subject, bundle, model, payload, label, priority and, where a job
-    asks for them, device and memory_mb. edges: (key of a job, key of one it needs); a needed job may be an
-    older one. A key that exists already keeps its row, and is reopened if it failed or was cancelled.
+    rows: columns key, kind, version, subject, bundle, model, payload, label and priority. edges: (key of a job, key
+    of one it needs); a needed job may be an older one. A key that exists already keeps its row, and is reopened if
+    it failed or was cancelled.
 
     Raises:
         ValueError: an edge names a key that is neither in `rows` nor in the database.
@@ -39,7 +39,7 @@ def insert_jobs(
     build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     now = connection.scalar(select(now_ms(connection)))
     fresh = {
-        "device": None, "memory_mb": None, "state": "queued", "available_ms": now, "created_ms": now,
+        "state": "queued", "available_ms": now, "created_ms": now,
         "attempt": 0, "failures": 0, "losses": 0,
     }  # fmt: skip
     for chunk in _chunks(rows):

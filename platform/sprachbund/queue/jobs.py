@@ -26,7 +26,6 @@ BACKOFF_MAX_MS = 300_000
 STALE_LEASES = 3
 # A runner that was not heard of for so long is taken for dead where nobody cleaned up after it.
 SILENT_MS = 360_000
-UNLIMITED_MB = 2**31 - 1
 # Where runners share a bundle, none takes fewer jobs than this at once: siblings are cheaper together.
 LEAST_SHARE = 4
 
@@ -92,8 +91,6 @@ class Queue:
         limit: int = 1,
         runners: int = 1,
         prefer_model: str | None = None,
-        device: str | None = None,
-        memory_mb: int | None = None,
         lease_ms: int = 120_000,
     ) -> list[Claim[Any]]:
         """Take the next job and up to `limit` - 1 of its ready siblings (same bundle); [] if there is none.
@@ -102,8 +99,7 @@ class Queue:
         LEAST_SHARE jobs, where there are): parts shrink towards the end, so that all end at about the same time.
 
         Next is the smallest priority, then a job of `prefer_model` (callers bound how often in a row they
-        ask for it), then the oldest. kinds: name to version of what the runner implements. A job that asks
-        for a device or for memory goes to runners that have it; no `memory_mb` is no limit.
+        ask for it), then the oldest. kinds: name to version of what the runner implements.
         """
         if not kinds or limit < 1:
             return []
@@ -111,8 +107,6 @@ class Queue:
             "runner_id": runner_id,
             "lease_ms": lease_ms,
             "max_losses": self._max_losses,
-            "device": device,
-            "memory_mb": UNLIMITED_MB if memory_mb is None else memory_mb,
             "lost": "its runner vanished: the lease ran out without a heartbeat",
         }
         if limit > 1:
@@ -141,7 +135,7 @@ class Queue:
             rows = connection.execute(
                 select(Runner.id, Runner.capabilities).where(_alive(connection) | (Runner.id == runner_id))
             ).all()
-        can = {row.id: _suits(row.capabilities) for row in rows}
+        can = {row.id: row.capabilities.get("kinds") for row in rows}
         return sum(each == can[runner_id] for each in can.values())
 
     def heartbeat(self, claims: Sequence[Claim[Any]]) -> set[int]:
@@ -272,10 +266,7 @@ class Queue:
             if not kinds:
                 return False
             others = select(func.count()).where(Runner.state == "alive", Runner.id != runner_id)
-            memory = row.get("memory_mb")
             values = statements.kind_parameters(kinds) | {
-                "device": str(row["device"]).split(":")[0] if row.get("device") else None,
-                "memory_mb": UNLIMITED_MB if memory is None else memory,
                 "alone": connection.execute(others).scalar_one() == 0,
             }
             return bool(connection.execute(statements.has_work(len(kinds)), values).scalar_one())
@@ -360,13 +351,6 @@ class Queue:
 
 def _alive(connection: Connection) -> Any:
     return (Runner.state == "alive") & (Runner.seen_ms >= now_ms(connection) - SILENT_MS)
-
-
-def _suits(capabilities: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What decides which jobs suit a runner."""
-    device = capabilities.get("device")
-    kind_of_device = None if device is None else str(device).split(":")[0]
-    return capabilities.get("kinds"), kind_of_device, capabilities.get("memory_mb")
 
 
 def _attempt_of(claim: Claim[Any]) -> dict[str, int]:

@@ -47,7 +47,7 @@ _HEAD = "job.id, job.priority, job.bundle, job.state, job.losses"
 def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharing: bool = False) -> TextualSelect:
     """One statement that finds the next job and its ready siblings and takes them.
 
-    Bound: runner_id, lease_ms, max_losses, device, memory_mb, lost, kind_i and version_i for i < n_kinds;
+    Bound: runner_id, lease_ms, max_losses, lost, kind_i and version_i for i < n_kinds;
     `limit` if bundled; `runners` and `least` if also sharing: then a runner takes one of `runners` parts of the
     siblings, but not fewer than `least` where there are so many; `model` if preferring. A lost job (its lease
     ran out) is taken over like a queued one and counted; at max_losses it becomes failed, and cancelled where
@@ -133,9 +133,7 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
 
 def _suitable(n_kinds: int) -> str:
     kinds = " OR ".join(f"(job.kind = :kind_{i} AND job.version = :version_{i})" for i in range(n_kinds))
-    return f"""(({kinds})
-        AND (job.device IS NULL OR job.device = :device)
-        AND (job.memory_mb IS NULL OR job.memory_mb <= :memory_mb))"""
+    return f"({kinds})"
 
 
 def kind_parameters(kinds: Mapping[str, int]) -> dict[str, Any]:

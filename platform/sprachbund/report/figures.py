@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from sprachbund.db.engine import reading
 from sprachbund.errors import LostArtifactError, QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.files.tensors import load_tensors
-from sprachbund.report.plots import COLOURS, new_figure
+from sprachbund.report.charts import COLOURS, new_figure, styled
+from sprachbund.vocabulary import DRAWN_BY, DrawnBy
 from sprachbund.work.kinds import PAIR_EVALUATION
 from sprachbund.work.payloads.measure import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
@@ -21,8 +22,6 @@ from sprachbund.work.payloads.stored import from_json
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Method = Literal["pca", "umap"]
-METHODS: tuple[Method, ...] = ("pca", "umap")
 Vectors = Mapping[str, NDArray[Any]]
 
 
@@ -99,7 +98,7 @@ def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str
         select(t.Job.id, t.Job.payload)
         .distinct()
         .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
         .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
@@ -157,15 +156,16 @@ def read_vectors(
     return found
 
 
-def space_figure(panels: list[Panel], *, method: Method = "pca", items: int | None = 400, seed: int = 0) -> "Figure":
+@styled
+def space_figure(panels: list[Panel], *, method: DrawnBy = "pca", items: int | None = 400, seed: int = 0) -> "Figure":
     """The panels side by side on the same axes, a colour per language, each language's mean as a large mark.
 
     Embeddings are scaled to length one, as cosine measures see them. `pca`: the two principal components of all panels
     together; `umap`: one UMAP of all panels together, by cosine. items: at most so many of each language, the same
     ones everywhere. Raises SprachbundError if the panels do not fit together or a package is missing.
     """
-    if method not in METHODS:
-        raise QueryError(f"method: found '{method}', expected one of {', '.join(METHODS)}{nearest(method, METHODS)}")
+    if method not in DRAWN_BY:
+        raise QueryError(f"method: found '{method}', expected one of {', '.join(DRAWN_BY)}{nearest(method, DRAWN_BY)}")
     languages = list(panels[0].vectors)
     shapes = {array.shape for panel in panels for array in panel.vectors.values()}
     if len(shapes) != 1 or any(list(panel.vectors) != languages for panel in panels):
@@ -199,7 +199,7 @@ def space_figure(panels: list[Panel], *, method: Method = "pca", items: int | No
     return figure
 
 
-def _project(stacked: NDArray[np.float64], method: Method, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
+def _project(stacked: NDArray[np.float64], method: DrawnBy, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
     """float64 [n, 2] and the axes' labels."""
     if method == "umap":
         try:

@@ -7,13 +7,11 @@ import polars as pl
 from sqlalchemy import Engine
 
 from sprachbund.measures import MEASURES, METRICS
-from sprachbund.results import query
-from sprachbund.results.reader import LIMITS, Reader, known, known_experiment, typed
+from sprachbund.results.reader import Reader, known, known_experiment, read_view
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after
-from sprachbund.vocabulary import layer_order
+from sprachbund.vocabulary import SCOPES, layer_order
 
-SCOPES = ("all", "target_query", "target_candidate", "without_target")
 # What a comparison may be broken down by, and the columns that takes.
 BY: dict[str, tuple[str, ...]] = {
     "setting": (),
@@ -150,11 +148,8 @@ def compare(
 
 def _results(engine: Engine, view: str, experiment: str) -> pl.DataFrame:
     known_experiment(engine, experiment)
-    sql = (
-        f"SELECT * FROM {view} WHERE experiment = :experiment ORDER BY setting_ordinal, role, corpus, "  # noqa: S608 - a fixed name
-        "layer_ordinal, query_language, candidate_language, metric"
-    )
-    return typed(query.run(engine, sql, {"experiment": experiment}, **LIMITS))
+    order = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
+    return read_view(engine, view, f"experiment = :experiment ORDER BY {order}", {"experiment": experiment})
 
 
 def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Sequence[str]) -> pl.DataFrame:

@@ -151,7 +151,7 @@ def _evaluation(
         .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
         .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
               & (t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id))
         .where(

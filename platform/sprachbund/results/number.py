@@ -122,9 +122,9 @@ def _evaluations(
         .where(
             t.Experiment.name == comparison.experiment,
             t.ExperimentCorpus.role == comparison.role,
-            t.Evaluation.query_setting_id.in_(settings),
+            t.Evaluation.setting_id.in_(settings),
             t.Evaluation.measure == measure,
-            t.Evaluation.query_layer == cell["layer"],
+            t.Evaluation.layer == cell["layer"],
             (t.Corpus.name == cell["corpus"]) | (t.Corpus.collection == cell["corpus"]),
         )
         .order_by(t.Evaluation.id)
@@ -169,7 +169,7 @@ def _looked_up(connection: Connection, column: Any, wanted: Any, keys: Sequence[
 def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> list[tuple[str, Any]]:
     if cell["ci_low"] is None:
         return [("tested", "no: this metric is described, not compared (statistics.metrics in the experiment file)")]
-    row = connection.execute(
+    stored = connection.execute(
         select(t.Comparison.__table__, t.Job.payload, t.Job.id.label("job"))
         .join(t.Job, t.Job.id == t.Comparison.job_id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
@@ -183,11 +183,12 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
             t.Comparison.metric == cell["metric"],
             t.Comparison.scope == comparison.scope,
             t.Comparison.corpus == cell["corpus"],
+            t.Comparison.role == comparison.role,
         )
         .order_by(t.Comparison.id)
-    ).all()  # fmt: skip
-    read_rows = ((each, from_json(ComparisonPayload, each.payload, f"job {each.job}")) for each in row)
-    stored, payload = next((each, asked) for each, asked in read_rows if asked.role == comparison.role)
+        .limit(1)
+    ).one()  # fmt: skip
+    payload = from_json(ComparisonPayload, stored.payload, f"job {stored.job}")
     percent = f"{100 * payload.confidence:g} %"
     found = [
         ("job", stored.job),

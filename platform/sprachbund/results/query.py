@@ -200,9 +200,9 @@ def _explain(message: str, sql: str) -> str:
 def _columns(sql: str) -> list[str]:
     """Columns of the views and tables that a statement mentions, of all views if it mentions none."""
     words = set(re.findall(r"\w+", sql))
-    found = [column for name, view in VIEWS.items() if name in words for column in view.columns]
+    found = [column for name, view in VIEWS.items() if name in words for column in view.names]
     found += [column.name for name, table in Base.metadata.tables.items() if name in words for column in table.columns]
-    return found or [column for view in VIEWS.values() for column in view.columns]
+    return found or [column for view in VIEWS.values() for column in view.names]
 
 
 def _plain(value: Any) -> Any:

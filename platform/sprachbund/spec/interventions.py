@@ -4,24 +4,29 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from sprachbund.catalogue.directions import DIRECTION_EDITS, TARGETLESS_DIRECTIONS, DirectionMethod
+from sprachbund.catalogue.directions import DIRECTIONS, edits_along
 from sprachbund.catalogue.edits import (
     EDITS,
-    POOLED_TRANSFORMS,
-    UNIT_METHODS,
-    Edit,
     EditRule,
-    How,
-    Method,
-    Transform,
     canonical_value,
     parse_value,
 )
 from sprachbund.corpora.source import Code
-from sprachbund.fields import Strict, as_list
+from sprachbund.fields import Among, Strict, as_list
 from sprachbund.spec.base import ScorerName
 from sprachbund.spec.controls import ControlSpec, as_control
-from sprachbund.vocabulary import SITES, Pooling, Site, SteeredSide
+from sprachbund.vocabulary import (
+    POOLED_TRANSFORMS,
+    SITES,
+    UNIT_METHODS,
+    EditTokens,
+    How,
+    Method,
+    Pooling,
+    Site,
+    SteeredSide,
+    Transform,
+)
 
 
 class SelectionSpec(Strict):
@@ -64,9 +69,9 @@ class InterventionSpec(Strict):
     selection: Annotated[SelectionSpec | None, BeforeValidator(_as_selection)] = None
     k: Annotated[list[int | float] | None, BeforeValidator(as_list)] = None
     scorers: Annotated[list[ScorerName] | None, BeforeValidator(as_list)] = None
-    direction: DirectionMethod | None = None
+    direction: Annotated[str, Among(DIRECTIONS)] | None = None
     rank: Annotated[int, Field(ge=1)] | None = None
-    edit: Edit | None = None
+    edit: Annotated[str, Among(EDITS)] | None = None
     strength: Annotated[list[float] | None, BeforeValidator(as_list)] = None
     value: Annotated[list[str] | None, BeforeValidator(as_list)] = None
     value_from: Literal["pooled", "tokens"] | None = None
@@ -75,7 +80,7 @@ class InterventionSpec(Strict):
     fit: Literal["at_once", "incremental"] = "at_once"
     sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
     blocks: Annotated[list[int] | None, BeforeValidator(as_list)] = None
-    tokens: Literal["all", "content", "last"] = "all"
+    tokens: EditTokens = "all"
     side: SteeredSide = "both"
     controls: list[Annotated[ControlSpec, BeforeValidator(as_control)]] = Field(default=[])
 
@@ -89,7 +94,8 @@ class InterventionSpec(Strict):
     def targetless(self) -> bool:
         """Whether no language is steered towards."""
         if self.method == "direction":
-            return self.direction in TARGETLESS_DIRECTIONS
+            assert self.direction is not None
+            return DIRECTIONS[self.direction].targetless
         return self.method == "own" and (not self.rule.to_target or self.value == ["zero"])
 
     @property
@@ -109,7 +115,8 @@ class InterventionSpec(Strict):
         method = filled.get("method", "none")
         if method == "direction":
             filled.setdefault("direction", "diff_mean")
-            filled.setdefault("edit", "project_out" if filled["direction"] in TARGETLESS_DIRECTIONS else "add")
+            direction = DIRECTIONS.get(str(filled["direction"]))
+            filled.setdefault("edit", "project_out" if direction is not None and direction.targetless else "add")
             filled.setdefault("pooling", "mean")
             filled.setdefault("sites", ["block"])
         elif method in UNIT_METHODS:
@@ -202,13 +209,17 @@ class InterventionSpec(Strict):
         why = "method 'direction' moves along a direction, it selects no units; use 'experts' with {}"
         for name in ("k", "selection", "scorers", "value", "value_from"):
             self._refuse(name, why.format(name))
-        if self.edit not in DIRECTION_EDITS[self.direction]:
-            known = ", ".join(DIRECTION_EDITS[self.direction])
-            raise ValueError(f"edit '{self.edit}' does not go with direction '{self.direction}'; use {known}")
-        if self.source == "input" and self.direction != "diff_mean":
-            raise ValueError("source 'input' goes with direction 'diff_mean' only")
-        if self.rank is not None and self.direction not in ("pca", "language_means"):
-            raise ValueError(f"rank goes with directions pca and language_means, '{self.direction}' has its own")
+        rule, edits = DIRECTIONS[self.direction], edits_along(self.direction)
+        if self.edit not in edits:
+            raise ValueError(
+                f"edit '{self.edit}' does not go with direction '{self.direction}'; use {', '.join(edits)}"
+            )
+        if self.source == "input" and not rule.per_input:
+            known = " and ".join(f"'{name}'" for name, each in DIRECTIONS.items() if each.per_input)
+            raise ValueError(f"source 'input' goes with direction {known} only")
+        if self.rank is not None and not rule.ranked:
+            known = " and ".join(name for name, each in DIRECTIONS.items() if each.ranked)
+            raise ValueError(f"rank goes with directions {known}, '{self.direction}' has its own")
         if self.fit == "incremental":
             raise ValueError("fit 'incremental' is for edits of units (mean_act, gaussian_act, linear_act)")
 
@@ -226,14 +237,14 @@ class InterventionSpec(Strict):
                     f"value is '{value}' with value_from: tokens; per-token values are not kept, only their"
                     " mean: use mean or zero, or value_from: pooled"
                 )
-        if self.value_from == "tokens" and self.edit == "linear_act":
-            raise ValueError("value_from: tokens keeps means and variances only; linear_act needs pooled responses")
+        if self.value_from == "tokens" and rule.reads == "samples":
+            raise ValueError(f"value_from: tokens keeps means and variances only; {self.edit} needs pooled responses")
         if not rule.transport:
             self._refuse("source", f"edit '{self.edit}' does not depend on where activations start; leave source out")
             if self.fit == "incremental":
                 raise ValueError(f"fit 'incremental' changes nothing for edit '{self.edit}'; leave it out")
-        if self.edit == "aura" and (self.scorers or ["auroc"]) != ["auroc"]:
-            raise ValueError("edit 'aura' scales by AUROC; leave scorers out or use auroc")
+        if rule.reads == "auroc" and (self.scorers or ["auroc"]) != ["auroc"]:
+            raise ValueError(f"edit '{self.edit}' scales by AUROC; leave scorers out or use auroc")
         if self.targetless and self.targets is not None:
             raise ValueError("targets has no meaning where every language's own experts are dampened; leave it out")
 

@@ -23,11 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError, SpecError, nearest
-from sprachbund.vocabulary import Distance
+from sprachbund.vocabulary import DISTANCES, Distance
 from sprachbund_runners.evaluation.abx_kernel import count_wins
 from sprachbund_runners.evaluation.similarity import checked_embeddings, unit_vectors
-
-DISTANCES: tuple[Distance, ...] = ("angular", "cosine", "euclidean")
 
 BLOCK_BYTES = 1 << 23
 """Of distances held at once: 8 MiB in float64, which is some hundred x against some thousand candidates."""

@@ -64,6 +64,11 @@ def scaled(factor: ArrayLike) -> Affine:
     return _affine(factors, np.zeros_like(factors))
 
 
+def dampened(n_units: int, strength: float) -> Affine:
+    """h' = (1 − strength)·h for so many units; strength at most 1, below 0 amplifies."""
+    return scaled(np.full(n_units, 1.0 - strength))
+
+
 def aura(auroc: ArrayLike, strength: float = 1.0) -> Affine:
     """h' = (1 − strength·2·(AUROC − ½))·h where AUROC > ½, else h (Suau et al. 2024, AurA).
 

@@ -89,11 +89,9 @@ def write_evaluations(
 def _shared(connection: Connection, claim: Claim[Any]) -> dict[str, Any]:
     """The columns that all of a job's rows have alike."""
     of = claim.payload.evaluand
-    setting_id = id_of(connection, t.Setting, of.setting)
     return {
         "job_id": claim.job_id,
-        "query_setting_id": setting_id,
-        "candidate_setting_id": setting_id,
+        "setting_id": id_of(connection, t.Setting, of.setting),
         "corpus_id": None if of.corpus is None else id_of(connection, t.Corpus, of.corpus),
         "pooling": of.pooling,
         "tokens": of.tokens,
@@ -112,8 +110,7 @@ def _own(subject: str, row: EvaluationRow, outcomes_id: int | None) -> dict[str,
         "version": version,
         "query_language": row.query,
         "candidate_language": row.candidate,
-        "query_layer": row.layer,
-        "candidate_layer": row.layer,
+        "layer": row.layer,
         "scope_digest": row.scope,
         "outcomes_id": outcomes_id if row.tensor else None,
         "outcomes_tensor": row.tensor,

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr, stdtrit
 
-from sprachbund_runners.statistics.student import student_p, student_quantile
+from sprachbund_runners.statistics.intervals import check_confidence
 
 # Of the residual's share of the variance: keeps the covariance of the pairs invertible.
 _LEAST_RESIDUAL = 1e-9
@@ -68,6 +69,7 @@ def crossed_effects(
     Raises ValueError if shapes differ, values are not finite, x is collinear, there are too few pairs, or the residual
     variance beside a covariate is estimated as 0, so that a slope would seem to be known exactly.
     """
+    check_confidence(confidence)
     values, design = _checked(y, x)
     one, other = np.asarray(query), np.asarray(candidate)
     if one.shape != values.shape or other.shape != values.shape:
@@ -93,14 +95,15 @@ def crossed_effects(
     else:
         coefficients, errors = np.linalg.pinv(design) @ values, np.zeros(design.shape[1])
     degrees = max(1, model.least - design.shape[1])
-    half = student_quantile(confidence, degrees) * errors
-    p = [student_p(b / s, degrees) if s > 0 else float(b == 0) for b, s in zip(coefficients, errors, strict=True)]
+    half = stdtrit(degrees, 0.5 + confidence / 2) * errors
+    t = np.abs(coefficients) / np.where(errors > 0, errors, 1.0)
+    p = np.where(errors > 0, 2 * stdtr(degrees, -t), coefficients == 0)
     return CrossedEffects(
         coefficients=coefficients,
         standard_errors=errors,
         low=coefficients - half,
         high=coefficients + half,
-        p=np.array(p),
+        p=p,
         query_variance=found["query"],
         candidate_variance=found["candidate"] if ordered else found["query"],
         residual_variance=residual_variance,

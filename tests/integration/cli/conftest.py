@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sprachbund import workspace
 from sprachbund.cli.main import main
+from sprachbund.spec.reading import write_yaml
 
 SMALL: dict[str, Any] = {
     "languages": ["eng_Latn", "deu_Latn"],
@@ -92,7 +92,7 @@ def spec_file(root: Path, experiment: Callable[..., dict[str, Any]]) -> Callable
     def write(**fields: Any) -> Path:
         path = root / "experiment.yaml"
         content = experiment(**{**SMALL, **fields})
-        path.write_text(yaml.safe_dump({name: value for name, value in content.items() if value is not None}))
+        path.write_text(write_yaml({name: value for name, value in content.items() if value is not None}))
         return path
 
     return write

@@ -237,9 +237,9 @@ class World:
         evaluation = connection.execute(
             insert(t.Evaluation).values(
                 key=content_key("evaluation", 1, of=[claim.key, measure, query, candidate]), job_id=claim.job_id,
-                measure=measure, version=1, query_setting_id=setting.id, candidate_setting_id=setting.id,
-                corpus_id=corpus, query_language=query, candidate_language=candidate, query_layer=layer,
-                candidate_layer=layer, pooling=payload.pooling, tokens="content",
+                measure=measure, version=1, setting_id=setting.id,
+                corpus_id=corpus, query_language=query, candidate_language=candidate, layer=layer,
+                pooling=payload.pooling, tokens="content",
             ).returning(t.Evaluation.id)
         ).scalar_one()  # fmt: skip
         connection.execute(
@@ -266,9 +266,10 @@ class World:
             comparison = connection.execute(
                 insert(t.Comparison).values(
                     key=content_key("comparison", 1, of=[claim.key, label, layer, metric]), job_id=claim.job_id,
-                    setting_id=ids[label], baseline_id=ids["none"], corpus="book", split=payload.role, layer=layer,
-                    metric=metric, scope="all", n_pairs=6, n_items=50, value=value, baseline=baseline,
-                    delta=value - baseline, p=None if label == "none" else 0.01, q=None if label == "none" else 0.04,
+                    setting_id=ids[label], baseline_id=ids["none"], role=payload.role, corpus="book",
+                    split=payload.role, layer=layer, metric=metric, scope="all", n_pairs=6, n_items=50,
+                    value=value, baseline=baseline, delta=value - baseline, p=None if label == "none" else 0.01,
+                    q=None if label == "none" else 0.04,
                 ).returning(t.Comparison.id)
             ).scalar_one()  # fmt: skip
             if label.startswith("experts") and payload.role == "test":

@@ -99,4 +99,4 @@ class Desk:
 @pytest.fixture
 def desk(engine: Engine) -> Desk:
     queue = Queue(engine)
-    return Desk(engine, queue, queue.register_runner("first", "host", 1, {"kinds": KINDS, "device": "cpu"}))
+    return Desk(engine, queue, queue.register_runner("first", "host", 1, {"kinds": KINDS}))

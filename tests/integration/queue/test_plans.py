@@ -13,7 +13,7 @@ from sprachbund.queue import statements
 N_JOBS = 4_000
 VALUES = {
     **statements.kind_parameters({"count": 1, "other": 1}), "runner_id": 1, "lease_ms": 1, "max_losses": 3,
-    "device": "cpu", "memory_mb": 1, "lost": "", "limit": 16, "runners": 3, "least": 4,
+    "lost": "", "limit": 16, "runners": 3, "least": 4,
     "model": "m",
 }  # fmt: skip
 

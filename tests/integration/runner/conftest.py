@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.finished import counts, values
-from support.runners import FORKING, PROGRAM, Runner, Start
 
 from sprachbund import workspace
 from sprachbund.workspace import Workspace
+from support.finished import counts, values
+from support.runners import FORKING, PROGRAM, Runner, Start
 
 Make = Callable[..., dict[str, Any]]
 

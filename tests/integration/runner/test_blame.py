@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 from sqlalchemy import select
-from support.engines import sqlite_only
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -15,6 +14,7 @@ from sprachbund.errors import ModelError
 from sprachbund.progress import Bars
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs import JOBS, Context
+from support.engines import sqlite_only
 
 Make = Callable[..., dict[str, Any]]
 

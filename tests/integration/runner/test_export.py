@@ -244,7 +244,7 @@ def test_the_type_of_the_weights(done: Workspace, tmp_path: Path) -> None:
     write(done, STEERED, full)
     assert types(full) == {"F32"}
     assert "rounded" not in (full / "README.md").read_text(encoding="utf-8")
-    assert exporting._stored_type(half) == "float16"
+    assert exporting.stored_type(half) == "float16"
     with pytest.raises(ModelError, match=r"dtype 'float61' is not known.*float16"):
         write(done, STEERED, tmp_path / "none", dtype="float61")
 

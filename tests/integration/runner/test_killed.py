@@ -7,9 +7,6 @@ from collections import Counter
 from typing import Any
 
 from sqlalchemy import func, select
-from support.engines import sqlite_only
-from support.finished import Undisturbed, check_finished, outcomes, running, unfinished
-from support.runners import LEASE_MS, Start
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -17,6 +14,9 @@ from sprachbund.queue.jobs import LEAST_SHARE
 from sprachbund.work.kinds import KINDS
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs import JOBS
+from support.engines import sqlite_only
+from support.finished import Undisturbed, check_finished, outcomes, running, unfinished
+from support.runners import LEASE_MS, Start
 
 
 def test_a_killed_runner_is_replaced(space: Workspace, start: Start, small: Any, undisturbed: Undisturbed) -> None:

@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
-from support.engines import sqlite_only
-from support.finished import Undisturbed, check_finished, counts, outcomes, unfinished, values
-from support.runners import LEASE_MS
 
 from sprachbund import workspace
 from sprachbund.db import engine as databases
@@ -22,6 +19,9 @@ from sprachbund.errors import ArtifactError, DatabaseError
 from sprachbund.files import artifacts
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs import JOBS, Context
+from support.engines import sqlite_only
+from support.finished import Undisturbed, check_finished, counts, outcomes, unfinished, values
+from support.runners import LEASE_MS
 
 
 def interfere(monkeypatch: pytest.MonkeyPatch, kind: str, nth: int, what: Callable[[], None]) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from support.engines import sqlite_only
-from support.finished import Undisturbed, check_finished, one_line, outcomes, running, unfinished
-from support.runners import Start
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.workspace import Workspace
 from sprachbund_runners.worker import uninterrupted
+from support.engines import sqlite_only
+from support.finished import Undisturbed, check_finished, one_line, outcomes, running, unfinished
+from support.runners import Start
 
 PHASES: tuple[dict[str, Any], ...] = (
     {"pause": "unit_statistics"},

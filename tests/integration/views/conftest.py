@@ -250,13 +250,11 @@ class _Writer:
                 "job_id": job,
                 "measure": measure,
                 "version": 1,
-                "query_setting_id": self.made.ids[setting.label],
-                "candidate_setting_id": self.made.ids[setting.label],
+                "setting_id": self.made.ids[setting.label],
                 "corpus_id": self.made.ids[f"corpus {role}"],
                 "query_language": query,
                 "candidate_language": candidate,
-                "query_layer": layer,
-                "candidate_layer": layer,
+                "layer": layer,
                 "pooling": "mean",
                 "tokens": "content",
                 "scope_digest": scope_digest,
@@ -294,25 +292,26 @@ class _Writer:
                 pairs = made.pairs(role, setting.label, metric, layer)
                 none = made.pairs(role, "none", metric, layer)
                 baseline = fmean(none[pair] for pair in pairs if inside(setting, metric, pair, scope))
+                gained: dict[str, Any] = {}
+                if setting.control is None:
+                    gains = [pairs[pair] - none[pair] for pair in pairs if inside(setting, metric, pair, scope)]
+                    gained = {
+                        "n_languages": len(made.languages), "median_gain": median(gains),
+                        "median_low": median(gains) - 0.1, "median_high": median(gains) + 0.1,
+                        "n_gaining": sum(gain > 0 for gain in gains), "least_gain": min(gains),
+                        "greatest_gain": max(gains),
+                    }  # fmt: skip
                 comparison = self.add(
                     t.Comparison, key=content_key(
                         "comparison", 1, of=[made.name, role, setting.label, metric, layer, scope]
                     ),
-                    job_id=job, setting_id=made.ids[setting.label], baseline_id=made.ids["none"], corpus="book",
-                    split=f"{role} split", layer=layer, metric=metric, scope=scope, n_pairs=len(pairs),
+                    job_id=job, setting_id=made.ids[setting.label], baseline_id=made.ids["none"], role=role,
+                    corpus="book", split=f"{role} split", layer=layer, metric=metric, scope=scope,
+                    n_pairs=sum(inside(setting, metric, pair, scope) for pair in pairs),
                     n_items=50, value=value, ci_low=value - 0.01, ci_high=value + 0.01, median=value,
                     baseline=baseline, delta=value - baseline, delta_ci_low=value - baseline - 0.02,
-                    delta_ci_high=value - baseline + 0.02, p=0.01, q=0.03, family_size=7,
+                    delta_ci_high=value - baseline + 0.02, p=0.01, q=0.03, family_size=7, **gained,
                 )  # fmt: skip
-                if setting.control is None:
-                    gains = [pairs[pair] - none[pair] for pair in pairs if inside(setting, metric, pair, scope)]
-                    self.add(
-                        t.GainSummary, job_id=job, setting_id=made.ids[setting.label], baseline_id=made.ids["none"],
-                        corpus="book", split=f"{role} split", layer=layer, metric=metric, scope=scope,
-                        n_pairs=len(gains), n_languages=len(made.languages), median=median(gains),
-                        median_low=median(gains) - 0.1, median_high=median(gains) + 0.1,
-                        n_gaining=sum(gain > 0 for gain in gains), least=min(gains), greatest=max(gains),
-                    )  # fmt: skip
                 controls = [each.label for each in made.settings if each.control_of == setting.label]
                 if controls:
                     values = [made.macro(role, label, metric, layer, scope) for label in controls]

@@ -52,23 +52,23 @@ def with_space(make) -> Iterator:
         job = made.ids["comparison test"]
         connection.execute(
             insert(t.Correlation).values(
-                job_id=job, setting_id=made.ids[STEERED], baseline_id=made.ids["none"], corpus="book",
-                split="test split", layer="1", accuracy="top1", distance="paired_distance", y="gain",
-                x="distance_drop", n_pairs=12, n_languages=4, value=0.5, ci_low=0.1, ci_high=0.8,
+                job_id=job, setting_id=made.ids[STEERED], baseline_id=made.ids["none"], role="test",
+                corpus="book", split="test split", layer="1", accuracy="top1", distance="paired_distance",
+                y="gain", x="distance_drop", n_pairs=12, n_languages=4, value=0.5, ci_low=0.1, ci_high=0.8,
             )
         )  # fmt: skip
         spaces = connection.execute(
             text(
-                "SELECT e.id, e.query_setting_id, e.query_layer, e.measure, e.query_language FROM evaluations e "
+                "SELECT e.id, e.setting_id, e.layer, e.measure, e.query_language FROM evaluations e "
                 "JOIN experiment_corpora xc ON xc.corpus_id = e.corpus_id AND xc.role = 'test' "
-                "WHERE e.measure IN ('space', 'spread') AND e.query_layer = '1'"
+                "WHERE e.measure IN ('space', 'spread') AND e.layer = '1'"
             )
         ).all()
         values = {"deu_Latn": 0.2, "eng_Latn": 0.3, "fra_Latn": 0.4, "jpn_Jpan": 0.7}
         for row in spaces:
-            if row.measure == "spread" and row.query_setting_id == made.ids["none"]:
+            if row.measure == "spread" and row.setting_id == made.ids["none"]:
                 put(connection, row.id, to_medoid_of_others=values[row.query_language])
-            if row.measure == "space" and row.query_setting_id == made.ids[STEERED]:
+            if row.measure == "space" and row.setting_id == made.ids[STEERED]:
                 put(connection, row.id, target_to_medoid=0.11, others_to_medoid=0.12, others_to_target=0.13)
         artifact = connection.execute(
             insert(t.Artifact)
@@ -89,7 +89,8 @@ def with_space(make) -> Iterator:
             insert(t.ExpertUnit),
             [
                 {"expert_set_id": expert_set, "rank": rank, "block": 1 + rank % 3, "site": "mlp.up", "unit": rank,
-                 "score": 1 - rank / 100, "effect": 1.0, "pooled_mean": 0.0, "token_mean": 0.0}
+                 "score": 1 - rank / 100, "effect": 1.0, "p": 0.01 * rank, "minimum_auroc": 0.5,
+                 "pooled_mean": 0.25, "token_mean": 0.125}
                 for rank in range(1, 41)
             ],
         )  # fmt: skip
@@ -176,3 +177,15 @@ def test_experts_are_counted_by_block_for_every_k_in_use(with_space):
         assert row["share"] == pytest.approx(len(ranks) / row["k"])
         assert row["mean_score"] == pytest.approx(fmean(1 - rank / 100 for rank in ranks))
         assert row["least_score"] == pytest.approx(1 - max(ranks) / 100)
+
+
+def test_top_units_say_where_they_are_and_how_they_respond(with_space):
+    found = rows(with_space.engine, "SELECT * FROM top_units WHERE experiment = 'made' ORDER BY rank")
+    assert [row["rank"] for row in found] == list(range(1, 41))
+    row = found[1]
+    assert (row["target"], row["scorer"], row["expert_set_key"]) == ("fra_Latn", "auroc", "e" * 40)
+    assert (row["block"], row["site"], row["unit"], row["score"]) == (3, "mlp.up", 2, 0.98)
+    assert (row["effect"], row["p"], row["minimum_auroc"]) == (1.0, 0.02, 0.5)
+    assert (row["pooled_mean"], row["token_mean"]) == (0.25, 0.125)
+    assert (row["n_positives"], row["n_negatives"], row["negatives"]) == (9, 9, '["deu_Latn"]')
+    assert (row["n_units"], row["token_count_auroc"]) == (64, 0.5)

@@ -1,5 +1,7 @@
 """The views against the numbers that were put in, on both engines."""
 
+import json
+from dataclasses import replace
 from statistics import fmean
 
 import polars as pl
@@ -8,18 +10,67 @@ from sqlalchemy import insert, text
 from sqlalchemy import inspect as inspect_database
 
 from sprachbund.db import tables as t
-from sprachbund.db.views import VIEWS, create_views, drop_views
+from sprachbund.db.views import VIEWS, Column, create_views, drop_views
+from sprachbund.errors import QueryError
 from sprachbund.results import comparison as results
 from sprachbund.results import query
+from sprachbund.results.reader import read_view, typed
+from support.pages import views_page
 
 SIDE = {True: {True: "both", False: "query"}, False: {True: "candidate", False: "neither"}}
 
 
+STORED = {"integer": {int}, "flag": {int}, "real": {float}, "text": {str}, "json": {str}}
+# psycopg's codes: int4, int8; float8; text, varchar.
+CODES = {"integer": {20, 23}, "flag": {20, 23}, "real": {701}, "text": {25, 1043}, "json": {25, 1043}}
+DTYPES = {"integer": pl.Int64, "flag": pl.Int64, "real": pl.Float64, "text": pl.String, "json": pl.String}
+
+
 @pytest.mark.parametrize("name", VIEWS)
-def test_columns_are_those_documented_in_order(database, name):
-    frame = query.run(database.engine, f"SELECT * FROM {name} LIMIT 1")  # noqa: S608 - our own names
-    assert frame.columns == list(VIEWS[name].columns)
-    assert all(VIEWS[name].columns.values())
+def test_columns_have_the_names_and_types_they_declare(database, name):
+    view = VIEWS[name]
+    with database.engine.connect() as connection:
+        cursor = connection.exec_driver_sql(f"SELECT * FROM {name}").cursor  # noqa: S608 - our own names
+        found, rows = cursor.description, cursor.fetchall()
+    assert [column[0] for column in found] == view.names
+    for place, column in enumerate(view.columns):
+        if database.engine.dialect.name == "postgresql":
+            # The engine itself says so, of no rows too.
+            assert found[place][1] in CODES[column.type], column.name
+        values = {row[place] for row in rows} - {None}
+        assert {type(value) for value in values} <= STORED[column.type], column.name
+        assert column.type != "flag" or values <= {0, 1}, column.name
+        if column.type == "json":
+            assert all(json.loads(value) is not None for value in values), column.name
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_frames_are_typed_whatever_the_rows(database, name):
+    schema = {column.name: DTYPES[column.type] for column in VIEWS[name].columns}
+    for experiment in ("made", "no such experiment"):
+        frame = read_view(database.engine, name, "experiment = :x", {"x": experiment})
+        assert dict(frame.schema) == schema
+    assert frame.is_empty()
+
+
+def test_a_column_is_added_in_one_place(engine, monkeypatch):
+    view = VIEWS["trained_languages"]
+    columns = (*view.columns, Column("n_texts", "count(*)", "integer", "texts in this language"))
+    monkeypatch.setitem(VIEWS, view.name, replace(view, columns=columns))
+    with engine.begin() as connection:
+        drop_views(connection)
+        create_views(connection)
+    frame = read_view(engine, view.name, "experiment = :x", {"x": "made"})
+    assert frame.schema["n_texts"] == pl.Int64
+    assert "| `n_texts` | integer | texts in this language |" in views_page()
+    with pytest.raises(QueryError, match=r"unknown column 'n_text'; did you mean 'n_texts'"):
+        read_view(engine, view.name, "experiment = :x", {"x": "made"}, ("n_text",))
+
+
+def test_a_frame_cannot_have_a_column_that_its_view_does_not_list():
+    with pytest.raises(KeyError, match="other"):
+        typed(pl.DataFrame({"other": [1]}), "retrieval_results")
+    assert typed(pl.DataFrame({"other": [1]}), "retrieval_results", {"other": "real"}).schema["other"] == pl.Float64
 
 
 def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
@@ -32,7 +83,6 @@ def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
         pair = (row["query_language"], row["candidate_language"])
         key = (row["role"], row["setting"], row["metric"], row["layer"], *pair)
         assert row["value"] == expected[key]
-        assert row["query_setting"] == row["candidate_setting"] == row["setting"]
         assert row["split"] == f"{row['role']} split"
         assert row["target"] == setting.target
         assert row["k"] == setting.k
@@ -142,6 +192,18 @@ def test_audit_names_the_choices(database):
     assert (audit["n_choices"], audit["tied_choices"], audit["undecided_groups"]) == (1, 0, 0)
 
 
+def test_settings_are_those_of_the_plan_and_the_choice_is_among_them(database):
+    made = database.made
+    frame = read_view(database.engine, "planned_settings", "experiment = :x ORDER BY setting_ordinal", {"x": "made"})
+    assert frame["setting"].to_list() == [each.label for each in made.settings]
+    assert frame["control_of"].to_list() == [each.control_of for each in made.settings]
+    assert frame["baseline_setting"].to_list() == [None if each.label == "none" else "none" for each in made.settings]
+    assert frame["k"].to_list() == [each.k for each in made.settings]
+    (row,) = read_view(database.engine, "chosen_settings", "experiment = :x", {"x": "made"}).to_dicts()
+    assert (row["setting"], row["layer"], row["choice_group"]) == ("experts fra k=20", "final", "experts fra")
+    assert (row["metric"], row["value"], row["n_candidates"], row["tied"]) == ("top1", 0.5, 8, 0)
+
+
 def test_two_experiments_do_not_mix(make):
     make(name="made")
     other = make(name="other", seed=1, roles=("test",))
@@ -149,25 +211,6 @@ def test_two_experiments_do_not_mix(make):
     assert set(frame["experiment"]) == {"other"}
     assert frame.height == len([key for key in other.made.truth if key[2] in ("top1", "mrr")])
     assert frame["baseline"].null_count() == frame.filter(frame["setting"] == "none").height
-
-
-def test_a_side_that_has_the_baseline_is_told_from_the_steered_one(make):
-    """Queries before with candidates after the intervention: the row is about the candidates' setting."""
-    database = make(languages=("deu_Latn", "eng_Latn", "fra_Latn"), roles=("test",))
-    ids = database.made.ids
-    with database.engine.begin() as connection:
-        connection.execute(
-            text("UPDATE evaluations SET query_setting_id = :none WHERE query_setting_id = :steered"),
-            {"none": ids["none"], "steered": ids["experts fra k=20"]},
-        )
-    frame = results.retrieval(database.engine, "made").filter(pl.col("query_setting") != pl.col("candidate_setting"))
-    assert frame.height == 6 * 2 * 4
-    assert set(frame["setting"]) == {"experts fra k=20"}
-    assert set(frame["method"]) == {"experts"}
-    assert set(frame["query_setting"]) == {"none"}
-    for row in frame.iter_rows(named=True):
-        sides = (row["query_language"], row["candidate_language"])
-        assert row["baseline"] == database.made.truth["test", "none", row["metric"], row["layer"], *sides]
 
 
 def test_expert_overlap(make):
@@ -214,9 +257,12 @@ def test_views_can_be_dropped_and_created_again(engine):
 
 def test_an_experiment_filter_reads_no_table_as_a_whole(sqlite_engine):
     """EXPLAIN guard: the big tables are reached by index from the experiment's jobs."""
-    big = ("evaluations", "metrics", "experiment_jobs", "comparisons")
-    aliases = {"e", "r", "xj", "c", "b", "br", "j"}
-    for name in ("retrieval_results", "alignment_results", "setting_comparison", "job_status"):
+    big = ("evaluations", "metrics", "experiment_jobs", "comparisons", "expert_units")
+    aliases = {"e", "r", "xj", "c", "b", "br", "j", "u", "a"}
+    for name in (
+        *("retrieval_results", "alignment_results", "setting_comparison", "gain_summary", "distance_correlations"),
+        *("benchmark_scores", "top_units", "job_status"),
+    ):
         with sqlite_engine.connect() as connection:
             plan = connection.execute(
                 text(f"EXPLAIN QUERY PLAN SELECT * FROM {name} WHERE experiment = 'x'")  # noqa: S608

@@ -1,9 +1,9 @@
 """Every metric has its row in docs/conventions.md."""
 
 import pytest
-from support.pages import metrics_table, read
 
 from sprachbund.measures import MEASURES, METRICS
+from support.pages import metrics_table, read
 
 
 def test_the_table_of_metrics_is_on_its_page() -> None:

@@ -4,11 +4,11 @@ import re
 import tomllib
 
 import pytest
-from support.pages import DOCS, MADE, read
 
 from sprachbund import config
 from sprachbund.db.tables import Base
 from sprachbund.work.kinds import KINDS
+from support.pages import DOCS, MADE, read
 
 ROOT = DOCS.parent
 PAGES = (

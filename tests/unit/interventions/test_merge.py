@@ -13,10 +13,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from sprachbund.errors import ModelError
 from sprachbund.models.architectures import describe
 from sprachbund_runners.export.merge import Merged, merge
-from sprachbund_runners.interventions.edits import UnitAffine, interpolate, scale, set_to, shift
+from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.steering import steering
+from support.edits import interpolate, scale, set_to, shift
 
 VOCABULARY, N_BLOCKS = 44, 3
 _IDS = {"vocab_size": VOCABULARY, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}

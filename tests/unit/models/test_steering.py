@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.interventions.edits import UnitAffine, interpolate, scale, set_to, shift, to_edits
+from sprachbund_runners.interventions import affine
+from sprachbund_runners.interventions.edits import UnitAffine, edits_of
 from sprachbund_runners.models.batches import Batch, make_batch, tokenise
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.hooks import observing, run_forward
 from sprachbund_runners.models.loading import LoadedModel, load
 from sprachbund_runners.models.steering import steering
+from support.edits import interpolate, scale, set_to, shift
 
 
 def count_hooks(model: torch.nn.Module) -> int:
@@ -155,7 +157,7 @@ def test_layers_below_the_first_edited_block_equal_the_unsteered_ones(loaded: Lo
     flat = np.array([part.offset + 2 for part in units if part.block >= 2])
     plain = embed(loaded, texts, layers, tokens="all", max_tokens_per_batch=50)
     for tokens in ("all", "content", "last"):
-        edits = to_edits(units, flat, np.full(len(flat), 3.0), tokens)
+        edits = edits_of(units, flat, affine.set_to(np.full(len(flat), 3.0)), tokens)
         assert len(edits) == 4
         steered = embed(loaded, texts, layers, tokens="all", intervention=edits, max_tokens_per_batch=50)
         for layer in ("0", "1"):

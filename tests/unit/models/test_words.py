@@ -14,11 +14,11 @@ from transformers import BloomConfig, BloomModel, PreTrainedTokenizerFast
 
 from sprachbund.corpora.conllu import word_spans
 from sprachbund.errors import CorpusError, ModelError
-from sprachbund_runners.interventions.edits import scale
 from sprachbund_runners.models.batches import tokenise
 from sprachbund_runners.models.embed import Variant, embed, embed_variants
 from sprachbund_runners.models.loading import LoadedModel, load
 from sprachbund_runners.models.words import align, word_pieces
+from support.edits import scale
 
 # Words as treebanks give them; languages without spaces, marks, emoji and tokens that tokenizers join.
 SENTENCES = [

@@ -23,7 +23,10 @@ MODEL = PlanModel(
 
 
 def corpus(split: str, languages: tuple[str, ...] = LANGUAGES) -> PlanCorpus:
-    texts = {code: PlanText(*(f"{part} {split} {code}" for part in ("text", "sentences", "documents")), code, 10) for code in languages}
+    texts = {
+        code: PlanText(*(f"{part} {split} {code}" for part in ("text", "sentences", "documents")), code, 10)
+        for code in languages
+    }
     return PlanCorpus(f"corpus {split}", "book", "book", "parallel", split, texts)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sprachbund.catalogue.directions import DIRECTION_EDITS
+from sprachbund.catalogue.directions import DIRECTIONS
 from sprachbund.catalogue.edits import EDITS
 from sprachbund.errors import SpecError
 from sprachbund.spec.experiment import Spec, parse
@@ -128,7 +128,7 @@ rows = st.fixed_dictionaries(
     optional={
         "edit": edits,
         "strength": st.one_of(st.floats(-2, 2), st.lists(st.floats(0, 1), min_size=1, max_size=3)),
-        "direction": st.sampled_from(sorted(DIRECTION_EDITS)),
+        "direction": st.sampled_from(sorted(DIRECTIONS)),
         "selection": st.sampled_from(["top", "top_and_bottom", "per_block", "threshold"]),
         "k": st.one_of(st.integers(0, 10), st.floats(0, 1)),
         "value": st.sampled_from(["mean", "zero", "quantile:.5"]),

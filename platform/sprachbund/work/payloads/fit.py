@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sprachbund.vocabulary import How
 from sprachbund.work.payloads.base import Numerics, Part, Payload, TextInput
 
 
@@ -157,7 +158,7 @@ class EditedUnits(Part):
     languages whose activations are moved. incremental: None where all edits are fitted at once.
     """
 
-    how: str
+    how: How
     k: int | float | None
     q: float | None
     effect: float | None

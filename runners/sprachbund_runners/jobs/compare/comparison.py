@@ -16,11 +16,12 @@ from sqlalchemy import Connection, delete, insert, select
 from sprachbund.db import tables as t
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
+from sprachbund.vocabulary import SCOPES
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.families import Differences, Family
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
-from sprachbund_runners.jobs.compare.pair_statistics import PairValues, correlation_rows, gain_rows
+from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
 from sprachbund_runners.statistics import (
@@ -34,7 +35,6 @@ from sprachbund_runners.statistics import (
 
 ROUNDING = 1e-6
 TESTED = "top1"
-SCOPES = ("all", "target_query", "target_candidate", "without_target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
     for layer in payload.layers:
         for metric in payload.metrics:
             context.check_stop()
-            levels = _Levels(payload, outcomes, layer, metric)
+            levels = Levels(payload, outcomes, layer, metric)
             groups.update(levels.groups)
             for setting in settings:
                 for scope in SCOPES if setting.target else SCOPES[:1]:
@@ -85,9 +85,9 @@ def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
     for family in families.values():
         family.adjust(payload, groups)
     tested = tests.adjusted()
-    values = PairValues.of(context, claim)
-    gains = gain_rows(values, payload, compared, SCOPES, _pair_inside)
-    correlations = correlation_rows(values, payload, compared)
+    pair_values = PairValues.of(context, claim)
+    gains = gains_by_place(pair_values, payload, compared, SCOPES, _pair_inside)
+    correlations = correlation_rows(pair_values, payload, compared)
 
     def write(connection: Connection) -> None:
         keys = [setting.setting for setting in settings]
@@ -97,18 +97,16 @@ def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
             ids.update((key, number) for key, number in connection.execute(found))
         connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
         connection.execute(delete(t.PairTest).where(t.PairTest.job_id == claim.job_id))
-        for table, found_rows in ((t.GainSummary, gains), (t.Correlation, correlations)):
-            connection.execute(delete(table).where(table.job_id == claim.job_id))
-            if found_rows:
-                connection.execute(insert(table), [_placed(row, ids, claim) for row in found_rows])
+        connection.execute(delete(t.Correlation).where(t.Correlation.job_id == claim.job_id))
+        if correlations:
+            connection.execute(insert(t.Correlation), [_placed(row, ids, claim) for row in correlations])
         if tested:
             connection.execute(insert(t.PairTest), [{"job_id": claim.job_id, **test} for test in tested])
         if rows:
             # One statement for all: ids come back in the order of the rows.
             wanted = insert(t.Comparison).returning(t.Comparison.id, sort_by_parameter_order=True)
-            found_ids = connection.execute(
-                wanted, [{**_placed(row, ids, claim), "key": _key(row, claim)} for row in rows]
-            ).scalars()
+            values = [{**_placed(row, ids, claim), **_gained(row, gains), "key": _key(row, claim)} for row in rows]
+            found_ids = connection.execute(wanted, values).scalars()
             beside = [
                 {"comparison_id": comparison_id, **each}
                 for comparison_id, members in zip(found_ids, controls, strict=True)
@@ -125,6 +123,12 @@ def _key(row: Mapping[str, Any], claim: Claim[ComparisonPayload]) -> str:
     return content_key("comparison", 1, job=claim.subject, **place)
 
 
+def _gained(row: Mapping[str, Any], gains: Mapping[Place, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What the differences pair by pair come to; nothing of a row that is not compared."""
+    place = (row["setting"], row["layer"], row["metric"], row["scope"])
+    return gains.get(place) or dict.fromkeys(GAINS)
+
+
 def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[ComparisonPayload]) -> dict[str, Any]:
     """A row of a table over pairs, with its job, its settings' ids and its corpus."""
     values = {name: value for name, value in row.items() if name not in ("setting", "baseline_setting")}
@@ -132,12 +136,13 @@ def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[Compari
         "job_id": claim.job_id,
         "setting_id": ids[row["setting"]],
         "baseline_id": ids[row["baseline_setting"]],
+        "role": claim.payload.role,
         "corpus": claim.payload.group,
         "split": claim.payload.split,
     }
 
 
-class _Levels:
+class Levels:
     """Levels of all settings on one layer and metric; resampled together, since draws cost more than columns."""
 
     def __init__(self, payload: ComparisonPayload, outcomes: Outcomes, layer: str, metric: str) -> None:
@@ -160,7 +165,7 @@ class _Levels:
                         if member not in cells:
                             cells[member] = outcomes.cells(member, layer, metric)
                         wanted[key] = [cell for cell in cells[member] if _inside(cell, scope, key[2])]
-        self._resample(payload, wanted)
+        self.resample(payload, wanted)
 
     def level(self, setting: str, scope: str, target: str | None) -> Level | None:
         """None where the scope has no pairs, or the metric is undefined for an item."""
@@ -179,9 +184,10 @@ class _Levels:
             found[corpus] = change
         return found
 
-    def _resample(
+    def resample(
         self, payload: ComparisonPayload, wanted: Mapping[tuple[str, str, str | None], Sequence[Cell]]
     ) -> None:
+        """Fill in the levels of `wanted`, (setting, scope, target) → cells, in its order: sums round by it."""
         usable = {
             key: cells
             for key, cells in wanted.items()
@@ -241,7 +247,7 @@ def _pair_inside(scope: str, query: str, candidate: str, directed: bool, target:
     return target not in (query, candidate)
 
 
-def _row(levels: _Levels, setting: ComparedSetting, scope: str, confidence: float) -> dict[str, Any] | None:
+def _row(levels: Levels, setting: ComparedSetting, scope: str, confidence: float) -> dict[str, Any] | None:
     own = levels.level(setting.setting, scope, setting.target)
     baseline = levels.level(setting.reference, scope, setting.target)
     if own is None or baseline is None:
@@ -284,7 +290,7 @@ def _summary(value: float, replicates: NDArray[np.float64], level: Level, confid
     )
 
 
-def _controls(levels: _Levels, setting: ComparedSetting, scope: str, observed: float) -> list[dict[str, Any]]:
+def _controls(levels: Levels, setting: ComparedSetting, scope: str, observed: float) -> list[dict[str, Any]]:
     found = []
     better = METRICS[levels.metric].better
     for variant, members in setting.controls.items():
@@ -335,12 +341,15 @@ class PairTests:
                     "metric": TESTED,
                     "only_setting": only_setting,
                     "only_baseline": only_baseline,
-                    "p": mcnemar_exact(only_setting, only_baseline),
                 }
                 self._groups[cell.corpus] = cell.groups if self._payload.unit == "group" else None
                 self._family.add(test, {cell.corpus: cell.items - before.items} if swapped else None)
 
     def adjusted(self) -> list[dict[str, Any]]:
-        """All tests, with q-values."""
+        """All tests, with p and q-values."""
+        rows = self._family.rows
+        p = mcnemar_exact([row["only_setting"] for row in rows], [row["only_baseline"] for row in rows])
+        for row, value in zip(rows, p.tolist(), strict=True):
+            row["p"] = value
         self._family.adjust(self._payload, self._groups)
-        return self._family.rows
+        return rows

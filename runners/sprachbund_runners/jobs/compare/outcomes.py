@@ -67,14 +67,14 @@ class Outcomes:
         wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload.pairs}
         statement = (
             select(
-                t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.query_layer,
+                t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.layer,
                 t.Evaluation.measure, t.Corpus.key.label("corpus"),
                 t.Evaluation.query_language, t.Evaluation.candidate_language, t.Evaluation.outcomes_tensor,
                 t.Evaluation.outcomes_id, t.Evaluation.job_id, t.Job.kind, t.Job.payload,
             )
             .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
             .join(t.Job, t.Job.id == t.Evaluation.job_id)
-            .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+            .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
             .where(t.JobEdge.job_id == claim.job_id, t.Evaluation.outcomes_id.is_not(None))
             .order_by(t.Evaluation.id)
@@ -93,8 +93,8 @@ class Outcomes:
                     row.measure, row.corpus, row.query_language, row.candidate_language, paths[row.outcomes_id],
                     row.outcomes_tensor, texts[row.job_id], row.evaluation_id,
                 )  # fmt: skip
-                found._places.setdefault((row.key, row.query_layer), []).append(place)
-                found._files.setdefault((place.path, row.query_layer), []).append(place)
+                found._places.setdefault((row.key, row.layer), []).append(place)
+                found._files.setdefault((place.path, row.layer), []).append(place)
         return found
 
     def cells(self, setting: str, layer: str, metric: str) -> list[Cell]:

@@ -30,7 +30,23 @@ CORRELATED = (
 )
 
 Pair = tuple[str, str, str]  # corpus, query, candidate
-Inside = Callable[[str, str, bool], bool]
+Place = tuple[str, str, str, str]  # setting, layer, metric, scope
+
+
+_CROSSED = (
+    "mean_gain", "mean_low", "mean_high", "mean_p", "query_variance", "candidate_variance", "residual_variance",
+)  # fmt: skip
+# The columns of a comparison that gains come to.
+GAINS = (
+    "n_languages",
+    "median_gain",
+    "median_low",
+    "median_high",
+    "n_gaining",
+    "least_gain",
+    "greatest_gain",
+    *_CROSSED,
+)
 
 
 @dataclass(slots=True)
@@ -48,17 +64,16 @@ class PairValues:
         names = [*dict.fromkeys([*claim.payload.metrics, ACCURACY, *DISTANCES])]
         statement = (
             select(
-                t.Setting.key, t.Evaluation.query_layer, t.Metric.name, t.Corpus.key.label("corpus"),
+                t.Setting.key, t.Evaluation.layer, t.Metric.name, t.Corpus.key.label("corpus"),
                 t.Evaluation.query_language, t.Evaluation.candidate_language, t.Metric.value,
             )
             .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
             .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
-            .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+            .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
             .where(
                 t.JobEdge.job_id == claim.job_id,
                 t.Metric.name.in_(names),
-                t.Evaluation.candidate_setting_id == t.Evaluation.query_setting_id,
                 t.Evaluation.candidate_language.is_not(None),
             )
             .order_by(t.Evaluation.id)
@@ -67,7 +82,7 @@ class PairValues:
             for row in connection.execute(statement):
                 pair = (row.query_language, row.candidate_language)
                 if (row.corpus, frozenset(pair)) in wanted:
-                    cells = found.values.setdefault((row.key, row.query_layer, row.name), {})
+                    cells = found.values.setdefault((row.key, row.layer, row.name), {})
                     cells[(row.corpus, *pair)] = row.value
         return found
 
@@ -88,12 +103,12 @@ def directed(metric: str) -> bool:
     return next(each.directed for each in MEASURES.values() if metric in each.metrics)
 
 
-def gain_rows(
+def gains_by_place(
     values: PairValues, payload: ComparisonPayload, settings: Sequence[ComparedSetting], scopes: Sequence[str],
     inside: Callable[[str, str, str, bool, str | None], bool],
-) -> list[dict[str, Any]]:  # fmt: skip
-    """One row per compared setting, layer, metric and scope that has pairs."""
-    rows = []
+) -> dict[Place, dict[str, Any]]:  # fmt: skip
+    """The columns `GAINS` of each compared setting, layer, metric and scope that has pairs."""
+    found = {}
     for setting in settings:
         for layer in payload.layers:
             for metric in payload.metrics:
@@ -105,9 +120,9 @@ def gain_rows(
                              if inside(scope, pair[1], pair[2], directed(metric), setting.target)]  # fmt: skip
                     if pairs:
                         gains = np.array([after[pair] - before[pair] for pair in pairs])
-                        place = {"layer": layer, "metric": metric, "scope": scope}
-                        rows.append({**_who(setting), **place, **_summed_up(gains, pairs, directed(metric), payload)})
-    return rows
+                        place = (setting.setting, layer, metric, scope)
+                        found[place] = summed_up(gains, pairs, directed(metric), payload)
+    return found
 
 
 def correlation_rows(
@@ -126,33 +141,25 @@ def correlation_rows(
                     row = _correlated(columns, y, x, pairs, payload)
                     if row is not None:
                         place = {"layer": layer, "accuracy": ACCURACY, "distance": distance, "y": y, "x": x}
-                        rows.append({**_who(setting), **place, **row})
+                        who = {"setting": setting.setting, "baseline_setting": setting.reference}
+                        rows.append({**who, **place, **row})
     return rows
 
 
-_CROSSED = (
-    "mean", "mean_low", "mean_high", "mean_p", "query_variance", "candidate_variance", "residual_variance",
-)  # fmt: skip
-
-
-def _who(setting: ComparedSetting) -> dict[str, Any]:
-    return {"setting": setting.setting, "baseline_setting": setting.reference}
-
-
-def _summed_up(
+def summed_up(
     gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: ComparisonPayload
 ) -> dict[str, Any]:
+    """A row's numbers over the gains of all pairs [pairs]; `ordered`: both directions of a pair are there."""
     query, candidate = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
     n_languages = len({*query, *candidate})
     row: dict[str, Any] = {
-        "n_pairs": len(pairs),
         "n_languages": n_languages,
-        "median": float(np.median(gains)),
+        "median_gain": float(np.median(gains)),
         "median_low": None,
         "median_high": None,
         "n_gaining": int((gains > 0).sum()),
-        "least": float(gains.min()),
-        "greatest": float(gains.max()),
+        "least_gain": float(gains.min()),
+        "greatest_gain": float(gains.max()),
     }
     # Of two languages every draw that has their pair gives the same median.
     if n_languages >= 3:
@@ -165,7 +172,7 @@ def _summed_up(
         return row | dict.fromkeys(_CROSSED)
     crossed = crossed_effects(gains, query, candidate, ordered=ordered, confidence=payload.confidence)
     return row | {
-        "mean": float(crossed.coefficients[0]),
+        "mean_gain": float(crossed.coefficients[0]),
         "mean_low": float(crossed.low[0]),
         "mean_high": float(crossed.high[0]),
         "mean_p": float(crossed.p[0]),

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select, update
 
+from sprachbund.catalogue.edits import EDITS
 from sprachbund.db import tables as t
 from sprachbund.models.architectures import UnitBlock
 from sprachbund.queue import Claim
@@ -230,31 +232,34 @@ class _UnitEdits:
         self, part: UnitBlock, here: NDArray[np.int64], sources: Sequence[str], before: Sequence[Edit]
     ) -> Affine:
         """a, b and bounds of some units of a part, `before` being the edits of earlier places."""
-        edit, strength, toward = self.payload.edit, self.payload.strength, self.payload.toward
+        rule, strength = EDITS[self.payload.edit], self.payload.strength
         assert strength is not None
-        if edit == "interpolate":
-            value, value_from = self.edited.value, self.edited.value_from
+        made: Affine = resolve_name(rule.function)(*self._given(rule.reads, part, here, sources, before), strength)
+        return made
+
+    def _given(
+        self, reads: str, part: UnitBlock, here: NDArray[np.int64], sources: Sequence[str], before: Sequence[Edit]
+    ) -> tuple[Any, ...]:
+        """What the edit's function reads of some units of a part."""
+        toward, value, value_from = self.payload.toward, self.edited.value, self.edited.value_from
+        if reads == "value":
             assert value is not None and value_from is not None
-            values = value_of(self.responses, toward, part, value, value_from)
-            return affine.interpolated(values[here], strength)
-        if edit == "scale":
-            return affine.scaled(np.full(len(here), 1.0 - strength))
-        if edit == "aura":
+            return (value_of(self.responses, toward, part, value, value_from)[here],)
+        if reads == "number":
+            return (len(here),)
+        if reads == "auroc":
             places = self.axis.parent[here + part.offset]
-            return affine.aura(
-                np.max([ranking.score[places] for ranking in self._aura_rankings(sources)], axis=0), strength
-            )
+            return (np.max([ranking.score[places] for ranking in self._aura_rankings(sources)], axis=0),)
         assert toward is not None
         source, source_moments = self._samples(part, here, sources, before)
         target, target_moments = self._samples(part, here, [toward], before)
-        if edit == "linear_act":
-            return affine.linear_act(target, source, strength)
-        if self.edited.value_from == "pooled":
+        if reads == "samples":
+            return target, source
+        if value_from == "pooled":
             target_moments, source_moments = first_two(target), first_two(source)
-        if edit == "gaussian_act":
-            return affine.gaussian_act(*target_moments, *source_moments, strength)
-        move = affine.mean_act if edit == "mean_act" else affine.shifted
-        return move(target_moments[0], source_moments[0], strength)
+        if reads == "moments":
+            return *target_moments, *source_moments
+        return target_moments[0], source_moments[0]
 
     def _aura_rankings(self, sources: Sequence[str]) -> list[Ranking]:
         """A map of one language dampens by its own ranking, others by the greatest of all that select."""

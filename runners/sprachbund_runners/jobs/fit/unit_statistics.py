@@ -88,7 +88,6 @@ def _finish(
             "sites": list(payload.sites),
             "pooling": payload.pooling,
             "tokens": payload.tokens,
-            "condition": None,
             "n_items": len(text.sentences),
             "n_units": sum(len(each.mean) for each in responses.moments.values()),
             "n_tokens": int(responses.token_counts.sum()),

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pkgutil import resolve_name
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from sprachbund.measures import MEASURES, Measure
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.payloads.measure import GeometryEvaluationPayload
@@ -25,7 +27,7 @@ from sprachbund_runners.evaluation.geometry import (
 )
 from sprachbund_runners.evaluation.hubness import K, mutual_neighbours, nearest_items, occurrence_skewness
 from sprachbund_runners.evaluation.probing import probe
-from sprachbund_runners.evaluation.scores import Level, levels
+from sprachbund_runners.evaluation.scores import Items, Level, PairScores, levels
 from sprachbund_runners.evaluation.similarity import unit_vectors
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
@@ -62,7 +64,8 @@ def _without_question(payload: GeometryEvaluationPayload) -> GeometryEvaluationP
 
 def _rows(payload: GeometryEvaluationPayload, space: "_Space") -> Iterator[EvaluationRow]:
     """Of a pair the languages say it all; anything else is of this choice of languages."""
-    for row in _MEASURES[payload.measure](space):
+    measure = MEASURES[payload.measure]
+    for row in _of_vectors(measure, space) if measure.function else _SHARING[measure.name](space):
         yield row if row.candidate else replace(row, scope=payload.scope_digest)
 
 
@@ -113,6 +116,12 @@ class _Space:
         """The usual 10, or what a smaller corpus has."""
         return max(1, min(K, len(groups) - int(np.unique(groups, return_counts=True)[1].max())))
 
+    def levels(self, items: Items, language: str) -> dict[str, Level]:
+        """Means with intervals over items of a pair, which are those of either of its languages."""
+        units = np.asarray(self.table.unit)[self.table.language == language]
+        confidence = self.payload.confidence
+        return levels(items, groups=units, resamples=RESAMPLES, seed=SEED, confidence=confidence)
+
     def row(self, measure: str, x: str | None, y: str | None, values: Mapping[str, float | Level]) -> EvaluationRow:
         found = {
             name: value if isinstance(value, Level) else Level(value, np.nan, np.nan, self.n_items, self.n_items)
@@ -135,11 +144,7 @@ def _mutual_knn(space: _Space) -> Iterator[EvaluationRow]:
             # Equal texts leave one side fewer others: both get what both have.
             near_x, near_y = (nearest_items(space.vectors[z].unit, space.vectors[z].groups, k) for z in (x, y))
         items = {"mutual_knn": mutual_neighbours(near_x, near_y)}
-        # Rows of a pair are its items, the same on both sides.
-        units = np.asarray(space.table.unit)[space.table.language == x]
-        confidence = space.payload.confidence
-        found = levels(items, groups=units, resamples=RESAMPLES, seed=SEED, confidence=confidence)
-        yield space.row("mutual_knn", x, y, found)
+        yield space.row("mutual_knn", x, y, space.levels(items, x))
 
 
 def _procrustes(space: _Space) -> Iterator[EvaluationRow]:
@@ -197,7 +202,28 @@ def _distance_quantiles(space: _Space) -> Iterator[EvaluationRow]:
     yield space.row("distance_quantiles", None, None, values)
 
 
-_MEASURES: dict[str, Callable[[_Space], Iterator[EvaluationRow]]] = {
+def _of_vectors(measure: Measure, space: _Space) -> Iterator[EvaluationRow]:
+    """A measure that is a function of vectors: called for what it looks at."""
+    function = resolve_name(measure.function)
+    if measure.extent == "pair":
+        for x, y in space.payload.pairs:
+            yield from _of_pair(measure, space, x, y, function(space.vectors[x], space.vectors[y]))
+    elif measure.extent == "language":
+        for language, vectors in space.vectors.items():
+            yield space.row(measure.name, language, None, function(vectors))
+    else:
+        yield space.row(measure.name, None, None, function(space.vectors))
+
+
+def _of_pair(measure: Measure, space: _Space, x: str, y: str, scores: PairScores) -> Iterator[EvaluationRow]:
+    if measure.directed:
+        yield space.row(measure.name, x, y, space.levels(scores.forward, x))
+        yield space.row(measure.name, y, x, space.levels(scores.backward, y))
+    else:
+        yield space.row(measure.name, x, y, {**space.levels(scores.both, x), **scores.values})
+
+
+_SHARING: dict[str, Callable[[_Space], Iterator[EvaluationRow]]] = {
     "cka": _cka,
     "mutual_knn": _mutual_knn,
     "procrustes": _procrustes,
@@ -207,4 +233,4 @@ _MEASURES: dict[str, Callable[[_Space], Iterator[EvaluationRow]]] = {
     "language_probe": _language_probe,
     "distance_quantiles": _distance_quantiles,
 }
-"""Under the names of `sprachbund.measures.geometry.MEASURES`."""
+"""Measures that share what one of them has computed of a space."""

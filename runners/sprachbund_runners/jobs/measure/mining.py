@@ -58,7 +58,7 @@ def stored_pairs(context: Context, subject: str, layer: str) -> Mined | Refused:
     statement = (
         select(t.Evaluation.id, t.Evaluation.outcomes_id, t.Evaluation.job_id)
         .join(t.Job, t.Job.id == t.Evaluation.job_id)
-        .where(t.Job.subject == subject, t.Evaluation.measure == "retrieval", t.Evaluation.query_layer == layer)
+        .where(t.Job.subject == subject, t.Evaluation.measure == "retrieval", t.Evaluation.layer == layer)
         .order_by(t.Evaluation.id)
     )
     with context.reading() as connection:
