@@ -187,7 +187,7 @@ class Levels:
     def resample(
         self, payload: ComparisonPayload, wanted: Mapping[tuple[str, str, str | None], Sequence[Cell]]
     ) -> None:
-        """Fill in the levels of `wanted`, (setting, scope, target) → cells, in its order: sums round by it."""
+        """Levels of `wanted`, (setting, scope, target) → cells, in its order: the order of columns decides rounding."""
         usable = {
             key: cells
             for key, cells in wanted.items()
