@@ -79,7 +79,7 @@ def compare(
         if set(forms) - {"json"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
         if pareto:
-            _print_pareto(results_pareto.pareto(found), bool(forms), out)
+            print_pareto(results_pareto.pareto(found), bool(forms), out)
         else:
             _print_explanation(results_explain.explain_number(engine, found, str(explain_number)), bool(forms))
     elif forms:
@@ -95,7 +95,8 @@ def print_comparison(found: workspace.Workspace, experiment: str) -> None:
     _print(results.compare(found.engine, experiment))
 
 
-def _print_pareto(found: results_pareto.Pareto, as_json: bool, out: Path | None) -> None:
+def print_pareto(found: results_pareto.Pareto, as_json: bool, out: Path | None) -> None:
+    """The front for a person, or as JSON for a program; drawn into `out` if that is given."""
     if out is not None:
         charts.save(pareto_plot(found), out)
     if as_json:

@@ -144,7 +144,7 @@ def _run_postgresql(
         # A named cursor goes by DECLARE … CURSOR FOR: the server accepts exactly one reading statement.
         with raw.cursor(name="sprachbund_query") as cursor:
             if params:
-                cursor.execute(_percent(sql), dict(params))
+                cursor.execute(percent_style(sql), dict(params))
             else:
                 cursor.execute(sql)
             rows = cursor.fetchmany(max_rows + 1)
@@ -163,7 +163,7 @@ def _run_postgresql(
         pooled.close()
 
 
-def _percent(sql: str) -> str:
+def percent_style(sql: str) -> str:
     """`:name` as psycopg wants it, `%(name)s`, with every other % doubled."""
 
     def replaced(found: re.Match[str]) -> str:

@@ -27,7 +27,7 @@ from sprachbund.vocabulary import DISTANCES, Distance
 from sprachbund_runners.evaluation.abx_kernel import count_wins
 from sprachbund_runners.evaluation.similarity import checked_embeddings, unit_vectors
 
-_BLOCK_BYTES = 1 << 23
+BLOCK_BYTES = 1 << 23
 """Of distances held at once: 8 MiB in float64, which is some hundred x against some thousand candidates."""
 
 
@@ -328,7 +328,7 @@ def _distance_blocks(vectors: AbxVectors, group: AbxGroup) -> Any:
     expand = None if len(distinct) == len(group.ab) else place.reshape(-1)
     chosen = group.ab if expand is None else group.ab[first]
     others = vectors.rows[chosen].T.copy()
-    step = max(1, _BLOCK_BYTES // (8 * len(group.ab)))
+    step = max(1, BLOCK_BYTES // (8 * len(group.ab)))
     for start in range(0, len(group.x), step):
         rows = slice(start, min(start + step, len(group.x)))
         distances = vectors.rows[group.x[rows]] @ others

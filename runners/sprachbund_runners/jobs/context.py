@@ -51,9 +51,14 @@ Run = Callable[[Sequence[Claim[Any]], "Context"], Iterator[Outcome]]
 
 
 class Progress(Protocol):
-    """Where long work reports to: `start(label, total)` gives a function that adds finished steps."""
+    """Where long work reports to: `start(label, total)` gives a function that adds finished steps.
+
+    Work inside other work starts its own; `clear` ends whatever is open.
+    """
 
     def start(self, label: str, total: int) -> Callable[[int], None]: ...
+
+    def clear(self) -> None: ...
 
 
 @dataclass(frozen=True)

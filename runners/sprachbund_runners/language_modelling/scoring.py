@@ -16,7 +16,7 @@ from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.steering import steering
 
 # Float32 logits made at once while scoring, and logits of one batch: vocabularies are far wider than models.
-_CHUNK_VALUES = 1 << 25
+CHUNK_VALUES = 1 << 25
 _BATCH_VALUES = {"cpu": 1 << 28, "cuda": 1 << 31}
 
 
@@ -92,7 +92,7 @@ def _sums(logits: torch.Tensor, ids: torch.Tensor, scored: torch.Tensor) -> torc
     """Summed -log p of the scored tokens of each row, float64 [B]; logits [B, T, V], ids [B, T], scored [B, T - 1]."""
     row, place = scored.nonzero(as_tuple=True)
     total = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
-    step = max(1, _CHUNK_VALUES // logits.shape[-1])
+    step = max(1, CHUNK_VALUES // logits.shape[-1])
     for start in range(0, len(row), step):
         rows, places = row[start : start + step], place[start : start + step]
         losses = cross_entropy(logits[rows, places].float(), ids[rows, places + 1], reduction="none")

@@ -1,6 +1,5 @@
 """The command line inside this process: a workspace, the tiny experiment as a file, and `sprachbund(...)`."""
 
-import importlib.util
 import json
 import logging
 import shutil
@@ -18,13 +17,6 @@ import pytest
 from sprachbund import workspace
 from sprachbund.cli.main import main
 from sprachbund.spec.reading import write_yaml
-
-# The tiny model, its corpus and its experiment, as the runner's tests have them.
-_found = importlib.util.spec_from_file_location("runner_fixtures", Path(__file__).parents[1] / "runner" / "conftest.py")
-assert _found is not None and _found.loader is not None
-_runner = importlib.util.module_from_spec(_found)
-_found.loader.exec_module(_runner)
-tiny_model, word_corpus, experiment = _runner.tiny_model, _runner.word_corpus, _runner.experiment
 
 SMALL: dict[str, Any] = {
     "languages": ["eng_Latn", "deu_Latn"],

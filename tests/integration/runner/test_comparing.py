@@ -181,13 +181,13 @@ def test_settings_are_resampled_in_the_order_of_the_payload(monkeypatch):
             return []
 
     seen = []
-    monkeypatch.setattr(comparison._Levels, "_resample", lambda self, payload, wanted: seen.extend(wanted))
+    monkeypatch.setattr(comparison.Levels, "resample", lambda self, payload, wanted: seen.extend(wanted))
     controls = {"random_units": [f"control {number}" for number in range(20)]}
     settings = (
         ComparedSetting("none", None, None, {}),
         ComparedSetting("steered", "none", None, controls),
     )
-    comparison._Levels(payload_of(settings), NoOutcomes(), "1", "top1")
+    comparison.Levels(payload_of(settings), NoOutcomes(), "1", "top1")
     assert [member for member, _, _ in seen] == ["none", "steered", *controls["random_units"]]
 
 
@@ -195,9 +195,9 @@ def test_a_median_over_two_languages_has_no_interval():
     """Both directions of one pair enter every draw together: the interval would have no width."""
     payload = payload_of(())
     pairs = [("book", "eng_Latn", "deu_Latn"), ("book", "deu_Latn", "eng_Latn")]
-    row = pair_statistics._summed_up(np.array([0.1, 0.3]), pairs, True, payload)
+    row = pair_statistics.summed_up(np.array([0.1, 0.3]), pairs, True, payload)
     assert (row["n_languages"], row["median"]) == (2, pytest.approx(0.2))
     assert (row["median_low"], row["median_high"]) == (None, None)
     more = [*pairs, ("book", "eng_Latn", "fra_Latn")]
-    row = pair_statistics._summed_up(np.array([0.1, 0.3, 0.5]), more, True, payload)
+    row = pair_statistics.summed_up(np.array([0.1, 0.3, 0.5]), more, True, payload)
     assert row["median_low"] < row["median_high"]

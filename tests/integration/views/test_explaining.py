@@ -6,6 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from sprachbund.cli.compare import print_pareto
 from sprachbund.errors import QueryError
 from sprachbund.report import document, plots
 from sprachbund.results import comparison as results
@@ -106,14 +107,12 @@ def test_the_front_is_of_gain_share_and_cost_with_the_unsteered_model_in_it(data
 
 
 def test_a_front_says_where_its_layer_was_picked(database, comparison, capsys):
-    from sprachbund.cli.compare import _print_pareto
-
     effects = {"target_share": [0.5, 0.9], "target_share_baseline": [0.1, 0.1]}
     reason = "best on the reported text itself, not chosen beforehand"
     found = results_pareto.pareto(with_effects(replace(comparison, layer_reason=reason), **effects))
-    _print_pareto(found, as_json=False, out=None)
+    print_pareto(found, as_json=False, out=None)
     assert f"layer {found.layer}: {reason}" in capsys.readouterr().out
-    _print_pareto(found, as_json=True, out=None)
+    print_pareto(found, as_json=True, out=None)
     assert json.loads(capsys.readouterr().out)["layer_reason"] == reason
 
 

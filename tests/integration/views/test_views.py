@@ -10,11 +10,12 @@ from sqlalchemy import insert, text
 from sqlalchemy import inspect as inspect_database
 
 from sprachbund.db import tables as t
-from sprachbund.db.views import VIEWS, Column, create_views, drop_views, views_markdown
+from sprachbund.db.views import VIEWS, Column, create_views, drop_views
 from sprachbund.errors import QueryError
 from sprachbund.results import comparison as results
 from sprachbund.results import query
 from sprachbund.results.reader import read_view, typed
+from support.pages import views_page
 
 SIDE = {True: {True: "both", False: "query"}, False: {True: "candidate", False: "neither"}}
 
@@ -61,7 +62,7 @@ def test_a_column_is_added_in_one_place(engine, monkeypatch):
         create_views(connection)
     frame = read_view(engine, view.name, "experiment = :x", {"x": "made"})
     assert frame.schema["n_texts"] == pl.Int64
-    assert "| `n_texts` | integer | texts in this language |" in views_markdown()
+    assert "| `n_texts` | integer | texts in this language |" in views_page()
     with pytest.raises(QueryError, match=r"unknown column 'n_text'; did you mean 'n_texts'"):
         read_view(engine, view.name, "experiment = :x", {"x": "made"}, ("n_text",))
 

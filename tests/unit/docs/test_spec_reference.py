@@ -1,7 +1,6 @@
 """docs/spec.md names every field of the experiment file with its true default, and its examples parse."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -26,8 +25,9 @@ from sprachbund.spec.interventions import SelectionSpec
 from sprachbund.spec.reading import read_yaml
 from sprachbund.spec.side_effects import SideEffectsSpec
 from sprachbund.vocabulary import SITES, VARIANTS
+from support.pages import read
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
+PAGE = read("spec.md")
 # The tables of fields, in the order of the page.
 MODELS: tuple[type[BaseModel], ...] = (
     spec.Spec,

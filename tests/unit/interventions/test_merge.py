@@ -52,7 +52,6 @@ Outputs = tuple[torch.Tensor, torch.Tensor]
 def build(model_type: str, **changes: Any) -> PreTrainedModel:
     """A seeded random model with its head; biases and norms are random too."""
     head, fields = MODELS[model_type]
-    torch.set_num_threads(1)
     torch.manual_seed(20)
     config = AutoConfig.for_model(model_type, **{**fields, **changes})
     model: PreTrainedModel = getattr(transformers, head).from_config(config, attn_implementation="eager")

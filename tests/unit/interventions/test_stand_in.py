@@ -23,7 +23,6 @@ FIELDS: dict[str, Any] = {
 
 
 def build(model_type: str, **changes: Any) -> PreTrainedModel:
-    torch.set_num_threads(1)
     torch.manual_seed(3)
     # Mistral slides over 4,096 tokens by default: longer than these models read.
     config = AutoConfig.for_model(model_type, **{**FIELDS, **changes})

@@ -1,21 +1,11 @@
-"""docs/views.md says what `VIEWS` says."""
-
-from pathlib import Path
+"""What result views share, and what engines they are for."""
 
 import pytest
 
 from sprachbund.db.tables import Base
-from sprachbund.db.views import VIEWS, Column, View, views_markdown
+from sprachbund.db.views import VIEWS, Column, View
 from sprachbund.db.views.columns import changed
 from sprachbund.errors import DatabaseError
-
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "views.md"
-
-
-def test_the_page_is_the_generated_one():
-    assert PAGE.read_text(encoding="utf-8") == views_markdown(), (
-        "docs/views.md is out of date: write sprachbund.db.views.views_markdown() to it"
-    )
 
 
 def test_result_views_share_their_columns():

@@ -17,7 +17,7 @@ from sprachbund.db.views.study import DISTANCE_CORRELATIONS, DISTANCE_TABLE, GAI
 from sprachbund.db.views.work import EXPERIMENT_AUDIT, JOB_STATUS
 from sprachbund.db.views.written import GENERATED_SAMPLES, SIDE_EFFECTS
 
-__all__ = ["VIEWS", "Column", "Type", "View", "create_views", "drop_views", "views_markdown"]
+__all__ = ["VIEWS", "Column", "Type", "View", "create_views", "drop_views"]
 
 # In an order in which a view follows those it reads.
 VIEWS: dict[str, View] = {
@@ -65,18 +65,3 @@ def drop_views(connection: Connection) -> None:
 def _literal(sql: str) -> str:
     """A colon would name a bound parameter."""
     return sql.replace(":", "\\:")
-
-
-def views_markdown() -> str:
-    """The reference page docs/views.md, made from `VIEWS`."""
-    head = [
-        "# Views",
-        "",
-        "What `sprachbund query` and `ws.query` read. Every result view shows only rows that the experiment's "
-        "plan resolved to, at the layers it asks for, so that versions never mix. Filter by `experiment` "
-        "first. A flag is 0 or 1, json is text that holds JSON, times are epoch milliseconds, layers are text (`'0'`, "
-        "`'1'` … `'final'`): sort by `layer_ordinal`.",
-        "",
-        "This page is made from `sprachbund.db.views.VIEWS`; a test keeps the two equal.",
-    ]
-    return "\n".join(["\n".join(head), *(f"\n{view.markdown()}" for view in VIEWS.values())]) + "\n"

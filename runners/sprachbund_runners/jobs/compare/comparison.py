@@ -67,7 +67,7 @@ def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
     for layer in payload.layers:
         for metric in payload.metrics:
             context.check_stop()
-            levels = _Levels(payload, outcomes, layer, metric)
+            levels = Levels(payload, outcomes, layer, metric)
             groups.update(levels.groups)
             for setting in settings:
                 for scope in SCOPES if setting.target else SCOPES[:1]:
@@ -142,7 +142,7 @@ def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[Compari
     }
 
 
-class _Levels:
+class Levels:
     """Levels of all settings on one layer and metric; resampled together, since draws cost more than columns."""
 
     def __init__(self, payload: ComparisonPayload, outcomes: Outcomes, layer: str, metric: str) -> None:
@@ -165,7 +165,7 @@ class _Levels:
                         if member not in cells:
                             cells[member] = outcomes.cells(member, layer, metric)
                         wanted[key] = [cell for cell in cells[member] if _inside(cell, scope, key[2])]
-        self._resample(payload, wanted)
+        self.resample(payload, wanted)
 
     def level(self, setting: str, scope: str, target: str | None) -> Level | None:
         """None where the scope has no pairs, or the metric is undefined for an item."""
@@ -184,9 +184,10 @@ class _Levels:
             found[corpus] = change
         return found
 
-    def _resample(
+    def resample(
         self, payload: ComparisonPayload, wanted: Mapping[tuple[str, str, str | None], Sequence[Cell]]
     ) -> None:
+        """Levels of `wanted`, (setting, scope, target) → cells, in its order: the order of columns decides rounding."""
         usable = {
             key: cells
             for key, cells in wanted.items()
@@ -246,7 +247,7 @@ def _pair_inside(scope: str, query: str, candidate: str, directed: bool, target:
     return target not in (query, candidate)
 
 
-def _row(levels: _Levels, setting: ComparedSetting, scope: str, confidence: float) -> dict[str, Any] | None:
+def _row(levels: Levels, setting: ComparedSetting, scope: str, confidence: float) -> dict[str, Any] | None:
     own = levels.level(setting.setting, scope, setting.target)
     baseline = levels.level(setting.reference, scope, setting.target)
     if own is None or baseline is None:
@@ -289,7 +290,7 @@ def _summary(value: float, replicates: NDArray[np.float64], level: Level, confid
     )
 
 
-def _controls(levels: _Levels, setting: ComparedSetting, scope: str, observed: float) -> list[dict[str, Any]]:
+def _controls(levels: Levels, setting: ComparedSetting, scope: str, observed: float) -> list[dict[str, Any]]:
     found = []
     better = METRICS[levels.metric].better
     for variant, members in setting.controls.items():

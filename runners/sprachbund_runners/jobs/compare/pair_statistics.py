@@ -121,7 +121,7 @@ def gains_by_place(
                     if pairs:
                         gains = np.array([after[pair] - before[pair] for pair in pairs])
                         place = (setting.setting, layer, metric, scope)
-                        found[place] = _summed_up(gains, pairs, directed(metric), payload)
+                        found[place] = summed_up(gains, pairs, directed(metric), payload)
     return found
 
 
@@ -153,9 +153,10 @@ def _languages(pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int
     return query, candidate
 
 
-def _summed_up(
+def summed_up(
     gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: ComparisonPayload
 ) -> dict[str, Any]:
+    """A row's numbers over the gains of all pairs [pairs]; `ordered`: both directions of a pair are there."""
     query, candidate = _languages(pairs)
     n_languages = len(np.union1d(query, candidate))
     row: dict[str, Any] = {
