@@ -367,6 +367,7 @@ def upgrade() -> None:
         "job_edges",
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("needs_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("soft", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_edges_job_id_jobs"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["needs_id"], ["jobs.id"], name=op.f("fk_job_edges_needs_id_jobs"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "needs_id", name=op.f("pk_job_edges")),
@@ -577,9 +578,10 @@ def upgrade() -> None:
         sa.Column("setting_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("control_of_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("baseline_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("choice_group", sa.Text(), nullable=True),
+        sa.Column("choice_group", sa.String(length=40), nullable=True),
         sa.ForeignKeyConstraint(
             ["baseline_id"], ["settings.id"], name=op.f("fk_experiment_settings_baseline_id_settings")
         ),

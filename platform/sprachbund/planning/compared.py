@@ -8,7 +8,7 @@ from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
 from sprachbund.work.kinds import CHOICE, COMPARISON
-from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, kind_key
+from sprachbund.work.plan import ChoiceGroup, PlanCorpus, PlanModel, PlannedSetting, Want, kind_key
 
 
 def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
@@ -87,10 +87,10 @@ def choice_want(spec: Spec, settings: Sequence[PlannedSetting], layers: tuple[st
     """The best setting and layer of every group by a comparison on `select`."""
     choose = spec.choose
     assert choose is not None
-    groups: dict[str, list[str]] = {}
+    groups: dict[ChoiceGroup, list[str]] = {}
     for setting in settings:
-        if setting.choice_group is not None:
-            groups.setdefault(setting.choice_group, []).append(setting.key)
+        if setting.choice is not None:
+            groups.setdefault(setting.choice, []).append(setting.key)
     # Where the layer is not chosen over, one choice is made at every layer.
     choices = [list(layers)] if "layer" in choose.over else [[layer] for layer in layers]
     payload = {
@@ -98,8 +98,8 @@ def choice_want(spec: Spec, settings: Sequence[PlannedSetting], layers: tuple[st
         "metric": choose.metric,
         "scope": choose.scope,
         "groups": [
-            {"name": name, "settings": settings, "layers": among}
-            for name, settings in groups.items()
+            {"name": group.name, "settings": settings, "layers": among}
+            for group, settings in groups.items()
             for among in choices
         ],
     }

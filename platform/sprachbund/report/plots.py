@@ -90,7 +90,9 @@ def layer_curves(comparison: Comparison, *, corpus: str | None = None) -> "Figur
     places = {layer: number for number, layer in enumerate(comparison.layers)}
     figure = new_figure(7.5, 4.5)
     axes = figure.add_subplot()
-    for number, ((kind, label), group) in enumerate(rows.group_by("kind", "setting", maintain_order=True)):
+    identity = ["kind", "setting_key", "control_of_key", "control"]
+    lines = rows.group_by(*identity, "setting", maintain_order=True)
+    for number, ((kind, *_, label), group) in enumerate(lines):
         x = [places[layer] for layer in group["layer"]]
         colour = COLOURS[number % len(COLOURS)]
         if kind == "control":
@@ -127,7 +129,7 @@ def pareto_plot(found: Pareto) -> "Figure":
         axes.plot(front[across], front["gain"], color=colour, lw=0.8, ls=":")
         axes.scatter(front[across], front["gain"], s=40, color=colour)
         for row in group.iter_rows(named=True):
-            name = "none" if row["setting"] == "none" else _point_name(row)
+            name = _point_name(row)
             share = row.get(SHARE)
             said = name if share is None or across == SHARE else f"{name}, {share:.2f}"
             axes.annotate(said, (row[across], row["gain"]), xytext=(4, 4), textcoords="offset points", fontsize=7)

@@ -66,15 +66,18 @@ class Reader:
 
     def settings(self) -> pl.DataFrame:
         return self._read(
-            "SELECT xs.label AS setting, xs.ordinal AS ordinal, m.name AS model, i.method AS method, "
+            "SELECT s.key AS setting_key, xs.label AS setting, xs.ordinal AS ordinal, m.name AS model, "
+            "i.method AS method, "
             "i.selection AS selection, i.direction AS direction, i.edit AS edit, i.strength AS strength, "
             "i.target AS target, i.k AS k, i.k_fraction AS k_fraction, i.control AS control, i.seed AS seed, "
-            "s.transform AS transform, s.side AS side, xb.label AS own_baseline, xp.label AS control_of "
+            "s.transform AS transform, s.side AS side, xb.label AS own_baseline, sb.key AS own_baseline_key, "
+            "xp.label AS control_of, sp.key AS control_of_key "
             "FROM experiments x JOIN experiment_settings xs ON xs.experiment_id = x.id "
             "JOIN settings s ON s.id = xs.setting_id JOIN interventions i ON i.id = s.intervention_id "
             "JOIN models m ON m.id = s.model_id "
             "LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = xs.baseline_id "
             "LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id "
+            "LEFT JOIN settings sb ON sb.id = xs.baseline_id LEFT JOIN settings sp ON sp.id = xs.control_of_id "
             "WHERE x.name = :experiment ORDER BY xs.ordinal"
         )
 
@@ -97,7 +100,7 @@ class Reader:
 
     def stored(self) -> pl.DataFrame:
         return self._read(
-            "SELECT corpus, setting, layer, metric, baseline_setting, value, ci_low, ci_high, baseline, delta, "
+            "SELECT corpus, setting_key, layer, metric, value, ci_low, ci_high, baseline, delta, "
             "delta_ci_low, delta_ci_high, p, q, n_pairs FROM setting_comparison "
             "WHERE experiment = :experiment AND role = :role AND scope = :scope",
             role=self.role,
@@ -107,7 +110,7 @@ class Reader:
     def gains(self) -> pl.DataFrame:
         """Differences to each setting's own baseline pair by pair, summed up."""
         return self._read(
-            "SELECT corpus, setting, layer, metric, median_gain, median_low, median_high, n_gaining "
+            "SELECT corpus, setting_key, layer, metric, median_gain, median_low, median_high, n_gaining "
             "FROM gain_summary WHERE experiment = :experiment AND role = :role AND scope = :scope",
             role=self.role,
             scope=self.scope,
@@ -123,7 +126,7 @@ class Reader:
 
     def control_tests(self) -> pl.DataFrame:
         return self._read(
-            "SELECT corpus, setting, layer, metric, control, p FROM control_comparison "
+            "SELECT corpus, setting_key, layer, metric, control, p FROM control_comparison "
             "WHERE experiment = :experiment AND role = :role AND scope = :scope",
             role=self.role,
             scope=self.scope,
@@ -133,7 +136,7 @@ class Reader:
         """Sums over language pairs (or languages, for metrics of one language) by where the target stands."""
         names = {f"metric_{number}": metric for number, metric in enumerate(metrics)}
         listed = ", ".join(f":{name}" for name in names)
-        columns = ", ".join(["setting", "layer", "layer_ordinal", "metric", "target_side", *extra])
+        columns = ", ".join(["setting_key", "layer", "layer_ordinal", "metric", "target_side", *extra])
         parts = [
             f"SELECT coalesce(collection, corpus) AS corpus, {columns}, sum(value) AS sum_value, "  # noqa: S608 - fixed names
             f"count(value) AS n_values, sum(baseline) AS sum_baseline, count(baseline) AS n_pairs FROM {view} "
@@ -144,14 +147,16 @@ class Reader:
         frames = [self._read(part, role=self.role, **names) for part in parts]
         return pl.concat(frames)
 
-    def chosen(self) -> tuple[tuple[str, str], ...]:
-        found = self._read(
-            "SELECT DISTINCT xs.label AS setting, ch.layer AS layer, xs.ordinal AS ordinal FROM experiments x "
+    def chosen(self) -> pl.DataFrame:
+        """Settings (key and label) and layers that were chosen on the select role."""
+        return self._read(
+            "SELECT DISTINCT s.key AS setting_key, xs.label AS setting, ch.layer AS layer, xs.ordinal AS ordinal "
+            "FROM experiments x "
             "JOIN experiment_jobs xj ON xj.experiment_id = x.id JOIN choices ch ON ch.job_id = xj.job_id "
             "JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = ch.setting_id "
+            "JOIN settings s ON s.id = xs.setting_id "
             "WHERE x.name = :experiment ORDER BY xs.ordinal, ch.layer"
         )
-        return tuple((row["setting"], row["layer"]) for row in found.iter_rows(named=True))
 
     def unfinished(self) -> list[str]:
         found = self._read(
@@ -162,17 +167,4 @@ class Reader:
         for (kind,), rows in found.group_by("kind", maintain_order=True):
             states = ", ".join(f"{row['n_values']} {row['status']}" for row in rows.iter_rows(named=True))
             lines.append(f"{kind}: {rows['n_values'].sum()} jobs are not done ({states})")
-            if kind == "comparison" and "blocked" in rows["status"].to_list():
-                lines.append(f"intervals, q and controls: the comparison waits for {self._failed()}")
         return lines
-
-    def _failed(self) -> str:
-        """The jobs that failed, as one clause."""
-        found = self._read(
-            "SELECT job, label, error FROM job_status WHERE experiment = :experiment AND status = 'failed' ORDER BY job"
-        )
-        named = [
-            f"job {row['job']} ({row['label']}), which failed: {row['error']}" for row in found.iter_rows(named=True)
-        ]
-        more = f"; and {len(named) - 1} more: mend or leave out their rows and submit again" if len(named) > 1 else ""
-        return (named or ["jobs of another experiment"])[0] + more

@@ -12,7 +12,7 @@ class Kind:
     """What the planner and the queue must know of a job kind. Smaller `priority` is claimed earlier.
 
     `needs_model`: it runs sentences through a model. `layered`: its subject has layers, which several jobs
-    may share out among them.
+    may share out among them. `lenient`: it goes on without what failed among its needs.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Kind:
     description: str
     needs_model: bool = False
     layered: bool = False
+    lenient: bool = False
 
 
 UNIT_STATISTICS = Kind(
@@ -55,7 +56,9 @@ GEOMETRY_EVALUATION = Kind(
 )
 ABX_EVALUATION = Kind("abx_evaluation", 1, 57, "one ABX task over label columns under one setting", layered=True)
 PROBE = Kind("probe", 2, 58, "logistic probes for one label under one setting", layered=True)
-COMPARISON = Kind("comparison", 3, 70, "settings against baselines and controls, with intervals and tests")
+COMPARISON = Kind(
+    "comparison", 3, 70, "settings against baselines and controls, with intervals and tests", lenient=True
+)
 CHOICE = Kind("choice", 1, 80, "the setting and layer that is best on the select role")
 EXPERT_OVERLAP = Kind("expert_overlap", 1, 90, "units that expert sets share among their top k")
 

@@ -215,10 +215,11 @@ JOIN models m ON m.id = a.model_id
 
 JOB_STATUS = """
 WITH RECURSIVE blocked(job_id) AS (
-    SELECT d.job_id FROM jobs n JOIN job_edges d ON d.needs_id = n.id
-    WHERE n.state IN ('failed', 'cancelled')
+    SELECT d.job_id FROM jobs n JOIN job_edges d ON d.needs_id = n.id JOIN jobs w ON w.id = d.job_id
+    WHERE n.state IN ('failed', 'cancelled') AND NOT d.soft AND w.state = 'queued'
     UNION
-    SELECT d.job_id FROM blocked f JOIN job_edges d ON d.needs_id = f.job_id
+    SELECT d.job_id FROM blocked f JOIN job_edges d ON d.needs_id = f.job_id JOIN jobs w ON w.id = d.job_id
+    WHERE NOT d.soft AND w.state = 'queued'
 )
 SELECT
     x.name AS experiment, j.id AS job, j.key AS key, j.kind AS kind, j.version AS version, j.label AS label,
@@ -227,7 +228,8 @@ SELECT
         WHEN j.state <> 'queued' THEN j.state
         WHEN j.id IN (SELECT f.job_id FROM blocked f) THEN 'blocked'
         WHEN EXISTS (SELECT 1 FROM job_edges d JOIN jobs n ON n.id = d.needs_id
-            WHERE d.job_id = j.id AND n.state <> 'done') THEN 'waiting'
+            WHERE d.job_id = j.id AND n.state <> 'done' AND NOT (d.soft AND (
+                n.state IN ('failed', 'cancelled') OR n.id IN (SELECT f.job_id FROM blocked f)))) THEN 'waiting'
         ELSE 'ready'
     END AS status,
     j.priority AS priority, j.attempt AS attempt, j.failures AS failures, j.losses AS losses,
@@ -286,7 +288,8 @@ SELECT
     (SELECT count(DISTINCT xs.choice_group) FROM experiment_settings xs
         WHERE xs.experiment_id = x.id AND NOT EXISTS (
             SELECT 1 FROM experiment_jobs xj JOIN choices ch ON ch.job_id = xj.job_id
-            WHERE xj.experiment_id = x.id AND ch.choice_group = xs.choice_group)) AS undecided_groups,
+            JOIN experiment_settings xc ON xc.experiment_id = x.id AND xc.setting_id = ch.setting_id
+            WHERE xj.experiment_id = x.id AND xc.choice_group = xs.choice_group)) AS undecided_groups,
     (SELECT JOIN_TEXT(n.choice, '; ') FROM (
         SELECT xs.label || ' at ' || ch.layer AS choice FROM experiment_jobs xj
         JOIN choices ch ON ch.job_id = xj.job_id

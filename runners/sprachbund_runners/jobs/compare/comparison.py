@@ -18,6 +18,7 @@ from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
 from sprachbund.work.keys import content_key
 from sprachbund_runners.jobs.compare.families import Differences, Family
+from sprachbund_runners.jobs.compare.left_out import left_out, present
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
 from sprachbund_runners.jobs.compare.pair_statistics import PairValues, correlation_rows, gain_rows
 from sprachbund_runners.jobs.context import Context, Outcome
@@ -53,7 +54,8 @@ def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
 
 
 def _compare(claim: Claim, context: Context) -> Outcome:
-    payload = claim.payload
+    with context.reading() as connection:
+        payload = present(claim.payload, left_out(connection, claim.subject))
     outcomes = Outcomes.of(context, claim, {*payload["metrics"], TESTED})
     settings: list[dict[str, Any]] = payload["settings"]
     compared = _compared(payload)
