@@ -14,7 +14,7 @@ from sprachbund.errors import QueryError
 from sprachbund.report import plots, tables
 from sprachbund.results import comparison as results
 
-STEERED = "experts fra k=20"
+STEERED = "experts fra_Latn k=20"
 SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]
 VARIANT = f"random:profile of {STEERED}"
 
@@ -36,7 +36,7 @@ def test_levels_differences_and_tests(database, comparison):
     assert comparison.layers == ("0", "1", "10", "final")
     assert comparison.metrics[0] == "top1"
     assert {"mrr", "paired_distance", "unpaired_distance", "distance_gap", "spread"} <= set(comparison.metrics)
-    for label in ("none", "experts fra k=10", STEERED, "centring"):
+    for label in ("none", "experts fra_Latn k=10", STEERED, "centring"):
         for layer in comparison.layers:
             row = one(comparison.rows, setting=label, layer=layer, metric="top1")
             value = made.macro("test", label, "top1", layer)
@@ -66,7 +66,7 @@ def test_levels_differences_and_tests(database, comparison):
 def test_controls_are_one_row_per_variant_after_their_setting(database, comparison):
     made = database.made
     assert comparison.rows["setting"].unique(maintain_order=True).to_list() == [
-        "none", "experts fra k=10", STEERED, VARIANT, "centring",
+        "none", "experts fra_Latn k=10", STEERED, VARIANT, "centring",
     ]  # fmt: skip
     for layer in comparison.layers:
         seeds = [made.macro("test", seed, "top1", layer) for seed in SEEDS]
@@ -85,10 +85,10 @@ def test_controls_are_one_row_per_variant_after_their_setting(database, comparis
 
 def test_differences_from_another_setting_have_no_borrowed_interval(database):
     made = database.made
-    found = results.compare(database.engine, "made", vs="experts fra k=10", layer=1)
+    found = results.compare(database.engine, "made", vs="experts fra_Latn k=10", layer=1)
     row = one(found.rows, setting=STEERED, layer="1", metric="top1")
-    value, other = (made.macro("test", label, "top1", "1") for label in (STEERED, "experts fra k=10"))
-    assert row["baseline_setting"] == "experts fra k=10"
+    value, other = (made.macro("test", label, "top1", "1") for label in (STEERED, "experts fra_Latn k=10"))
+    assert row["baseline_setting"] == "experts fra_Latn k=10"
     assert row["delta"] == pytest.approx(value - other)
     assert row["delta_ci_low"] is None
     assert row["q"] is None
@@ -133,7 +133,7 @@ def test_without_a_choice_the_best_layer_is_said_to_be_picked(make_sqlite):
     unchosen = make_sqlite()
     found = results.compare(unchosen.engine, "made")
     means = {
-        layer: fmean(unchosen.made.macro("test", label, "top1", layer) for label in ("experts fra k=10", STEERED))
+        layer: fmean(unchosen.made.macro("test", label, "top1", layer) for label in ("experts fra_Latn k=10", STEERED))
         for layer in found.layers
     }
     assert found.detail_layers == (max(means, key=means.__getitem__),)
@@ -166,7 +166,7 @@ def test_nothing_done_yet_is_all_missing(make_sqlite):
     [
         ({"metric": "top_1"}, "unknown metric 'top_1'; did you mean 'top1'"),
         ({"layer": 7}, "unknown layer '7'; expected one of 0, 1, 10, final"),
-        ({"vs": "expert fra k=20"}, "unknown vs 'expert fra k=20'; did you mean 'experts fra k=20'"),
+        ({"vs": "expert fra_Latn k=20"}, "unknown vs 'expert fra_Latn k=20'; did you mean 'experts fra_Latn k=20'"),
         ({"role": "tset"}, "unknown role 'tset'; did you mean 'test'"),
         ({"scope": "al"}, "unknown scope 'al'; did you mean 'all'"),
         ({"by": ("pairs",)}, "unknown by 'pairs'; did you mean 'pair'"),
@@ -224,15 +224,15 @@ def test_heatmap_shows_every_pair(database, tmp_path):
             assert grid[names.index(query), names.index(candidate)] == pytest.approx(value)
     plots.save(figure, tmp_path / "heatmap.png")
     assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(QueryError, match="did you mean 'experts fra k=20'"):
-        plots.retrieval_heatmap(frame, setting="experts fra k=200", layer="1")
+    with pytest.raises(QueryError, match="did you mean 'experts fra_Latn k=20'"):
+        plots.retrieval_heatmap(frame, setting="experts fra_Latn k=200", layer="1")
 
 
 def test_curves_have_a_line_per_setting_and_a_band_per_variant(database, comparison, tmp_path):
     figure = plots.layer_curves(comparison)
     axes = figure.axes[0]
     assert [line.get_label() for line in axes.lines] == [
-        "none", "experts fra k=10", STEERED, VARIANT, "centring",
+        "none", "experts fra_Latn k=10", STEERED, VARIANT, "centring",
     ]  # fmt: skip
     expected = [database.made.macro("test", "none", "top1", layer) for layer in comparison.layers]
     assert list(axes.lines[0].get_ydata()) == pytest.approx(expected)

@@ -15,7 +15,7 @@ from sprachbund.results import pareto as results_pareto
 from sprachbund.results import side_effects as results_side_effects
 from sprachbund.statistics import detectable_after
 
-STEERED, OTHER = "experts fra k=20", "experts fra k=10"
+STEERED, OTHER = "experts fra_Latn k=20", "experts fra_Latn k=10"
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,8 @@ def test_the_fields_that_differ_and_no_others(database):
     assert same.fields == ()
     transformed = results_diff.diff(database.engine, "none", "centring", "made")
     assert {each.field for each in transformed.fields} == {"setting.transform"}
-    with pytest.raises(QueryError, match=r"unknown setting .experts fra k=1.*did you mean"):
-        results_diff.diff(database.engine, "experts fra k=1", "none", "made")
+    with pytest.raises(QueryError, match=r"unknown setting .experts fra_Latn k=1.*did you mean"):
+        results_diff.diff(database.engine, "experts fra_Latn k=1", "none", "made")
     with pytest.raises(QueryError, match="unknown experiment 'mad'; did you mean 'made'"):
         results_diff.diff(database.engine, "none", "none", "mad")
 

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text, update
 from sprachbund.db import tables as t
 from sprachbund.results import query
 
-STEERED = "experts fra k=20"
+STEERED = "experts fra_Latn k=20"
 
 
 def rows(engine, sql, **params):
@@ -40,7 +40,7 @@ def test_gain_summaries_are_medians_over_pairs(database):
         assert (row["edit"], row["selection"], row["target"], row["k"]) == ("set", "top", "fra_Latn", 20)
         assert row["chosen"] == (row["layer"] == "final")
     labels = {row["setting"] for row in rows(database.engine, "SELECT DISTINCT setting FROM gain_summary")}
-    assert labels == {"experts fra k=10", STEERED, "centring"}
+    assert labels == {"experts fra_Latn k=10", STEERED, "centring"}
 
 
 @pytest.fixture

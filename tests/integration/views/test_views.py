@@ -40,7 +40,7 @@ def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
         assert row["numerics"] == "float32/eager"
         assert (row["corpus"], row["pooling"], row["tokens"]) == ("book", "mean", "content")
         assert row["p"] is None
-        assert row["chosen"] == int(row["setting"] == "experts fra k=20" and row["layer"] == "final")
+        assert row["chosen"] == int(row["setting"] == "experts fra_Latn k=20" and row["layer"] == "final")
         if setting.label == "none":
             assert row["baseline"] is None
             assert row["delta"] is None
@@ -90,7 +90,7 @@ def test_setting_and_control_comparison(database):
         assert row["value"] == pytest.approx(value)
         assert row["delta"] == pytest.approx(value - row["baseline"])
         assert (row["baseline_setting"], row["pooling"], row["tokens"]) == ("none", "mean", "content")
-        controlled = row["setting"] == "experts fra k=20"
+        controlled = row["setting"] == "experts fra_Latn k=20"
         assert (row["control_p"] is not None) == controlled
         assert row["n_control_variants"] == int(controlled)
     controls = query.run(
@@ -98,7 +98,7 @@ def test_setting_and_control_comparison(database):
         "SELECT * FROM control_comparison WHERE experiment = 'made' AND role = 'test' AND metric = 'top1' "
         "AND scope = 'all' AND layer = '1'",
     ).row(0, named=True)
-    seeds = [made.macro("test", f"random:profile seed={seed} of experts fra k=20", "top1", "1") for seed in range(3)]
+    seeds = [made.macro("test", f"random:profile seed={seed} of experts fra_Latn k=20", "top1", "1") for seed in range(3)]
     assert controls["baseline"] == pytest.approx(fmean(seeds))
     assert controls["control_low"] == pytest.approx(min(seeds))
     assert controls["control_high"] == pytest.approx(max(seeds))
@@ -138,7 +138,7 @@ def test_audit_counts_cells_failures_and_what_they_block(make):
 
 def test_audit_names_the_choices(database):
     audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
-    assert audit["choices"] == "experts fra k=20 at final"
+    assert audit["choices"] == "experts fra_Latn k=20 at final"
     assert (audit["n_choices"], audit["tied_choices"], audit["undecided_groups"]) == (1, 0, 0)
 
 
@@ -158,11 +158,11 @@ def test_a_side_that_has_the_baseline_is_told_from_the_steered_one(make):
     with database.engine.begin() as connection:
         connection.execute(
             text("UPDATE evaluations SET query_setting_id = :none WHERE query_setting_id = :steered"),
-            {"none": ids["none"], "steered": ids["experts fra k=20"]},
+            {"none": ids["none"], "steered": ids["experts fra_Latn k=20"]},
         )
     frame = results.retrieval(database.engine, "made").filter(pl.col("query_setting") != pl.col("candidate_setting"))
     assert frame.height == 6 * 2 * 4
-    assert set(frame["setting"]) == {"experts fra k=20"}
+    assert set(frame["setting"]) == {"experts fra_Latn k=20"}
     assert set(frame["method"]) == {"experts"}
     assert set(frame["query_setting"]) == {"none"}
     for row in frame.iter_rows(named=True):
