@@ -9,7 +9,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -97,6 +97,10 @@ class Made:
     truth: dict[tuple[Any, ...], float] = field(default_factory=dict)
     # Rows of settings by label, and of jobs: `pair ROLE LABEL A B`, `comparison ROLE`.
     ids: dict[str, int] = field(default_factory=dict)
+
+    def chosen(self, label: str, layer: str) -> bool:
+        """Whether a setting and layer were chosen: see `Maker.items`."""
+        return self.choose and layer == "final" and label in ("none", STEERED, "centring")
 
     def macro(self, role: str, setting: str, metric: str, layer: str, scope: str = "all") -> float:
         """The mean over the pairs of a scope, from the truth."""
@@ -259,6 +263,17 @@ class Database:
     engine: Engine
     made: Made
 
+    def stored(self, role: str, label: str, metric: str, layer: str, scope: str = "all") -> Any:
+        """What the comparison stored of a setting, as its table has it."""
+        with reading(self.engine) as connection:
+            return connection.execute(
+                select(t.Comparison.__table__).where(
+                    t.Comparison.job_id == self.made.ids[f"comparison {role}"],
+                    t.Comparison.setting_id == self.made.ids[label],
+                    t.Comparison.metric == metric, t.Comparison.layer == layer, t.Comparison.scope == scope,
+                )
+            ).one()  # fmt: skip
+
 
 def put(engine: Engine, folder: Path, made: Made) -> Database:
     """Submit a made experiment twice, the second time with a layer less, and serve all its jobs."""
@@ -326,20 +341,66 @@ def put_older(database: Database) -> None:
         write_evaluations(connection, claim, rows, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The made experiment, put into a database of each engine once, and copied for who wants one to change."""
+
+    folder: Path
+    sqlite: Callable[[], Path]
+    postgres: Callable[[], Callable[..., str]]
+    postgres_template: Callable[[], str]
+    kept: dict[str, tuple[str, Made]] = field(default_factory=dict)
+
+    def open(self, engine_name: str, folder: Path) -> Database:
+        if engine_name not in self.kept:
+            self.kept[engine_name] = self.template(engine_name)
+        source, made = self.kept[engine_name]
+        copied = replace(made, truth=dict(made.truth), ids=dict(made.ids))
+        return Database(connect(self.url(engine_name, source, folder)), copied)
+
+    def template(self, engine_name: str) -> tuple[str, Made]:
+        folder = self.folder / engine_name
+        folder.mkdir()
+        source = str(self.sqlite()) if engine_name == "sqlite" else self.postgres_template()
+        url = self.url(engine_name, source, folder)
+        engine = connect(url)
+        made = Made(choose=True)
+        put_older(put(engine, folder / "made", made))
+        # A database is copied while nobody is connected to it.
+        engine.dispose()
+        return (str(folder / "made.db") if engine_name == "sqlite" else url), made
+
+    def url(self, engine_name: str, source: str, folder: Path) -> str:
+        if engine_name != "sqlite":
+            return self.postgres()(source)
+        shutil.copyfile(source, folder / "made.db")
+        return f"sqlite:///{folder / 'made.db'}"
+
+
+@pytest.fixture(scope="session")
+def copies(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copies:
+    given = (
+        partial(request.getfixturevalue, name) for name in ("_sqlite_template", "new_postgres", "_postgres_template")
+    )
+    return Copies(tmp_path_factory.mktemp("copies"), *given)
+
+
 @pytest.fixture(scope="session", params=("sqlite", "postgresql"))
-def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def database(
+    request: pytest.FixtureRequest, copies: Copies, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
     """The made experiment on each engine; tests only read it."""
-    folder = tmp_path_factory.mktemp("views")
-    if request.param == "sqlite":
-        shutil.copyfile(request.getfixturevalue("_sqlite_template"), folder / "made.db")
-        url = f"sqlite:///{folder / 'made.db'}"
-    else:
-        url = request.getfixturevalue("new_postgres")(request.getfixturevalue("_postgres_template"))
-    engine = connect(url)
-    found = put(engine, folder / "made", Made(choose=True))
-    put_older(found)
+    found = copies.open(request.param, tmp_path_factory.mktemp("views"))
     yield found
-    engine.dispose()
+    found.engine.dispose()
+
+
+@pytest.fixture
+def copy(engine_name: str, copies: Copies, tmp_path: Path) -> Iterator[Database]:
+    """The made experiment on each engine, to be changed."""
+    found = copies.open(engine_name, tmp_path)
+    yield found
+    found.engine.dispose()
 
 
 @pytest.fixture

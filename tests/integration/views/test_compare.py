@@ -14,7 +14,7 @@ from sprachbund.errors import QueryError
 from sprachbund.report import plots, tables
 from sprachbund.results import comparison as results
 
-STEERED = "experts fra_Latn k=20"
+OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
 SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]
 VARIANT = f"random:profile of {STEERED}"
 
@@ -42,16 +42,18 @@ def test_levels_differences_and_tests(database, comparison):
             value = made.macro("test", label, "top1", layer)
             assert row["value"] == pytest.approx(value)
             assert row["n_pairs"] == 12
-            assert row["chosen"] == ((label, layer) == (STEERED, "final"))
+            assert row["chosen"] == made.chosen(label, layer)
             if label == "none":
                 assert row["delta"] is None
                 assert row["q"] is None
                 continue
             delta = value - made.macro("test", "none", "top1", layer)
             assert row["delta"] == pytest.approx(delta)
-            assert (row["ci_low"], row["ci_high"]) == pytest.approx((value - 0.01, value + 0.01))
-            assert row["delta_ci_low"] == pytest.approx(delta - 0.02)
-            assert (row["p"], row["q"]) == (0.01, 0.03)
+            stored = database.stored("test", label, "top1", layer)
+            for name in ("ci_low", "ci_high", "delta_ci_low", "delta_ci_high", "p", "q"):
+                assert row[name] == getattr(stored, name) is not None
+            assert row["ci_low"] < value < row["ci_high"]
+            assert row["delta_ci_low"] < delta < row["delta_ci_high"]
             centring = made.macro("test", "centring", "top1", layer)
             expected = None if label == "centring" else pytest.approx(value - centring)
             assert row["delta_centring"] == expected
@@ -92,10 +94,11 @@ def test_differences_from_another_setting_have_no_borrowed_interval(database):
     assert row["delta"] == pytest.approx(value - other)
     assert row["delta_ci_low"] is None
     assert row["q"] is None
-    assert row["ci_low"] == pytest.approx(value - 0.01)
+    stored = database.stored("test", STEERED, "top1", "1")
+    assert row["ci_low"] == stored.ci_low is not None
     assert found.detail_layers == ("1",)
     same = results.compare(database.engine, "made", vs="none", layer=1)
-    assert one(same.rows, setting=STEERED, layer="1", metric="top1")["q"] == 0.03
+    assert one(same.rows, setting=STEERED, layer="1", metric="top1")["q"] == stored.q is not None
 
 
 @pytest.mark.parametrize("scope", ["target_query", "target_candidate", "without_target"])
@@ -105,7 +108,7 @@ def test_scopes(database, scope):
     assert set(found.rows["target"]) == {"fra_Latn"}
     row = one(found.rows, setting=STEERED, layer="10", metric="top1")
     assert row["value"] == pytest.approx(database.made.macro("test", STEERED, "top1", "10", scope))
-    assert row["q"] == 0.03
+    assert row["q"] == database.stored("test", STEERED, "top1", "10", scope).q is not None
 
 
 def test_by_pair_query_and_target(database):
@@ -140,12 +143,41 @@ def test_without_a_choice_the_best_layer_is_said_to_be_picked(make_sqlite):
     assert "not chosen beforehand" in found.layer_reason
 
 
-def test_missing_cells_are_named(make_sqlite):
-    failed = [("test", "centring", ("deu_Latn", "eng_Latn"))]
-    found = results.compare(make_sqlite(failed=failed).engine, "made")
-    cells = [line for line in found.missing if "layer" in line]
-    assert cells == [f"centring, layer {layer}, top1 on book: 10 of 12 pairs" for layer in ("0", "1", "10", "final")]
-    assert found.missing[-1] == "pair_evaluation: 1 jobs are not done (1 failed)"
+def test_what_failed_is_left_out_and_said(make_sqlite):
+    """A mean over fewer pairs than the others' would look comparable: the row goes, with a line that says why."""
+    failed = [("test", "centring", ("deu_Latn", "eng_Latn")), ("test", SEEDS[1], ("eng_Latn", "fra_Latn"))]
+    database = make_sqlite(failed=failed)
+    found = results.compare(database.engine, "made")
+    jobs = {label: database.made.ids[f"pair test {label} {' '.join(pair)}"] for _, label, pair in failed}
+    assert found.missing == [
+        f"row '{SEEDS[1]}' left out: job {jobs[SEEDS[1]]} ({SEEDS[1]} on book eng_Latn and fra_Latn) failed: it broke",
+        f"row 'centring' left out: job {jobs['centring']} (centring on book deu_Latn and eng_Latn) failed: it broke",
+        "q-values are adjusted over the rows that are there",
+        "pair_evaluation: 2 jobs are not done (2 failed)",
+    ]
+    assert found.rows["setting"].unique(maintain_order=True).to_list() == ["none", OTHER, STEERED, VARIANT]
+    assert set(found.rows.filter(pl.col("setting") == VARIANT, pl.col("metric") == "top1")["n_seeds"]) == {2}
+    stored = database.stored("test", STEERED, "top1", "1")
+    # Settings × layers; without centring.
+    assert stored.family_size == 2 * 4
+    row = one(found.rows, setting=STEERED, layer="1", metric="top1")
+    assert row["value"] == pytest.approx(database.made.macro("test", STEERED, "top1", "1"))
+    assert row["q"] == stored.q is not None
+    assert one(results.compare(database.engine, "made", role="select").rows, setting="centring", layer="1",
+               metric="top1")["q"] is not None  # fmt: skip
+
+
+def test_cells_that_are_not_there_yet_are_named(make_sqlite):
+    made = make_sqlite()
+    with made.engine.begin() as connection:
+        jobs = [number for name, number in made.made.ids.items() if name == "pair test centring deu_Latn eng_Latn"]
+        connection.execute(text("UPDATE jobs SET state = 'queued' WHERE id = :id"), {"id": jobs[0]})
+        connection.execute(text("DELETE FROM evaluations WHERE job_id = :id"), {"id": jobs[0]})
+    found = results.compare(made.engine, "made")
+    assert found.missing == [
+        *(f"centring, layer {layer}, top1 on book: 10 of 12 pairs" for layer in ("0", "1", "10", "final")),
+        "pair_evaluation: 1 jobs are not done (1 ready)",
+    ]
 
 
 def test_nothing_done_yet_is_all_missing(make_sqlite):
