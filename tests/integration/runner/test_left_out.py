@@ -59,7 +59,7 @@ def test_the_others_are_what_they_are_without_it(space: Workspace, experiment: M
     assert f"test: row '{LABEL}' left out" in status.replace("\n", " ")
     assert "left out" not in CliRunner().invoke(app, ["status", "plain"]).output
     assert f"row &#x27;{LABEL}&#x27; left out" in document.report(space.engine, "whole")
-    with pytest.raises(QueryError, match="left out: job .* share no unit"):
+    with pytest.raises(QueryError, match=r"left out: job .* share no unit"):
         explain_number(space.engine, space.compare("whole"), LABEL)
 
 
