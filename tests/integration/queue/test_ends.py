@@ -312,8 +312,10 @@ class TestSoftNeeds:
             desk.finish(desk.take()[0])
         desk.queue.cancel_experiment("study")
         desk.add(desk.job("edit"), experiment="another")
-        assert {desk.states()[key] for key in ("comparison", "choice")} == {"cancelled"}
-        assert desk.queue.retry("study") == 3
+        # Its row was cancelled with it: nothing of it is done for another experiment's sake.
+        assert desk.states()["row"] == "cancelled"
+        assert {desk.states()[key] for key in ("comparison", "choice")} == {"done"}
+        assert desk.queue.retry("study") == 1
         assert {desk.states()[key] for key in ("comparison", "choice")} == {"queued"}
 
 
