@@ -1,6 +1,7 @@
 """`sprachbund submit`, `status`, `show`, `cancel`, `retry`, `presets`."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError, nearest
 from sprachbund.planning.submission import Submission
+from sprachbund.results.left_out import left_out
 from sprachbund.spec.experiment import load
 from sprachbund.spec.presets import PRESETS
 from sprachbund.spec.reading import write_yaml
@@ -103,13 +105,16 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
         find_experiment(found, experiment)
     table = found.queue.status(experiment)
     runners = found.queue.alive()
+    absent = [] if experiment is None else left_out(found.engine, experiment)
     if as_json:
-        print_json({"jobs": table, "runners": runners})
+        print_json({"jobs": table, "runners": runners, "left_out": [asdict(each) for each in absent]})
         return
     states = sorted({state for kinds in table.values() for state in kinds})
     print_table(
         ["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()]
     )
+    for each in absent:
+        print(f"{each.role}: {each.line}")
     print(f"{len(runners)} runners alive" + "".join(f"; {row['name']}" for row in runners))
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, and_, case, func, select, text
 from sprachbund.db import tables as t
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.records import Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
+from sprachbund.results.left_out import left_out_of
 from sprachbund.work.kinds import COMPARISON, PAIR_EVALUATION, SPACE_EVALUATION, read_payload
 from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund.work.payloads.measure import EmbeddingsPayload
@@ -131,6 +132,7 @@ def _groups(connection: Connection, experiment_id: int) -> dict[str, list[Group]
 def _plan(connection: Connection, experiment_id: int) -> Plan:
     plan = Plan()
     plan.states, plan.finished_ms = _states(connection, experiment_id)
+    plan.left_out = {each.setting_key: each.reason for each in left_out_of(connection, experiment_id)}
     rows = connection.execute(
         select(t.Job.key, t.Job.kind, t.Job.state, t.Job.payload)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)

@@ -7,8 +7,8 @@ from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
 from sprachbund.work.kinds import CHOICE, COMPARISON
-from sprachbund.work.payloads.compare import ChoiceGroup, ChoicePayload, ComparedSetting, ComparisonPayload
-from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want
+from sprachbund.work.payloads.compare import Candidates, ChoicePayload, ComparedSetting, ComparisonPayload
+from sprachbund.work.plan import ChoiceGroup, PlanCorpus, PlanModel, PlannedSetting, Want
 
 
 def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
@@ -86,10 +86,10 @@ def choice_want(
     """The best setting and layer of every group by a comparison on `select`."""
     choose = spec.choose
     assert choose is not None
-    groups: dict[str, list[str]] = {}
+    groups: dict[ChoiceGroup, list[str]] = {}
     for setting in settings:
-        if setting.choice_group is not None:
-            groups.setdefault(setting.choice_group, []).append(setting.key)
+        if setting.choice is not None:
+            groups.setdefault(setting.choice, []).append(setting.key)
     # Where the layer is not chosen over, one choice is made at every layer.
     choices = [list(layers)] if "layer" in choose.over else [[layer] for layer in layers]
     payload = ChoicePayload(
@@ -97,7 +97,9 @@ def choice_want(
         metric=choose.metric,
         scope=choose.scope,
         groups=tuple(
-            ChoiceGroup(name, tuple(members), tuple(among)) for name, members in groups.items() for among in choices
+            Candidates(group.name, tuple(members), tuple(among))
+            for group, members in groups.items()
+            for among in choices
         ),
     )
     return Want.of(CHOICE, payload, f"choice by {choose.metric} on {group}")

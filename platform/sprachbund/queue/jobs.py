@@ -14,7 +14,7 @@ from sprachbund.db.engine import now_ms, reading, single, writing
 from sprachbund.db.tables import Experiment, ExperimentJob, Job, Runner
 from sprachbund.errors import DatabaseError, LeaseLost
 from sprachbund.queue import statements
-from sprachbund.queue.enqueue import cancel_unwanted, reopened
+from sprachbund.queue.enqueue import cancel_unwanted, reopen_ended, reopened
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.base import Payload
 
@@ -213,7 +213,7 @@ class Queue:
             return cancel_unwanted(connection)
 
     def retry(self, name: str | None = None) -> int:
-        """Queue failed and cancelled jobs again; returns how many.
+        """Queue failed and cancelled jobs again, and what went on without them; returns how many the former are.
 
         Of one experiment, which is wanted again if it was cancelled; or of all that are not cancelled.
 
@@ -225,8 +225,7 @@ class Queue:
                 self._set_cancelled(connection, name, False)
             planned = select(ExperimentJob.job_id).join(Experiment, Experiment.id == ExperimentJob.experiment_id)
             chosen = planned.where(not_(Experiment.cancelled) if name is None else Experiment.name == name)
-            again = reopened(connection).where(Job.id.in_(chosen), Job.state.in_(("failed", "cancelled")))
-            return int(connection.execute(again).rowcount)
+            return reopen_ended(connection, Job.id.in_(chosen))
 
     def reopen(self, job_ids: Sequence[int]) -> int:
         """Queue finished jobs again, because a file they made was evicted; returns how many."""
@@ -237,8 +236,8 @@ class Queue:
     def status(self, experiment: str | None = None) -> dict[str, dict[str, int]]:
         """How many jobs of each kind are in each state, of one experiment or of all.
 
-        Beside the states of jobs there is `blocked`: queued, but a need, near or far, failed or was
-        cancelled. `queued` counts the others.
+        Beside the states of jobs there is `blocked`: queued, but a need that it cannot do without, near or far,
+        failed or was cancelled. `queued` counts the others.
         """
         table: dict[str, dict[str, int]] = {}
         values = {"everything": experiment is None, "experiment": experiment}

@@ -82,7 +82,7 @@ def heat_maps(source: Source) -> list[Piece]:
     """Retrieval of every ordered pair without steering, and per target with it and the difference."""
     metric = source.comparison.metric
     found = source.read(
-        "SELECT setting, setting_ordinal, target, method, chosen, coalesce(collection, corpus) AS corpus, "
+        "SELECT setting, setting_key, setting_ordinal, target, method, chosen, coalesce(collection, corpus) AS corpus, "
         "query_language, candidate_language, value, delta FROM retrieval_results "
         "WHERE experiment = :experiment AND role = :role AND layer = :layer AND metric = :metric "
         "AND control IS NULL AND transform = 'none' ORDER BY setting_ordinal",
@@ -97,15 +97,15 @@ def heat_maps(source: Source) -> list[Piece]:
         pieces.append(_grid(caption, plain, "value", languages, 0.0, high))
         for (target,), of_target in rows.filter(pl.col("method") != "none").group_by("target", maintain_order=True):
             pieces.append(Heading(f"towards {target}" if target else "without a target"))
-            labels = of_target.sort("chosen", "setting_ordinal", descending=[True, False])["setting"]
+            first = of_target.sort("chosen", "setting_ordinal", descending=[True, False])
+            of_settings = list(first.group_by("setting_key", "setting", maintain_order=True))
             maps = []
-            for label in labels.unique(maintain_order=True).to_list()[:MOST_SETTINGS]:
-                own = of_target.filter(pl.col("setting") == label)
+            for (_, label), own in of_settings[:MOST_SETTINGS]:
                 reach = max([0.05, *(abs(each) for each in own["delta"].drop_nulls().to_list())])
-                maps.append(_grid(label, own, "value", languages, 0.0, high))
+                maps.append(_grid(str(label), own, "value", languages, 0.0, high))
                 maps.append(_grid("… minus none", own, "delta", languages, -reach, reach, difference=True))
             pieces.append(Beside(maps))
-            more = labels.n_unique() - MOST_SETTINGS
+            more = len(of_settings) - MOST_SETTINGS
             if more > 0:
                 pieces.append(Paragraph(f"{more} more settings: view retrieval_results.", note=True))
     return pieces
@@ -156,7 +156,7 @@ def correlations(source: Source) -> list[Piece]:
         ("distance_after", "distance_before"), ("gain", "distance_drop"),
     ]  # fmt: skip
     rows = []
-    for (setting,), group in found.group_by("setting", maintain_order=True):
+    for (_, setting), group in found.group_by("setting_key", "setting", maintain_order=True):
         cells = [str(setting)]
         for y, x in wanted:
             own = group.filter(pl.col("y") == y, pl.col("x") == x)
@@ -247,19 +247,19 @@ def layers(source: Source) -> list[Piece]:
     tables have the numbers.
     """
     comparison = source.comparison
-    settings = comparison.rows.filter(pl.col("kind") == "setting")["setting"].n_unique()
+    settings = comparison.rows.filter(pl.col("kind") == "setting")["setting_key"].n_unique()
     if len(comparison.layers) < 3 and settings > MOST_LINES:
         return []
     stored = source.read(
-        "SELECT metric, setting, setting_ordinal, layer, avg(value) AS value FROM retrieval_results "
+        "SELECT metric, setting_key, setting, setting_ordinal, layer, avg(value) AS value FROM retrieval_results "
         "WHERE experiment = :experiment AND role = :role AND control IS NULL "
         "AND metric IN ('mrr', 'meaning_abx', 'language_abx') "
-        "GROUP BY metric, setting, setting_ordinal, layer ORDER BY setting_ordinal"
+        "GROUP BY metric, setting_key, setting, setting_ordinal, layer ORDER BY setting_ordinal"
     )
     other = source.read(
-        "SELECT metric, setting, setting_ordinal, layer, avg(value) AS value FROM alignment_results "
+        "SELECT metric, setting_key, setting, setting_ordinal, layer, avg(value) AS value FROM alignment_results "
         "WHERE experiment = :experiment AND role = :role AND control IS NULL AND metric = 'language_abx' "
-        "GROUP BY metric, setting, setting_ordinal, layer ORDER BY setting_ordinal"
+        "GROUP BY metric, setting_key, setting, setting_ordinal, layer ORDER BY setting_ordinal"
     )
     charts = [_curves(comparison)]
     both = pl.concat([stored, other], how="vertical_relaxed") if other.height else stored
@@ -268,7 +268,7 @@ def layers(source: Source) -> list[Piece]:
         if metric == comparison.metric or not own.height:
             continue
         series = []
-        for (setting,), group in own.group_by("setting", maintain_order=True):
+        for (_, setting), group in own.group_by("setting_key", "setting", maintain_order=True):
             values = dict(zip(group["layer"], group["value"], strict=True))
             series.append(Series(str(setting), [values.get(layer) for layer in comparison.layers]))
         chart = line_chart(comparison.layers, series, x="layer", y=metric)
@@ -282,15 +282,16 @@ def _curves(comparison: Comparison) -> Picture:
     rows = rows.filter(pl.col("corpus").is_in(corpus))
     series: list[Series] = []
     places: dict[str, int] = {}
-    for (kind, setting), group in rows.group_by("kind", "setting", maintain_order=True):
+    for (key, steered, _, setting), group in rows.group_by(
+        "setting_key", "control_of_key", "control", "setting", maintain_order=True
+    ):
         by_layer = {row["layer"]: row for row in group.iter_rows(named=True)}
         picked = [by_layer.get(layer, {}) for layer in comparison.layers]
         values, low, high = ([row.get(name) for row in picked] for name in ("value", "value_low", "value_high"))
-        if kind == "control":
-            steered = str(setting).removeprefix(f"{group['control'][0]} of ")
-            series.append(Series(str(setting), values, beside=places[steered], low=low, high=high))
+        if steered is not None and key is None:
+            series.append(Series(str(setting), values, beside=places[str(steered)], low=low, high=high))
         else:
-            places[str(setting)] = len(series)
+            places[str(key)] = len(series)
             series.append(Series(str(setting), values))
     chart = line_chart(comparison.layers, series, x="layer", y=comparison.metric)
     return Picture(chart, f"{comparison.metric} by layer, mean over pairs; controls dashed, from lowest to highest")

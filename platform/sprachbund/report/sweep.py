@@ -41,7 +41,7 @@ def sweep(source: Source) -> list[Piece]:
     found = points
     extra = [name for name in _TITLES if name in measured.columns and measured[name].null_count() < measured.height]
     if extra:
-        found = points.join(measured.select("setting", *extra), on="setting", how="left")
+        found = points.join(measured.select("setting_key", *extra), on="setting_key", how="left")
     charts = []
     places = sorted(set(found[over].to_list()))
     for name in ("gain", *extra):

@@ -19,7 +19,9 @@ def tasks(source: Source) -> list[Piece]:
     pieces: list[Piece] = []
     for view, metric, name in _ASKED:
         found = source.read(
-            f"SELECT task, setting, setting_ordinal, family, step, layer, value, ci_low, ci_high FROM {view} "  # noqa: S608 - fixed names
+            "SELECT task, setting, setting_key, xs.name AS name, family, step, layer, value, ci_low, ci_high "  # noqa: S608 - fixed names
+            f"FROM {view} JOIN experiments x ON x.name = experiment JOIN settings s ON s.key = setting_key "
+            "JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = s.id "
             "WHERE experiment = :experiment AND role = :role AND metric = :metric AND control IS NULL "
             "AND query_language IS NULL AND candidate_language IS NULL ORDER BY task, setting_ordinal, layer_ordinal",
             metric=metric,
@@ -36,7 +38,7 @@ def tasks(source: Source) -> list[Piece]:
 
 def _over_layers(source: Source, rows: pl.DataFrame, name: str) -> "Figure | None":
     series: list[Series] = []
-    for (setting,), group in rows.group_by("setting", maintain_order=True):
+    for (_, setting), group in rows.group_by("setting_key", "setting", maintain_order=True):
         by_layer = {row["layer"]: row for row in group.iter_rows(named=True)}
         picked = [by_layer.get(layer, {}) for layer in source.comparison.layers]
         values, low, high = ([row.get(part) for row in picked] for part in ("value", "ci_low", "ci_high"))
@@ -49,10 +51,8 @@ def _over_steps(rows: pl.DataFrame, name: str) -> "Figure | None":
     steps = sorted(set(rows["step"].drop_nulls().to_list()))
     if len(steps) < 2:
         return None
-    # The same setting of several checkpoints differs in the model's name, which labels put in parentheses.
-    rows = rows.with_columns(line=pl.col("setting").str.replace(r" \([^()]*\)$", ""))
     series = []
-    for (family, line), group in rows.group_by("family", "line", maintain_order=True):
+    for (family, line), group in rows.group_by("family", "name", maintain_order=True):
         values = dict(zip(group["step"], group["value"], strict=True))
         series.append(Series(f"{line} ({family})" if family else str(line), [values.get(step) for step in steps]))
     return line_chart([f"{step:g}" for step in steps], series, x="step", y=name)

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.orm import aliased
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -21,6 +22,15 @@ _CHUNK = 400
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """What a line of the table is about: a setting, or (without a key of its own) one variant of its controls."""
+
+    setting_key: str | None
+    control_of_key: str | None
+    control: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """One number: facts by heading, each a list of (name, value)."""
 
@@ -28,36 +38,47 @@ class Explanation:
     parts: Mapping[str, Sequence[tuple[str, Any]]] = field(default_factory=dict)
 
 
-def lines_of(comparison: Comparison) -> list[str]:
-    """The settings (and variants of controls) of the comparison's table, in its order."""
-    return list(dict.fromkeys(comparison.rows["setting"].to_list()))
+def lines_of(comparison: Comparison) -> dict[str, Line]:
+    """The settings (and variants of controls) of the comparison's table by what they are called, in its order."""
+    rows = comparison.rows.select("setting", "setting_key", "control_of_key", "control").unique(maintain_order=True)
+    return {row[0]: Line(*row[1:]) for row in rows.iter_rows()}
 
 
 def explain_number(engine: Engine, comparison: Comparison, row: str) -> Explanation:
     """The number of the comparison's metric in one row of its table, at the first layer looked at closely.
 
     row: the row's number from 1 (lines with lowest and highest controls do not count), or the setting's label.
-    Raises QueryError for a row that does not exist, or if the comparison is broken down by languages.
+    Raises QueryError for a row that does not exist, is left out or has no evaluations, or if the comparison is broken
+    down by languages.
     """
     if set(comparison.by) - {"setting", "layer", "target"}:
         raise QueryError("a row is explained over all pairs: leave --by out")
-    labels = lines_of(comparison)
-    if row.isdigit():
-        if not 1 <= int(row) <= len(labels):
-            raise QueryError(f"row {row} does not exist: the table has {len(labels)} rows")
-        label = labels[int(row) - 1]
-    else:
-        known("row", row, labels)
-        label = row
+    label = _label(comparison, row)
+    line = lines_of(comparison)[label]
     layer = comparison.detail_layers[0]
     found = comparison.rows.filter(
-        pl.col("setting") == label, pl.col("layer") == layer, pl.col("metric") == comparison.metric
-    )
+        pl.col("setting_key").eq_missing(line.setting_key), pl.col("control_of_key").eq_missing(line.control_of_key),
+        pl.col("control").eq_missing(line.control), pl.col("layer") == layer, pl.col("metric") == comparison.metric,
+    )  # fmt: skip
     if not found.height:
         raise QueryError(f"{comparison.metric} of '{label}' at layer {layer} has no value yet")
     cell = found.row(0, named=True)
     with reading(engine) as connection:
         return _explain(connection, comparison, cell)
+
+
+def _label(comparison: Comparison, row: str) -> str:
+    """What the row that somebody typed is called."""
+    labels = list(lines_of(comparison))
+    if row.isdigit():
+        if not 1 <= int(row) <= len(labels):
+            raise QueryError(f"row {row} does not exist: the table has {len(labels)} rows")
+        return labels[int(row) - 1]
+    absent = next((each for each in comparison.left_out if each.label == row), None)
+    if absent is not None:
+        raise QueryError(absent.line)
+    known("row", row, labels)
+    return row
 
 
 def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> Explanation:
@@ -66,6 +87,10 @@ def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, 
     control = cell["kind"] == "control"
     members = _members(connection, comparison, cell)
     evaluations = _evaluations(connection, comparison, [each.id for each in members], measure.name, cell)
+    if not evaluations:
+        raise QueryError(
+            f"{metric.name} of '{cell['setting']}' at layer {cell['layer']}: found 0 evaluations, expected one per pair"
+        )
     versions = ", ".join(str(each) for each in sorted({row.version for row in evaluations}))
     parts: dict[str, list[tuple[str, Any]]] = {}
     parts["number"] = [
@@ -88,23 +113,24 @@ def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, 
     return Explanation(f"{comparison.experiment}: {metric.name} of {cell['setting']}", parts)
 
 
-def _members(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> list[Any]:
+def _members(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> Sequence[Any]:
     """The setting itself, or the controls of one variant."""
+    steered = aliased(t.Setting)
     statement = (
-        select(t.Setting.id, t.Setting.key, t.ExperimentSetting.label, t.Model.name.label("model"),
-               t.Model.fingerprint, t.Intervention.artifact_id, t.Intervention.control)
+        select(t.Setting.id, t.Setting.key, t.Model.name.label("model"), t.Model.fingerprint,
+               t.Intervention.artifact_id)
         .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
         .join(t.Model, t.Model.id == t.Setting.model_id)
         .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
+        .outerjoin(steered, steered.id == t.ExperimentSetting.control_of_id)
         .where(t.Experiment.name == comparison.experiment)
         .order_by(t.ExperimentSetting.ordinal)
     )  # fmt: skip
-    rows = connection.execute(statement).all()
     if cell["kind"] != "control":
-        return [row for row in rows if row.label == cell["setting"]]
-    of = f" of {cell['setting'].removeprefix(cell['control'] + ' of ')}"
-    return [row for row in rows if row.control == cell["control"] and row.label.endswith(of)]
+        return connection.execute(statement.where(t.Setting.key == cell["setting_key"])).all()
+    controls = steered.key == cell["control_of_key"], t.Intervention.control == cell["control"]
+    return connection.execute(statement.where(*controls)).all()
 
 
 def _evaluations(
@@ -174,11 +200,10 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
         .join(t.Job, t.Job.id == t.Comparison.job_id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-        .join(t.ExperimentSetting, (t.ExperimentSetting.experiment_id == t.Experiment.id)
-              & (t.ExperimentSetting.setting_id == t.Comparison.setting_id))
+        .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
         .where(
             t.Experiment.name == comparison.experiment,
-            t.ExperimentSetting.label == cell["setting"],
+            t.Setting.key == cell["setting_key"],
             t.Comparison.layer == cell["layer"],
             t.Comparison.metric == cell["metric"],
             t.Comparison.scope == comparison.scope,
@@ -219,7 +244,7 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
         span = _span(cell["median_low"], cell["median_high"])
         found.append(("median Δ", f"{cell['median_gain']:+.4f} over pairs, {span}, languages resampled"))
     controls = comparison.controls.filter(
-        pl.col("setting") == cell["setting"],
+        pl.col("setting_key") == cell["setting_key"],
         pl.col("layer") == cell["layer"],
         pl.col("metric") == cell["metric"],
         pl.col("corpus") == cell["corpus"],

@@ -72,16 +72,19 @@ class Reader:
         """Columns of a view over comparisons, in this role and scope."""
         params = {"experiment": self.experiment, "role": self.role, "scope": self.scope}
         where = "experiment = :experiment AND role = :role AND scope = :scope"
-        return read_view(self.engine, view, where, params, ("corpus", "setting", "layer", "metric", *columns))
+        return read_view(self.engine, view, where, params, ("corpus", "setting_key", "layer", "metric", *columns))
 
     def settings(self) -> pl.DataFrame:
         found = read_view(
             self.engine, "planned_settings", "experiment = :experiment ORDER BY setting_ordinal",
             {"experiment": self.experiment},
-            ("setting", "setting_ordinal", "model", "method", "selection", "direction", "edit", "strength", "target",
-             "k", "k_fraction", "control", "seed", "transform", "side", "baseline_setting", "control_of"),
+            ("setting_key", "setting", "setting_ordinal", "model", "method", "selection", "direction", "edit",
+             "strength", "target", "k", "k_fraction", "control", "seed", "transform", "side", "baseline_setting", "baseline_key",
+             "control_of", "control_of_key"),
         )  # fmt: skip
-        return found.rename({"setting_ordinal": "ordinal", "baseline_setting": "own_baseline"})
+        return found.rename(
+            {"setting_ordinal": "ordinal", "baseline_setting": "own_baseline", "baseline_key": "own_baseline_key"}
+        )
 
     def layers(self) -> tuple[str, ...]:
         found = self._rows(
@@ -102,7 +105,7 @@ class Reader:
 
     def stored(self) -> pl.DataFrame:
         return self._compared(
-            "setting_comparison", "baseline_setting", "value", "ci_low", "ci_high", "baseline", "delta",
+            "setting_comparison", "value", "ci_low", "ci_high", "baseline", "delta",
             "delta_ci_low", "delta_ci_high", "p", "q", "n_pairs",
         )  # fmt: skip
 
@@ -125,7 +128,7 @@ class Reader:
         """Sums over language pairs (or languages, for metrics of one language) by where the target stands."""
         names = {f"metric_{number}": metric for number, metric in enumerate(metrics)}
         listed = ", ".join(f":{name}" for name in names)
-        columns = ", ".join(["setting", "layer", "layer_ordinal", "metric", "target_side", *extra])
+        columns = ", ".join(["setting_key", "layer", "layer_ordinal", "metric", "target_side", *extra])
         summed: dict[str, Type] = {
             "sum_value": "real",
             "n_values": "integer",
@@ -149,12 +152,12 @@ class Reader:
         ]
         return pl.concat(frames)
 
-    def chosen(self) -> tuple[tuple[str, str], ...]:
-        found = self._rows(
-            "SELECT DISTINCT setting, layer, setting_ordinal FROM chosen_settings WHERE experiment = :experiment "
-            "ORDER BY setting_ordinal, layer"
-        )
-        return tuple((row["setting"], row["layer"]) for row in found.iter_rows(named=True))
+    def chosen(self) -> pl.DataFrame:
+        """Settings (key and label) and layers that were chosen on the select role."""
+        return read_view(
+            self.engine, "chosen_settings", "experiment = :experiment ORDER BY setting_ordinal, layer",
+            {"experiment": self.experiment}, ("setting_key", "setting", "layer"),
+        ).unique(maintain_order=True)  # fmt: skip
 
     def unfinished(self) -> list[str]:
         found = self._rows(
@@ -165,17 +168,4 @@ class Reader:
         for (kind,), rows in found.group_by("kind", maintain_order=True):
             states = ", ".join(f"{row['n_values']} {row['status']}" for row in rows.iter_rows(named=True))
             lines.append(f"{kind}: {rows['n_values'].sum()} jobs are not done ({states})")
-            if kind == "comparison" and "blocked" in rows["status"].to_list():
-                lines.append(f"intervals, q and controls: the comparison waits for {self._failed()}")
         return lines
-
-    def _failed(self) -> str:
-        """The jobs that failed, as one clause."""
-        found = self._rows(
-            "SELECT job, label, error FROM job_status WHERE experiment = :experiment AND status = 'failed' ORDER BY job"
-        )
-        named = [
-            f"job {row['job']} ({row['label']}), which failed: {row['error']}" for row in found.iter_rows(named=True)
-        ]
-        more = f"; and {len(named) - 1} more: mend or leave out their rows and submit again" if len(named) > 1 else ""
-        return (named or ["jobs of another experiment"])[0] + more

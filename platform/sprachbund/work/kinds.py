@@ -18,7 +18,7 @@ class Kind:
     """What the planner, the queue and runners must know of a job kind. Smaller `priority` is claimed earlier.
 
     payload: what its jobs are asked. run: the runners' function, `module:name`; runners claim only versions they have.
-    needs_model: it runs sentences through a model.
+    needs_model: it runs sentences through a model. lenient: it goes on without what failed among its needs.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Kind:
     payload: type[Payload] = field(repr=False)
     run: str
     needs_model: bool = False
+    lenient: bool = False
 
     @property
     def layered(self) -> bool:
@@ -101,7 +102,7 @@ TRANSLATION = Kind(
 )  # fmt: skip
 COMPARISON = Kind(
     "comparison", 3, 70, "settings against baselines and controls, with intervals and tests",
-    compare.ComparisonPayload, run="sprachbund_runners.jobs.compare.comparison:run",
+    compare.ComparisonPayload, run="sprachbund_runners.jobs.compare.comparison:run", lenient=True,
 )  # fmt: skip
 CHOICE = Kind(
     "choice", 1, 80, "the setting and layer that is best on the select role",

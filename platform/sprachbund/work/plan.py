@@ -150,11 +150,20 @@ class PlannedIntervention:
 
 
 @dataclass(frozen=True, slots=True)
+class ChoiceGroup:
+    """Settings of which one is chosen: the group's identity, and what people call it."""
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedSetting:
-    """A setting of the experiment and its place in the comparison."""
+    """A setting of the experiment and its place in the comparison. `name`: the label without the model."""
 
     key: str
     label: str
+    name: str
     model: PlanModel
     intervention: PlannedIntervention
     transform: str
@@ -162,7 +171,7 @@ class PlannedSetting:
     side: SteeredSide
     baseline: str | None
     control_of: str | None
-    choice_group: str | None
+    choice: ChoiceGroup | None
 
     @property
     def edits(self) -> str | None:

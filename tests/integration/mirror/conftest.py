@@ -93,7 +93,7 @@ class World:
                 row = {
                     "experiment_id": found, "setting_id": ids[label], "ordinal": ordinal, "label": label,
                     "control_of_id": ids[control_of] if control_of else None,
-                    "baseline_id": ids["none"] if label != "none" else None, "choice_group": None,
+                    "baseline_id": ids["none"] if label != "none" else None, "choice_group": None, "name": label,
                 }  # fmt: skip
                 connection.execute(insert(t.ExperimentSetting).values(row))
                 row = {"experiment_id": found, "setting_id": ids[label]}

@@ -323,4 +323,4 @@ def test_a_row_that_fails_is_named_where_its_comparison_is_missed(space: Workspa
     space.submit(spec)
     assert space.run().failed == 1
     missing = space.compare("tiny").missing
-    assert any("the comparison waits for job" in line and "share no unit" in line for line in missing), missing
+    assert any("left out: job" in line and "share no unit" in line for line in missing), missing

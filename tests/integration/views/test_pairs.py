@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text, update
 from sprachbund.db import tables as t
 from sprachbund.results import query
 
-STEERED = "experts fra k=20"
+STEERED = "experts fra_Latn k=20"
 
 
 def rows(engine, sql, **params):
@@ -40,23 +40,16 @@ def test_gain_summaries_are_medians_over_pairs(database):
         assert (row["edit"], row["selection"], row["target"], row["k"]) == ("set", "top", "fra_Latn", 20)
         assert row["chosen"] == (row["layer"] == "final")
     labels = {row["setting"] for row in rows(database.engine, "SELECT DISTINCT setting FROM gain_summary")}
-    assert labels == {"experts fra k=10", STEERED, "centring"}
+    assert labels == {"experts fra_Latn k=10", STEERED, "centring"}
 
 
 @pytest.fixture
-def with_space(make) -> Iterator:
-    """The made experiment with distances of a target, a correlation, and ranked units."""
-    database = make()
+def with_space(copy) -> Iterator:
+    """The made experiment with distances of a target, and the ranked units that its experts were chosen from."""
+    database = copy
     made = database.made
     with database.engine.begin() as connection:
         job = made.ids["comparison test"]
-        connection.execute(
-            insert(t.Correlation).values(
-                job_id=job, setting_id=made.ids[STEERED], baseline_id=made.ids["none"], role="test",
-                corpus="book", split="test split", layer="1", accuracy="top1", distance="paired_distance",
-                y="gain", x="distance_drop", n_pairs=12, n_languages=4, value=0.5, ci_low=0.1, ci_high=0.8,
-            )
-        )  # fmt: skip
         spaces = connection.execute(
             text(
                 "SELECT e.id, e.setting_id, e.layer, e.measure, e.query_language FROM evaluations e "
@@ -76,10 +69,16 @@ def with_space(make) -> Iterator:
             .returning(t.Artifact.id)
         ).scalar_one()
         model = connection.execute(text("SELECT id FROM models")).scalar_one()
+        (key,) = connection.execute(
+            select(t.InterventionInput.input_key)
+            .join(t.Intervention, t.Intervention.id == t.InterventionInput.intervention_id)
+            .where(t.InterventionInput.role == "select", t.Intervention.control.is_(None))
+            .distinct()
+        ).scalars()
         expert_set = connection.execute(
             insert(t.ExpertSet)
             .values(
-                key="e" * 40, job_id=job, model_id=model, target="fra_Latn", scorer="auroc", scorer_version=1,
+                key=key, job_id=job, model_id=model, target="fra_Latn", scorer="auroc", scorer_version=1,
                 negatives=["deu_Latn"], sites=["mlp.up"], pooling="max", tokens="content", n_units=64, n_positives=9,
                 n_negatives=9, token_count_auroc=0.5, artifact_id=artifact,
             )
@@ -89,22 +88,10 @@ def with_space(make) -> Iterator:
             insert(t.ExpertUnit),
             [
                 {"expert_set_id": expert_set, "rank": rank, "block": 1 + rank % 3, "site": "mlp.up", "unit": rank,
-                 "score": 1 - rank / 100, "effect": 1.0, "p": 0.01 * rank, "minimum_auroc": 0.5,
-                 "pooled_mean": 0.25, "token_mean": 0.125}
+                 "score": 1 - rank / 100, "effect": 1.0, "pooled_mean": 0.0, "token_mean": 0.0}
                 for rank in range(1, 41)
             ],
         )  # fmt: skip
-        interventions = connection.execute(
-            text("SELECT id, method, k FROM interventions WHERE control IS NULL AND k IS NOT NULL ORDER BY id")
-        ).all()
-        assert {each.method for each in interventions} == {"experts"}
-        connection.execute(
-            insert(t.InterventionInput),
-            [
-                {"intervention_id": each.id, "role": "select", "input_key": "e" * 40, "input_kind": "expert_set"}
-                for each in interventions
-            ],
-        )
     return database
 
 
@@ -115,10 +102,32 @@ def put(connection, evaluation_id, **metrics):
     )
 
 
-def test_correlations_show_what_was_stored(with_space):
-    (row,) = rows(with_space.engine, "SELECT * FROM distance_correlations WHERE experiment = 'made'")
-    assert (row["setting"], row["y"], row["x"], row["role"]) == (STEERED, "gain", "distance_drop", "test")
-    assert (row["value"], row["ci_low"], row["ci_high"], row["slope"]) == (0.5, 0.1, 0.8, None)
+def test_correlations_show_what_was_stored(database):
+    made = database.made
+    found = rows(database.engine, "SELECT * FROM distance_correlations WHERE experiment = 'made' AND role = 'test'")
+    with database.engine.connect() as connection:
+        stored = connection.execute(
+            select(t.Correlation.__table__).where(t.Correlation.job_id == made.ids["comparison test"])
+        ).all()
+    assert len(found) == len(stored) > 0
+    columns = (
+        "layer",
+        "accuracy",
+        "distance",
+        "y",
+        "x",
+        "n_pairs",
+        "n_languages",
+        "value",
+        "ci_low",
+        "ci_high",
+        "slope",
+    )
+    ids = {number: label for label, number in made.ids.items()}
+    shown = {(row["setting"], *(row[name] for name in columns)) for row in found}
+    assert shown == {(ids[row.setting_id], *(getattr(row, name) for name in columns)) for row in stored}
+    assert {row["setting"] for row in found} == {"experts fra_Latn k=10", STEERED, "centring"}
+    assert {row["baseline_setting"] for row in found} == {"none"}
 
 
 def test_distance_table_has_before_and_after(with_space):
@@ -162,7 +171,9 @@ def test_experts_of_a_set_that_a_setting_was_not_made_of_are_not_shown(with_spac
     with with_space.engine.begin() as connection:
         of = select(t.Intervention.id).where(t.Intervention.k == 10)
         connection.execute(
-            update(t.InterventionInput).where(t.InterventionInput.intervention_id.in_(of)).values(input_key="f" * 40)
+            update(t.InterventionInput)
+            .where(t.InterventionInput.intervention_id.in_(of), t.InterventionInput.role == "select")
+            .values(input_key="f" * 40)
         )
     found = rows(with_space.engine, "SELECT DISTINCT k FROM expert_layers WHERE experiment = 'made'")
     assert [row["k"] for row in found] == [20]
@@ -177,15 +188,3 @@ def test_experts_are_counted_by_block_for_every_k_in_use(with_space):
         assert row["share"] == pytest.approx(len(ranks) / row["k"])
         assert row["mean_score"] == pytest.approx(fmean(1 - rank / 100 for rank in ranks))
         assert row["least_score"] == pytest.approx(1 - max(ranks) / 100)
-
-
-def test_top_units_say_where_they_are_and_how_they_respond(with_space):
-    found = rows(with_space.engine, "SELECT * FROM top_units WHERE experiment = 'made' ORDER BY rank")
-    assert [row["rank"] for row in found] == list(range(1, 41))
-    row = found[1]
-    assert (row["target"], row["scorer"], row["expert_set_key"]) == ("fra_Latn", "auroc", "e" * 40)
-    assert (row["block"], row["site"], row["unit"], row["score"]) == (3, "mlp.up", 2, 0.98)
-    assert (row["effect"], row["p"], row["minimum_auroc"]) == (1.0, 0.02, 0.5)
-    assert (row["pooled_mean"], row["token_mean"]) == (0.25, 0.125)
-    assert (row["n_positives"], row["n_negatives"], row["negatives"]) == (9, 9, '["deu_Latn"]')
-    assert (row["n_units"], row["token_count_auroc"]) == (64, 0.5)

@@ -146,7 +146,7 @@ def test_controls_stand_beside_their_setting_and_are_not_chosen_from() -> None:
     # Two targets × two k × (three seeds + four other languages of the fit corpus).
     assert len(controls) == 2 * 2 * (3 + 4)
     for setting in controls:
-        assert setting.choice_group is None
+        assert setting.choice is None
         assert labels[setting.control_of].startswith("experts")
         assert setting.baseline is not None
     chosen = next(want for want in drawn.wants if want.kind.name == "choice")

@@ -36,10 +36,13 @@ class ExperimentSetting(Base):
     ordinal: Mapped[int]
     # What this experiment calls the setting; the same setting may have another label elsewhere.
     label: Mapped[str] = mapped_column(Text)
+    # The label without the model: the same for the same cell of every model of the experiment.
+    name: Mapped[str] = mapped_column(Text)
     # The setting a control stands beside, and the one deltas are taken from.
     control_of_id: Mapped[int | None] = mapped_column(reference("settings.id"))
     baseline_id: Mapped[int | None] = mapped_column(reference("settings.id"))
-    choice_group: Mapped[str | None] = mapped_column(Text)
+    # The same for settings of which one is chosen.
+    choice_group: Mapped[str | None] = mapped_column(String(40))
 
 
 class ExperimentLayer(Base):
@@ -123,6 +126,8 @@ class JobEdge(Base):
 
     job_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
     needs_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
+    # The job goes on without a need that failed, and is run again when that need comes after all.
+    soft: Mapped[bool] = mapped_column(Boolean)
 
 
 class JobAttempt(Base):

@@ -15,6 +15,8 @@ JOIN interventions i ON i.id = s.intervention_id
 JOIN models m ON m.id = s.model_id
 LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = xs.baseline_id
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
+LEFT JOIN settings sb ON sb.id = xs.baseline_id
+LEFT JOIN settings sp ON sp.id = xs.control_of_id
 """,
     ),
     (
@@ -27,7 +29,8 @@ LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = 
         Column("value", "i.value", "text", "value that units are set to; NULL without one"),
         Column("value_from", "i.value_from", "text", "statistics that give the value: pooled, or of single tokens"),
         *setting_columns(
-            "strength target k k_fraction control seed transform side numerics baseline_setting control_of choice_group"
+            "strength target k k_fraction control seed transform side numerics baseline_setting baseline_key control_of"
+            " control_of_key choice_group"
         ),
         Column(
             "per_language", "CASE WHEN i.per_language THEN 1 ELSE 0 END", "flag",

@@ -37,7 +37,9 @@ _SETTING = (
     Column("setting_key", "s.key", "text", "content key of the setting"),
     Column("setting_ordinal", "xs.ordinal", "integer", "place of the setting in the experiment"),
     Column("baseline_setting", "xb.label", "text", "label of the baseline"),
+    Column("baseline_key", "sb.key", "text", "content key of the baseline"),
     Column("control_of", "xp.label", "text", "label of the steered setting that a control stands beside"),
+    Column("control_of_key", "sp.key", "text", "content key of that setting"),
     Column("choice_group", "xs.choice_group", "text", "settings with the same group compete for one choice"),
     Column(
         "numerics", "s.dtype || '/' || s.attention", "text",

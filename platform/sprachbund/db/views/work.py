@@ -31,7 +31,8 @@ LEFT JOIN runners w ON w.id = coalesce(j.runner_id, t.runner_id)
         WHEN j.state <> 'queued' THEN j.state
         WHEN j.id IN (SELECT f.job_id FROM blocked f) THEN 'blocked'
         WHEN EXISTS (SELECT 1 FROM job_edges d JOIN jobs n ON n.id = d.needs_id
-            WHERE d.job_id = j.id AND n.state <> 'done') THEN 'waiting'
+            WHERE d.job_id = j.id AND n.state <> 'done' AND NOT (d.soft AND (
+                n.state IN ('failed', 'cancelled') OR n.id IN (SELECT f.job_id FROM blocked f)))) THEN 'waiting'
         ELSE 'ready'
     END""",
             "text",
@@ -53,10 +54,11 @@ LEFT JOIN runners w ON w.id = coalesce(j.runner_id, t.runner_id)
         Column("error", "j.error", "text", "the last error"),
     ),
     before="""WITH RECURSIVE blocked(job_id) AS (
-    SELECT d.job_id FROM jobs n JOIN job_edges d ON d.needs_id = n.id
-    WHERE n.state IN ('failed', 'cancelled')
+    SELECT d.job_id FROM jobs n JOIN job_edges d ON d.needs_id = n.id JOIN jobs w ON w.id = d.job_id
+    WHERE n.state IN ('failed', 'cancelled') AND NOT d.soft AND w.state = 'queued'
     UNION
-    SELECT d.job_id FROM blocked f JOIN job_edges d ON d.needs_id = f.job_id
+    SELECT d.job_id FROM blocked f JOIN job_edges d ON d.needs_id = f.job_id JOIN jobs w ON w.id = d.job_id
+    WHERE NOT d.soft AND w.state = 'queued'
 )
 """,
 )  # fmt: skip
@@ -166,7 +168,8 @@ GROUP BY x.id, x.name
             """(SELECT count(DISTINCT xs.choice_group) FROM experiment_settings xs
         WHERE xs.experiment_id = x.id AND NOT EXISTS (
             SELECT 1 FROM experiment_jobs xj JOIN choices ch ON ch.job_id = xj.job_id
-            WHERE xj.experiment_id = x.id AND ch.choice_group = xs.choice_group))""",
+            JOIN experiment_settings xc ON xc.experiment_id = x.id AND xc.setting_id = ch.setting_id
+            WHERE xj.experiment_id = x.id AND xc.choice_group = xs.choice_group))""",
             "integer",
             "choice groups without a choice yet",
         ),

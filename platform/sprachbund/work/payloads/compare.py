@@ -60,7 +60,7 @@ class ComparisonPayload(Payload):
 
 
 @dataclass(frozen=True, slots=True)
-class ChoiceGroup(Part):
+class Candidates(Part):
     """Settings and layers that one is chosen among."""
 
     name: str
@@ -75,7 +75,7 @@ class ChoicePayload(Payload):
     comparison: str
     metric: str
     scope: str
-    groups: tuple[ChoiceGroup, ...]
+    groups: tuple[Candidates, ...]
 
     @property
     def inputs(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sprachbund.errors import ModelError
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import ChoicePayload
+from sprachbund_runners.jobs.compare.left_out import left_out
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
 
@@ -35,14 +36,16 @@ def _choose(claim: Claim[ChoicePayload], context: Context) -> Outcome:
     )
     with context.reading() as connection:
         candidates = connection.execute(statement).all()
+        missing = left_out(connection, payload.comparison)
     rows: list[dict[str, Any]] = []
     for group in payload.groups:
         name = group.name
         order = {layer: place for place, layer in enumerate(group.layers)}
         among = [each for each in candidates if each.key in group.settings and each.layer in order]
         if not among:
-            if payload.scope != "all":
-                continue  # settings without a target have no such scope
+            # Settings without a target have no such scope; and of a group that failed there is nothing to choose.
+            if payload.scope != "all" or missing.issuperset(group.settings):
+                continue
             raise ModelError(f"choice '{name}': no value of {payload.metric} on the select role to choose by")
         best = max(among, key=lambda each: (sign * each.value, -order[each.layer], -(each.k or 0)))
         rows.append(

@@ -20,6 +20,7 @@ from sprachbund.vocabulary import SCOPES
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.families import Differences, Family
+from sprachbund_runners.jobs.compare.left_out import left_out, present
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.context import Context, Outcome
@@ -54,7 +55,8 @@ def run(claims: Sequence[Claim[ComparisonPayload]], context: Context) -> Iterato
 
 
 def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
-    payload = claim.payload
+    with context.reading() as connection:
+        payload = present(claim.payload, left_out(connection, claim.subject))
     outcomes = Outcomes.of(context, claim, {*payload.metrics, TESTED})
     settings, compared = payload.settings, payload.claimed
     keys_compared = {each.setting for each in compared}

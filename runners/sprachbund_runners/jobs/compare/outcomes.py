@@ -76,7 +76,9 @@ class Outcomes:
             .join(t.Job, t.Job.id == t.Evaluation.job_id)
             .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
-            .where(t.JobEdge.job_id == claim.job_id, t.Evaluation.outcomes_id.is_not(None))
+            .where(
+                t.JobEdge.job_id == claim.job_id, t.Job.state == "done", t.Evaluation.outcomes_id.is_not(None)
+            )
             .order_by(t.Evaluation.id)
         )  # fmt: skip
         with context.reading() as connection:
