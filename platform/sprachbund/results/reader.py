@@ -79,8 +79,8 @@ class Reader:
             self.engine, "planned_settings", "experiment = :experiment ORDER BY setting_ordinal",
             {"experiment": self.experiment},
             ("setting_key", "setting", "setting_ordinal", "model", "method", "selection", "direction", "edit",
-             "strength", "target", "k", "k_fraction", "control", "seed", "transform", "side", "baseline_setting", "baseline_key",
-             "control_of", "control_of_key"),
+             "strength", "target", "k", "k_fraction", "control", "seed", "transform", "side", "baseline_setting",
+             "baseline_key", "control_of", "control_of_key"),
         )  # fmt: skip
         return found.rename(
             {"setting_ordinal": "ordinal", "baseline_setting": "own_baseline", "baseline_key": "own_baseline_key"}

@@ -52,7 +52,7 @@ def drawn(interventions: list[object], models: tuple[PlanModel, ...] = MODELS, *
         role: [
             PlanCorpus(
                 role, "book", "book", "parallel", role,
-                {code: PlanText(f"{role} {code}", code, 10) for code in LANGUAGES},
+                {code: PlanText(*(f"{part} {role} {code}" for part in "tsd"), code, 10) for code in LANGUAGES},
             )
         ]
         for role in roles
