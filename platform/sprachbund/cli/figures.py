@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def plot_space(
     experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
-    setting: Annotated[str, typer.Argument(help="The label of the setting to draw beside its baseline.")],
+    setting: Annotated[str, typer.Argument(help="The setting to draw beside its baseline: label or start of key.")],
     layer: Annotated[str, typer.Option(help="The layer of the embeddings: 0, 1 … final.")],
     out: Annotated[Path, typer.Option(help="Where to write the figure: .png, .svg or .pdf.")],
     method: Annotated[str, typer.Option(help="pca, or umap (needs sprachbund[figures]).")] = "pca",

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def samples(
     experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
-    setting: Annotated[str, typer.Argument(help="A setting's label, as `sprachbund compare` prints it.")],
+    setting: Annotated[str, typer.Argument(help="A setting's label or the start of its key.")],
     n: Annotated[int, typer.Option(min=1, help="So many of each kind: free, and of every translated pair.")] = 5,
     as_json: Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, select
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.names import NamedSetting, find_baseline, find_setting
 from sprachbund.errors import QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.report.charts import COLOURS, new_figure, styled
@@ -55,23 +56,10 @@ def recorded(
     Raises QueryError if the experiment, the setting or the corpus does not exist, naming the nearest.
     """
     with reading(engine) as connection:
-        names = list(connection.execute(select(t.Experiment.name)).scalars())
-        if experiment not in names:
-            raise QueryError(f"unknown experiment '{experiment}'{nearest(experiment, names)}")
-        statement = (
-            select(t.ExperimentSetting.label, t.Setting.key, t.Setting.transform, t.ExperimentSetting.baseline_id,
-                   t.Setting.id, t.Setting.transform_parameters)
-            .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
-            .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
-            .where(t.Experiment.name == experiment)
-        )  # fmt: skip
-        rows = {row.label: row for row in connection.execute(statement)}
-        if setting not in rows:
-            raise QueryError(f"'{experiment}' has no setting '{setting}'{nearest(setting, rows)}")
-        chosen = rows[setting]
+        named = find_setting(connection, setting, experiment)
         key = _corpus_key(connection, experiment, role, corpus)
-        shown = [row for row in rows.values() if row.id == chosen.baseline_id] + [chosen]
-        return [_recorded(connection, experiment, row, key) for row in shown]
+        shown = (find_baseline(connection, named, experiment), named)
+        return [_recorded(connection, experiment, each, key) for each in shown if each is not None]
 
 
 def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str | None) -> str:
@@ -93,7 +81,7 @@ def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str 
     return str(found[name])
 
 
-def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str) -> Recorded:
+def _recorded(connection: Connection, experiment: str, setting: NamedSetting, corpus: str) -> Recorded:
     rows = connection.execute(
         select(t.Job.id, t.Job.payload)
         .distinct()
@@ -109,20 +97,13 @@ def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str
             t.Corpus.key == corpus,
         )
     )
-    snapshots: dict[str, str] = {}
-    fitted: dict[str, str] = {}
-    for job_id, stored in rows:
-        steered = from_json(PairEvaluationPayload, stored, f"job {job_id}").steered
-        snapshots |= steered.snapshots
-        fitted |= steered.fitted
-    if not snapshots:
+    payloads = [from_json(PairEvaluationPayload, stored, f"job {job_id}") for job_id, stored in rows]
+    if not payloads:
         raise QueryError(f"setting '{setting.label}' is not evaluated on this corpus")
+    snapshots = {language: key for each in payloads for language, key in each.steered.snapshots.items()}
+    fitted = {language: key for each in payloads for language, key in each.steered.fitted.items()}
     return Recorded(
-        setting.label,
-        setting.transform,
-        setting.transform_parameters.get("components"),
-        dict(sorted(snapshots.items())),
-        fitted,
+        setting.label, payloads[0].transform, payloads[0].components, dict(sorted(snapshots.items())), fitted
     )
 
 

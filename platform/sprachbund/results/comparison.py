@@ -7,9 +7,13 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine
 
+from sprachbund.db.engine import reading
+from sprachbund.db.names import find_experiment
+from sprachbund.errors import known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.left_out import LeftOut, left_out
-from sprachbund.results.reader import Reader, known, known_experiment, read_view
+from sprachbund.results.missing import missing_lines
+from sprachbund.results.reader import Reader, means, read_view
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after
 from sprachbund.vocabulary import SCOPES, layer_order
@@ -104,9 +108,12 @@ def compare(
     known("scope", scope, SCOPES)
     for each in by:
         known("by", each, BY)
-    known_experiment(engine, experiment)
+    with reading(engine) as connection:
+        experiment_id = find_experiment(connection, experiment)
+        absent = tuple(left_out(connection, experiment_id, role))
     read = Reader(engine, experiment, role, scope)
-    settings, layers, corpora = read.settings(), read.layers(), read.corpora()
+    settings, layers = read.settings(), read.layers()
+    known("role", role, read.roles())
     if layer is not None:
         known("layer", str(layer), layers)
     if vs is not None:
@@ -115,7 +122,6 @@ def compare(
     shown = [metric, *(each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique()))]
     metrics = tuple(dict.fromkeys(shown))
     extra = tuple(dict.fromkeys(column for each in by for column in BY[each]))
-    absent = tuple(left_out(engine, experiment, role))
     gone = [each.setting_key for each in absent]
     # Controls stand beside a row: without it they say nothing.
     present = settings.filter(
@@ -154,16 +160,13 @@ def compare(
         side_effects=side_effects(engine, experiment),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),
         left_out=absent,
-        missing=[
-            *_missing_rows(absent),
-            *_missing_cells(sums, present, layers, corpora, metric, scope),
-            *read.unfinished(),
-        ],
+        missing=missing_lines(read, metric, sums, present, absent),
     )
 
 
 def _results(engine: Engine, view: str, experiment: str) -> pl.DataFrame:
-    known_experiment(engine, experiment)
+    with reading(engine) as connection:
+        find_experiment(connection, experiment)
     order = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
     return read_view(engine, view, f"experiment = :experiment ORDER BY {order}", {"experiment": experiment})
 
@@ -178,12 +181,7 @@ def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Seque
             pl.when(ordered).then(pl.col("target_side").is_in(sides)).otherwise(pl.col("target_side").is_in(either))
         )
     keys = ["corpus", "setting_key", "layer", "layer_ordinal", "metric", *extra]
-    means = sums.group_by(keys, maintain_order=True).agg(
-        value=pl.col("sum_value").sum() / pl.col("n_values").sum(),
-        baseline=pl.when(pl.col("n_pairs").sum() > 0).then(pl.col("sum_baseline").sum() / pl.col("n_pairs").sum()),
-        n_pairs=pl.col("n_values").sum(),
-    )
-    return means.join(settings, on="setting_key", how="inner")
+    return means(sums, keys).join(settings, on="setting_key", how="inner")
 
 
 def _with_tests(
@@ -310,38 +308,3 @@ def _detail_layers(
     means = rows.group_by("layer", "layer_ordinal").agg(pl.col("value").mean())
     means = means.sort("value", "layer_ordinal", descending=[better == "higher", False])
     return (means["layer"][0],), "best on the reported text itself, not chosen beforehand"
-
-
-def _missing_rows(absent: Sequence[LeftOut]) -> list[str]:
-    lines = [each.line for each in absent]
-    return [*lines, "q-values are adjusted over the rows that are there"] if lines else []
-
-
-def _missing_cells(
-    sums: pl.DataFrame,
-    settings: pl.DataFrame,
-    layers: Sequence[str],
-    corpora: Sequence[str],
-    metric: str,
-    scope: str,
-) -> list[str]:
-    """Cells of the metric without all of the pairs that the fullest cell of their corpus has."""
-    own = sums.filter(pl.col("metric") == metric)
-    counts = {
-        (row["corpus"], row["setting_key"], row["layer"]): row["n"]
-        for row in own.group_by("corpus", "setting_key", "layer").agg(n=pl.col("n_values").sum()).iter_rows(named=True)
-    }
-    lines = []
-    for corpus in corpora:
-        expected = max((n for key, n in counts.items() if key[0] == corpus), default=0)
-        for setting in settings.iter_rows(named=True):
-            if setting["target"] is None and (scope != "all" or metric == "to_target"):
-                continue
-            for layer in layers:
-                found = counts.get((corpus, setting["setting_key"], layer), 0)
-                if found < expected or not found:
-                    lines.append(
-                        f"{setting['setting']}, layer {layer}, {metric} on {corpus}: "
-                        f"{found} of {expected or 'unknown'} pairs"
-                    )
-    return lines

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +10,10 @@ from sqlalchemy import Connection, Engine, select
 from sprachbund.corpora.text import TextSet, from_parquet, gold_groups
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.names import find_baseline, find_setting
 from sprachbund.errors import QueryError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.languages.table import resolve
-from sprachbund.results.diff import find_setting
 from sprachbund.results.snapshots import snapshot_layer
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.payloads.measure import PairEvaluationPayload
@@ -87,7 +86,7 @@ def explain_item(
     query, candidate = _languages(pair)
     with reading(engine) as connection:
         found = find_setting(connection, setting, experiment)
-        baseline = _baseline(connection, experiment, found.key)
+        baseline = find_baseline(connection, found, experiment)
         labels = [each for each in (baseline, found) if each is not None]
         evaluated = [
             _evaluation(connection, experiment, each.key, each.label, (query, candidate), role) for each in labels
@@ -125,20 +124,6 @@ def _languages(pair: str) -> tuple[str, str]:
     if first == second:
         raise QueryError(f"pair: found {first} on both sides, expected two languages")
     return first, second
-
-
-def _baseline(connection: Connection, experiment: str, key: str) -> Any:
-    """The setting's baseline in the experiment, or None for the baseline itself."""
-    row = connection.execute(
-        select(t.ExperimentSetting.baseline_id, t.ExperimentSetting.experiment_id)
-        .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
-        .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
-        .where(t.Setting.key == key, t.Experiment.name == experiment)
-    ).one()
-    if row.baseline_id is None:
-        return None
-    baseline = connection.execute(select(t.Setting.key).where(t.Setting.id == row.baseline_id)).scalar_one()
-    return find_setting(connection, baseline, experiment)
 
 
 def _evaluation(

@@ -10,7 +10,7 @@ from sqlalchemy import delete
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import writing
-from sprachbund.errors import SpecError
+from sprachbund.errors import QueryError
 from sprachbund.mirror import Synced
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -250,7 +250,7 @@ def test_cancelled_and_failed(world: Any) -> None:
 
 def test_unknown_experiment(sqlite_world: Any) -> None:
     sqlite_world.submit()
-    with pytest.raises(SpecError, match="did you mean 'study'"):
+    with pytest.raises(QueryError, match="did you mean 'study'"):
         sqlite_world.sync("studdy")
 
 
