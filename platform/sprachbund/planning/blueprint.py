@@ -12,8 +12,7 @@ from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import layer_order
-from sprachbund.work.kinds import EXPERT_OVERLAP
-from sprachbund.work.payloads.fit import ExpertOverlapPayload, ExpertSetPayload
+from sprachbund.work.payloads.fit import EXPERT_OVERLAP, ExpertOverlapPayload, ExpertSetPayload
 from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, unique_wants
 
 REPORTED_ROLES = ("select", "test")

@@ -9,8 +9,8 @@ from sprachbund.errors import SpecError
 from sprachbund.planning.fit_inputs import FitInputs
 from sprachbund.planning.labels import Point
 from sprachbund.spec.controls import ControlSpec
-from sprachbund.work.kinds import INTERVENTION
 from sprachbund.work.payloads.fit import (
+    INTERVENTION,
     Control,
     DirectionPlace,
     EditedDirections,

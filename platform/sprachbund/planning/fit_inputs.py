@@ -7,9 +7,16 @@ from sprachbund.catalogue import plugins
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import MLP_SITES, SITES
-from sprachbund.work.kinds import DIRECTION, EXPERT_SET, UNIT_STATISTICS, Kind
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Payload
-from sprachbund.work.payloads.fit import DirectionPayload, ExpertSetPayload, UnitStatisticsPayload
+from sprachbund.work.payloads.fit import (
+    DIRECTION,
+    EXPERT_SET,
+    UNIT_STATISTICS,
+    DirectionPayload,
+    ExpertSetPayload,
+    UnitStatisticsPayload,
+)
 from sprachbund.work.plan import PlanCorpus, PlanModel, Want
 
 MOST_DEFAULT_NEGATIVES = 12

@@ -5,12 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sprachbund.catalogue.directions import DIRECTIONS, edits_along
-from sprachbund.catalogue.edits import (
-    EDITS,
-    EditRule,
-    canonical_value,
-    parse_value,
-)
+from sprachbund.catalogue.edits import EDITS, EditRule, canonical_value, parse_value
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Among, Strict, as_list
 from sprachbund.spec.base import ScorerName

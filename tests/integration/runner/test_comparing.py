@@ -14,7 +14,10 @@ from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare import comparison, pair_statistics
-from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median, max_t
+from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
+from sprachbund_runners.statistics.comparisons import max_t
+from sprachbund_runners.statistics.crossed import crossed_effects
+from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
 
 STEERED = "experts eng_Latn k=4"
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sprachbund.vocabulary import How
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Numerics, Part, Payload, TextInput
 
 
@@ -40,6 +41,12 @@ class UnitStatisticsPayload(Payload):
 
     def sentences(self, sizes: Mapping[str, int]) -> int:
         return sizes[self.text.key]
+
+
+UNIT_STATISTICS = Kind(
+    "unit_statistics", 2, 10, "pooled responses and moments of every unit over one language's fit text",
+    UnitStatisticsPayload, run="sprachbund_runners.jobs.fit.unit_statistics:run", needs_model=True,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,12 @@ class ExpertSetPayload(Payload):
         return {"texts": sorted(self.statistics.values())}
 
 
+EXPERT_SET = Kind(
+    "expert_set", 1, 20, "all units ranked by one scorer for one target language",
+    ExpertSetPayload, run="sprachbund_runners.jobs.fit.expert_set:run",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertOverlapPayload(Payload):
     """Units that expert sets share among their first k, at every k of `ks`."""
@@ -92,6 +105,12 @@ class ExpertOverlapPayload(Payload):
     @property
     def needs(self) -> tuple[str, ...]:
         return self.sets
+
+
+EXPERT_OVERLAP = Kind(
+    "expert_overlap", 1, 90, "units that expert sets share among their top k",
+    ExpertOverlapPayload, run="sprachbund_runners.jobs.fit.expert_overlap:run",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +148,12 @@ class DirectionPayload(Payload):
     @property
     def shared(self) -> dict[str, Any]:
         return {"statistics": dict(self.statistics)}
+
+
+DIRECTION = Kind(
+    "direction", 1, 25, "a direction at one site of one block that tells languages apart",
+    DirectionPayload, run="sprachbund_runners.jobs.fit.direction:run",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,3 +310,9 @@ class InterventionPayload(Payload):
         if isinstance(self.edited, EditedDirections) or self.edited.incremental is None:
             return None
         return self.edited.incremental.numerics
+
+
+INTERVENTION = Kind(
+    "intervention", 3, 30, "the edits of one intervention, made from its inputs",
+    InterventionPayload, run="sprachbund_runners.jobs.fit.intervention:run",
+)  # fmt: skip
