@@ -118,16 +118,17 @@ class FitInputs:
         )
         return self._want(UNIT_STATISTICS, payload, f"units of {self.model.name} on {self.fit.name} {language}")
 
-    def expert_set(self, language: str, scorer: str) -> str:
-        """All units ranked by how well they tell this language from its negatives."""
+    def expert_set(self, language: str, scorer: str, sites: Sequence[str] | None = None) -> str:
+        """All units of these sites ranked by how well they tell this language from its negatives."""
+        chosen = tuple(sites or self.sites)
         version = plugins.scorer_version(scorer, "experts.scorers")
         payload = ExpertSetPayload(
             model=self.model.fingerprint,
             target=language,
             scorer=scorer,
             scorer_version=version,
-            statistics={each: self.statistics(each) for each in self.languages(language)},
-            sites=self.sites,
+            statistics={each: self.statistics(each, chosen) for each in self.languages(language)},
+            sites=chosen,
             pooling=self.spec.experts.pooling,
             tokens=self.spec.experts.tokens,
         )

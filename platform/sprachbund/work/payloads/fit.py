@@ -179,7 +179,8 @@ class Incremental(Part):
 class EditedUnits(Part):
     """Which units are edited, and by what their edits are computed.
 
-    how, k, q, effect: the rule that takes units from a ranking. experts, statistics: by language. sources: the
+    how, k, q, effect: the rule that takes units from a ranking, of these sites. edit_sites: where each of the sites is
+    edited instead, unit by unit, None where it is edited itself. experts, statistics: by language. sources: the
     languages whose activations are moved. incremental: None where all edits are fitted at once.
     """
 
@@ -193,6 +194,7 @@ class EditedUnits(Part):
     experts: Mapping[str, str]
     statistics: Mapping[str, str]
     sources: tuple[str, ...]
+    edit_sites: tuple[str, ...] | None = None
     incremental: Incremental | None = None
 
     @property
@@ -206,6 +208,7 @@ class EditedUnits(Part):
             "experts": dict(self.experts),
             "statistics": dict(self.statistics),
             "sources": self.sources,
+            **({} if self.edit_sites is None else {"edit_sites": self.edit_sites}),
             **self._fit,
         }
 
