@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from sprachbund_runners.statistics import crossed_effects
+from sprachbund_runners.statistics.crossed import crossed_effects
 
 REFERENCE = Path(__file__).parents[1] / "tests" / "unit" / "statistics" / "crossed_reference.py"
 COMPARED = ("coefficients", "standard_errors", "query_variance", "candidate_variance", "residual_variance",

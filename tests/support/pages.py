@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from sprachbund.db.views import VIEWS
-from sprachbund.measures import MEASURES, METRICS, Metric
+from sprachbund.measures import MEASURES, METRICS
+from sprachbund.measures.base import Metric
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BETTER = {"higher": "higher", "lower": "lower", "none": "–"}

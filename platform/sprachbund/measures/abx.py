@@ -9,8 +9,7 @@ from sprachbund.fields import Strict, as_list, named_once
 from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.requested import Request, Requested
 from sprachbund.vocabulary import Distance
-from sprachbund.work.kinds import ABX_EVALUATION
-from sprachbund.work.payloads.measure import AbxEvaluationPayload, AbxTaskInputs
+from sprachbund.work.payloads.measure import ABX_EVALUATION, AbxEvaluationPayload, AbxTaskInputs
 from sprachbund.work.plan import Want
 
 _SOURCE = "Schatz 2016; de Seyssel et al., EMNLP 2025; conventions of fastabx, whose score is 1 - abx"

@@ -10,8 +10,12 @@ from sprachbund.fields import Strict, as_list, numbered_seeds
 from sprachbund.languages.identifier import NAME, VERSION, labels_of
 from sprachbund.measures.base import SUNDAR, Measure, Metric
 from sprachbund.measures.written import Written, versions
-from sprachbund.work.kinds import GENERATION, GENERATION_EVALUATION
-from sprachbund.work.payloads.write import GenerationEvaluationPayload, GenerationPayload
+from sprachbund.work.payloads.write import (
+    GENERATION,
+    GENERATION_EVALUATION,
+    GenerationEvaluationPayload,
+    GenerationPayload,
+)
 from sprachbund.work.plan import PlannedSetting
 
 METRICS: tuple[Metric, ...] = (

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sprachbund.measures.base import Measure, Metric
-from sprachbund.work.kinds import MINING
-from sprachbund.work.payloads.measure import MiningPayload, PairEvaluationPayload
+from sprachbund.work.payloads.measure import MINING, MiningPayload, PairEvaluationPayload
 from sprachbund.work.plan import PlanCorpus, Want
 
 METRICS: tuple[Metric, ...] = (

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from sprachbund.catalogue import plugins
 from sprachbund.errors import SpecError, nearest
 from sprachbund.measures.base import Measure, Metric
-from sprachbund.work.kinds import OWN_MEASURES
-from sprachbund.work.payloads.measure import OwnMeasuresPayload, PairEvaluationPayload
+from sprachbund.work.payloads.measure import OWN_MEASURES, OwnMeasuresPayload, PairEvaluationPayload
 from sprachbund.work.plan import Want, unique_wants
 
 METRICS: tuple[Metric, ...] = ()

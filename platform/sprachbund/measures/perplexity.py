@@ -9,8 +9,7 @@ from sprachbund.fields import Source, Strict, as_list
 from sprachbund.measures.base import SUNDAR, Measure, Metric
 from sprachbund.measures.written import Written, versions
 from sprachbund.vocabulary import DrawnUnit
-from sprachbund.work.kinds import PERPLEXITY
-from sprachbund.work.payloads.write import PerplexityPayload, Stop
+from sprachbund.work.payloads.write import PERPLEXITY, PerplexityPayload, Stop
 from sprachbund.work.plan import PlanCorpus, PlannedSetting
 
 METRICS: tuple[Metric, ...] = (

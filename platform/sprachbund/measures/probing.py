@@ -8,8 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from sprachbund.fields import Strict, named_once
 from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.requested import Request, Requested
-from sprachbund.work.kinds import PROBE
-from sprachbund.work.payloads.measure import ProbeInputs, ProbePayload
+from sprachbund.work.payloads.measure import PROBE, ProbeInputs, ProbePayload
 from sprachbund.work.plan import Want
 
 _SOURCE = "linear probe, cross-validated by item or document"

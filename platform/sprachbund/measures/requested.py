@@ -6,8 +6,13 @@ from typing import Any
 
 from sprachbund.errors import SpecError, nearest
 from sprachbund.measures.base import Measure
-from sprachbund.work.kinds import GEOMETRY_EVALUATION, Kind
-from sprachbund.work.payloads.measure import GeometryEvaluationPayload, RequestedPayload, SideSnapshots
+from sprachbund.work.kind import Kind
+from sprachbund.work.payloads.measure import (
+    GEOMETRY_EVALUATION,
+    GeometryEvaluationPayload,
+    RequestedPayload,
+    SideSnapshots,
+)
 from sprachbund.work.plan import PlanCorpus, PlannedSetting, Want
 
 # How a word's pieces become its embedding, whatever is done with a sentence's tokens.

@@ -8,8 +8,7 @@ from sprachbund.corpora.source import Code
 from sprachbund.fields import Source, Strict
 from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.written import Written, versions
-from sprachbund.work.kinds import TRANSLATION
-from sprachbund.work.payloads.write import TranslationPayload
+from sprachbund.work.payloads.write import TRANSLATION, TranslationPayload
 from sprachbund.work.plan import PlanCorpus, PlannedSetting
 
 METRICS: tuple[Metric, ...] = (

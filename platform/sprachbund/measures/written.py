@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sprachbund.measures.base import Measure
-from sprachbund.work.kinds import Kind
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Payload
 from sprachbund.work.plan import PlanModel, PlannedSetting, Want
 

@@ -10,9 +10,9 @@ from sprachbund.db import tables as t
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.records import Group, Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
 from sprachbund.results.left_out import left_out
-from sprachbund.work.kinds import COMPARISON, PAIR_EVALUATION, SPACE_EVALUATION, read_payload
-from sprachbund.work.payloads.compare import ComparisonPayload
-from sprachbund.work.payloads.measure import EmbeddingsPayload
+from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload
+from sprachbund.work.payloads.measure import PAIR_EVALUATION, SPACE_EVALUATION, EmbeddingsPayload
 
 HEATMAP_METRIC = "top1"
 

@@ -12,8 +12,7 @@ from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import layer_order
-from sprachbund.work.kinds import EXPERT_OVERLAP
-from sprachbund.work.payloads.fit import ExpertOverlapPayload, ExpertSetPayload
+from sprachbund.work.payloads.fit import EXPERT_OVERLAP, ExpertOverlapPayload, ExpertSetPayload
 from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, unique_wants
 
 REPORTED_ROLES = ("select", "test")
@@ -92,11 +91,11 @@ def _layers(spec: Spec, model: PlanModel) -> tuple[str, ...]:
 
 
 def _overlaps(wants: Sequence[Want], settings: Iterable[PlannedSetting]) -> list[Want]:
-    """Overlap of expert sets at every k in use, one want per scorer."""
-    by_scorer: dict[str, list[Want]] = {}
+    """Overlap of expert sets at every k in use, one want per scorer and sites."""
+    alike: dict[tuple[str, tuple[str, ...]], list[Want]] = {}
     for want in unique_wants(wants):
         if isinstance(want.payload, ExpertSetPayload):
-            by_scorer.setdefault(want.payload.scorer, []).append(want)
+            alike.setdefault((want.payload.scorer, want.payload.sites), []).append(want)
     ks = sorted(
         {
             each.intervention.k
@@ -105,7 +104,7 @@ def _overlaps(wants: Sequence[Want], settings: Iterable[PlannedSetting]) -> list
         }
     )
     found = []
-    for scorer, sets in by_scorer.items():
+    for (scorer, _), sets in alike.items():
         if len(sets) < 2 or not ks:
             continue
         payload = ExpertOverlapPayload(sets=tuple(sorted(want.subject for want in sets)), ks=tuple(ks))

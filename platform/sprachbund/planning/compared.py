@@ -6,8 +6,14 @@ from itertools import combinations
 from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
-from sprachbund.work.kinds import CHOICE, COMPARISON
-from sprachbund.work.payloads.compare import Candidates, ChoicePayload, ComparedSetting, ComparisonPayload
+from sprachbund.work.payloads.compare import (
+    CHOICE,
+    COMPARISON,
+    Candidates,
+    ChoicePayload,
+    ComparedSetting,
+    ComparisonPayload,
+)
 from sprachbund.work.plan import ChoiceGroup, PlanCorpus, PlanModel, PlannedSetting, Want
 
 

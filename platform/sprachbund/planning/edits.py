@@ -9,8 +9,8 @@ from sprachbund.errors import SpecError
 from sprachbund.planning.fit_inputs import FitInputs
 from sprachbund.planning.labels import Point
 from sprachbund.spec.controls import ControlSpec
-from sprachbund.work.kinds import INTERVENTION
 from sprachbund.work.payloads.fit import (
+    INTERVENTION,
     Control,
     DirectionPlace,
     EditedDirections,
@@ -38,6 +38,21 @@ class ControlPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Sites:
+    """Sites of the expert sets, those whose units may be chosen, where these are edited, and of the statistics."""
+
+    ranked: tuple[str, ...]
+    scored: tuple[str, ...]
+    edited: tuple[str, ...]
+    responding: tuple[str, ...]
+
+    @property
+    def apart(self) -> bool:
+        """Whether units are edited elsewhere than they are scored."""
+        return self.scored != self.edited
+
+
+@dataclass(frozen=True, slots=True)
 class EditPlanner:
     """Turns points of a sweep into planned interventions; their edits and inputs are wanted along the way."""
 
@@ -52,8 +67,8 @@ class EditPlanner:
     def _units(self, point: Point, control: ControlPoint | None) -> PlannedIntervention:
         row, inputs = point.row, self.inputs
         assert row.selection is not None and point.scorer is not None
-        sites = row.sites or inputs.sites
-        count, fraction = self._count(point, sites)
+        where = self._sites(point)
+        count, fraction = self._count(point, where.scored)
         toward = point.target if control is None or control.language is None else control.language
         among = inputs.all_languages() if point.target is None else inputs.languages(point.target)
         sources = [language for language in among if language != toward]
@@ -65,17 +80,17 @@ class EditPlanner:
             select = [toward if wrong and toward is not None else str(point.target)]
         else:
             select = among
-        experts = {language: inputs.expert_set(language, point.scorer) for language in select}
+        experts = {language: inputs.expert_set(language, point.scorer, where.ranked) for language in select}
         pooling = row.pooling or inputs.spec.experts.pooling
-        statistics = {language: inputs.statistics(language, pooling=pooling) for language in among}
-        if toward is not None:
-            statistics[toward] = inputs.statistics(toward, pooling=pooling)
+        moved = among if toward is None else dict.fromkeys([*among, toward])
+        statistics = {language: inputs.statistics(language, where.responding, pooling) for language in moved}
         edited = EditedUnits(
             how=row.selection.how,
             k=point.k if row.selection.how == "per_block" else count,
             q=row.selection.q,
             effect=row.selection.effect,
-            sites=tuple(sites),
+            sites=where.scored,
+            edit_sites=where.edited if where.apart else None,
             value=point.value,
             value_from=row.value_from,
             experts=experts,
@@ -91,12 +106,41 @@ class EditPlanner:
             "k": count,
             "k_fraction": fraction,
             "scorer": point.scorer,
-            "score_site": "+".join(inputs.sites),
+            "score_site": "+".join(where.ranked),
             "selection": row.selection.how,
             "value": point.value,
             "value_from": row.value_from,
         }
-        return self._planned(point, control, self._payload(point, control, toward, maps, edited), given, sites, extra)
+        payload = self._payload(point, control, toward, maps, edited)
+        return self._planned(point, control, payload, given, where.edited, extra)
+
+    def _sites(self, point: Point) -> "Sites":
+        """Where a point's units are ranked, chosen and edited; SpecError for a site that is not there."""
+        row, inputs = point.row, self.inputs
+        if row.site_pairs is None:
+            scored = tuple(row.sites or inputs.sites)
+            outside = [site for site in scored if site not in inputs.sites]
+            if outside:
+                raise SpecError(
+                    f"{point.where}.sites: '{outside[0]}' is not among experts.sites ({', '.join(inputs.sites)}), where"
+                    " units are scored; score_sites and edit_sites tell the two apart"
+                )
+            return Sites(inputs.sites, scored, scored, inputs.sites)
+        width = {(block, site): width for block, site, width in inputs.model.units}
+        for names in row.site_pairs:
+            for name, site in zip(("score_sites", "edit_sites"), names, strict=True):
+                inputs.check_site(site, f"{point.where}.{name}")
+        for block in range(1, inputs.model.n_blocks + 1):
+            for scored_at, edited_at in row.site_pairs:
+                found, expected = width.get((block, edited_at)), width.get((block, scored_at))
+                if found != expected:
+                    raise SpecError(
+                        f"{point.where}.edit_sites: {edited_at} has {found} units in block {block} of"
+                        f" {inputs.model.name}, {scored_at} has {expected}; expected as many: a unit is edited in the"
+                        " place of the one that is scored"
+                    )
+        scored, edited = (tuple(sites) for sites in zip(*row.site_pairs, strict=True))
+        return Sites(scored, scored, edited, edited)
 
     def _direction(self, point: Point, control: ControlPoint | None) -> PlannedIntervention:
         row, inputs = point.row, self.inputs
@@ -224,12 +268,6 @@ class EditPlanner:
     def _count(self, point: Point, sites: Sequence[str]) -> tuple[int | None, float | None]:
         """k as a count of units, and as the fraction it was given as; both None for a threshold."""
         inputs, row, k, where = self.inputs, point.row, point.k, point.where
-        outside = [site for site in sites if site not in inputs.sites]
-        if outside:
-            raise SpecError(
-                f"{where}.sites: '{outside[0]}' is not among experts.sites"
-                f" ({', '.join(inputs.sites)}), where units are scored"
-            )
         inputs.check_blocks(row.blocks, where)
         assert row.selection is not None
         if k is None:

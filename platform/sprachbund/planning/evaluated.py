@@ -12,9 +12,14 @@ from sprachbund.planning.compared import choice_want, comparison_want, language_
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
-from sprachbund.work.kinds import PAIR_EVALUATION, SNAPSHOT, SPACE_EVALUATION
-from sprachbund.work.payloads.embed import SnapshotPayload
-from sprachbund.work.payloads.measure import PairEvaluationPayload, SideSnapshots, SpaceEvaluationPayload
+from sprachbund.work.payloads.embed import SNAPSHOT, SnapshotPayload
+from sprachbund.work.payloads.measure import (
+    PAIR_EVALUATION,
+    SPACE_EVALUATION,
+    PairEvaluationPayload,
+    SideSnapshots,
+    SpaceEvaluationPayload,
+)
 from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, setting_key
 
 

@@ -7,9 +7,16 @@ from sprachbund.catalogue import plugins
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import MLP_SITES, SITES
-from sprachbund.work.kinds import DIRECTION, EXPERT_SET, UNIT_STATISTICS, Kind
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Payload
-from sprachbund.work.payloads.fit import DirectionPayload, ExpertSetPayload, UnitStatisticsPayload
+from sprachbund.work.payloads.fit import (
+    DIRECTION,
+    EXPERT_SET,
+    UNIT_STATISTICS,
+    DirectionPayload,
+    ExpertSetPayload,
+    UnitStatisticsPayload,
+)
 from sprachbund.work.plan import PlanCorpus, PlanModel, Want
 
 MOST_DEFAULT_NEGATIVES = 12
@@ -111,16 +118,17 @@ class FitInputs:
         )
         return self._want(UNIT_STATISTICS, payload, f"units of {self.model.name} on {self.fit.name} {language}")
 
-    def expert_set(self, language: str, scorer: str) -> str:
-        """All units ranked by how well they tell this language from its negatives."""
+    def expert_set(self, language: str, scorer: str, sites: Sequence[str] | None = None) -> str:
+        """All units of these sites ranked by how well they tell this language from its negatives."""
+        chosen = tuple(sites or self.sites)
         version = plugins.scorer_version(scorer, "experts.scorers")
         payload = ExpertSetPayload(
             model=self.model.fingerprint,
             target=language,
             scorer=scorer,
             scorer_version=version,
-            statistics={each: self.statistics(each) for each in self.languages(language)},
-            sites=self.sites,
+            statistics={each: self.statistics(each, chosen) for each in self.languages(language)},
+            sites=chosen,
             pooling=self.spec.experts.pooling,
             tokens=self.spec.experts.tokens,
         )

@@ -74,6 +74,9 @@ def edits_label(point: Point, many_scorers: bool, without: Collection[str] = ())
     parts += _edit(point, without)
     if row.sites is not None and not (row.method == "direction" and row.sites == ["block"]):
         parts.append(f"at {'+'.join(row.sites)}")
+    if row.site_pairs is not None:
+        scored, edited = ("+".join(sites) for sites in zip(*row.site_pairs, strict=True))
+        parts.append(f"scored at {scored} edited at {edited}")
     if row.blocks is not None:
         parts.append(f"blocks {','.join(map(str, row.blocks))}")
     if row.tokens != "all":

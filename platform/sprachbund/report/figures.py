@@ -16,8 +16,7 @@ from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.report.charts import COLOURS, new_figure, styled
 from sprachbund.results.snapshots import snapshot_layer
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
-from sprachbund.work.kinds import PAIR_EVALUATION
-from sprachbund.work.payloads.measure import PairEvaluationPayload
+from sprachbund.work.payloads.measure import PAIR_EVALUATION, PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 
 if TYPE_CHECKING:

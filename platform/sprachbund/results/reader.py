@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine
 
-from sprachbund.db.views import VIEWS, Type
+from sprachbund.db.views import VIEWS
+from sprachbund.db.views.columns import Type
 from sprachbund.results import query
 from sprachbund.vocabulary import layer_order
 

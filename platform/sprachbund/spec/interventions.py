@@ -5,12 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sprachbund.catalogue.directions import DIRECTIONS, edits_along
-from sprachbund.catalogue.edits import (
-    EDITS,
-    EditRule,
-    canonical_value,
-    parse_value,
-)
+from sprachbund.catalogue.edits import EDITS, EditRule, canonical_value, parse_value
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Among, Strict, as_list
 from sprachbund.spec.base import ScorerName
@@ -79,6 +74,8 @@ class InterventionSpec(Strict):
     source: Literal["others", "input"] | None = None
     fit: Literal["at_once", "incremental"] = "at_once"
     sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
+    score_sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
+    edit_sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
     blocks: Annotated[list[int] | None, BeforeValidator(as_list)] = None
     tokens: EditTokens = "all"
     side: SteeredSide = "both"
@@ -147,7 +144,7 @@ class InterventionSpec(Strict):
             )
         return value
 
-    @field_validator("targets", "k", "scorers", "strength", "value", "sites", "blocks")
+    @field_validator("targets", "k", "scorers", "strength", "value", "sites", "score_sites", "edit_sites", "blocks")
     @classmethod
     def _not_empty(cls, chosen: list[Any] | None) -> list[Any] | None:
         if chosen == []:
@@ -176,6 +173,36 @@ class InterventionSpec(Strict):
     @classmethod
     def _known_value(cls, values: list[str] | None) -> list[str] | None:
         return None if values is None else list(dict.fromkeys(canonical_value(value) for value in values))
+
+    @model_validator(mode="after")
+    def _sites_in_pairs(self) -> "InterventionSpec":
+        scored, edited = self.score_sites, self.edit_sites
+        if scored is None and edited is None:
+            return self
+        if self.method not in UNIT_METHODS:
+            raise ValueError(f"score_sites and edit_sites are of units; method '{self.method}' takes 'sites' at most")
+        if scored is None or edited is None:
+            missing = "score_sites" if scored is None else "edit_sites"
+            raise ValueError(f"{missing} is missing: score_sites and edit_sites go together ('sites' stands for both)")
+        if self.sites is not None:
+            raise ValueError("sites stands for score_sites and edit_sites: give either it or them")
+        if len(scored) != len(edited):
+            raise ValueError(
+                f"score_sites has {len(scored)} and edit_sites {len(edited)} sites; expected as many: a unit that is"
+                " scored at one is edited at the other in its place"
+            )
+        for name, sites in (("score_sites", scored), ("edit_sites", edited)):
+            if len(set(sites)) < len(sites):
+                raise ValueError(f"{name} lists a site twice")
+        return self
+
+    @property
+    def site_pairs(self) -> list[tuple[Site, Site]] | None:
+        """(scored, edited) of sites that are told apart, in the order of the edited; None where they are the same."""
+        if self.score_sites is None or self.edit_sites is None:
+            return None
+        pairs = zip(self.score_sites, self.edit_sites, strict=True)
+        return sorted(pairs, key=lambda pair: SITES.index(pair[1]))
 
     @model_validator(mode="after")
     def _fields_that_apply(self) -> "InterventionSpec":

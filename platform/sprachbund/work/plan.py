@@ -10,7 +10,7 @@ from typing import Any
 
 from sprachbund.vocabulary import SteeredSide, layer_order
 from sprachbund.work.keys import content_key
-from sprachbund.work.kinds import Kind
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Layered, Numerics, Payload, TextInput
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from sprachbund_runners.statistics import bootstrap_draws
+from sprachbund_runners.statistics.bootstrap import bootstrap_draws
 
 RESAMPLES = 1000
 SEED = 0

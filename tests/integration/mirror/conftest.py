@@ -19,10 +19,16 @@ from sprachbund.mirror import Synced, sync
 from sprachbund.mirror.backend import prepare_environment
 from sprachbund.queue import Queue, insert_jobs
 from sprachbund.work.keys import content_key
-from sprachbund.work.kinds import CHOICE, COMPARISON, PAIR_EVALUATION, SPACE_EVALUATION, Kind
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Payload
-from sprachbund.work.payloads.compare import ChoicePayload, ComparedSetting, ComparisonPayload
-from sprachbund.work.payloads.measure import PairEvaluationPayload, SideSnapshots, SpaceEvaluationPayload
+from sprachbund.work.payloads.compare import CHOICE, COMPARISON, ChoicePayload, ComparedSetting, ComparisonPayload
+from sprachbund.work.payloads.measure import (
+    PAIR_EVALUATION,
+    SPACE_EVALUATION,
+    PairEvaluationPayload,
+    SideSnapshots,
+    SpaceEvaluationPayload,
+)
 from sprachbund.work.payloads.stored import to_json
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn")

@@ -14,7 +14,10 @@ from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare import comparison, pair_statistics
-from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median, max_t
+from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
+from sprachbund_runners.statistics.comparisons import max_t
+from sprachbund_runners.statistics.crossed import crossed_effects
+from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
 
 STEERED = "experts eng_Latn k=4"
 
@@ -196,7 +199,7 @@ def test_a_median_over_two_languages_has_no_interval():
     payload = payload_of(())
     pairs = [("book", "eng_Latn", "deu_Latn"), ("book", "deu_Latn", "eng_Latn")]
     row = pair_statistics.summed_up(np.array([0.1, 0.3]), pairs, True, payload)
-    assert (row["n_languages"], row["median"]) == (2, pytest.approx(0.2))
+    assert (row["n_languages"], row["median_gain"]) == (2, pytest.approx(0.2))
     assert (row["median_low"], row["median_high"]) == (None, None)
     more = [*pairs, ("book", "eng_Latn", "fra_Latn")]
     row = pair_statistics.summed_up(np.array([0.1, 0.3, 0.5]), more, True, payload)

@@ -26,7 +26,9 @@ from sprachbund.planning.submission import submit
 from sprachbund.progress import Silent
 from sprachbund.queue import Claim, Queue, insert_jobs
 from sprachbund.spec.experiment import parse
-from sprachbund.work.kinds import CHOICE, COMPARISON, KINDS, PAIR_EVALUATION, SPACE_EVALUATION
+from sprachbund.work.kinds import KINDS
+from sprachbund.work.payloads.compare import CHOICE, COMPARISON
+from sprachbund.work.payloads.measure import PAIR_EVALUATION, SPACE_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs import JOBS, Context
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations

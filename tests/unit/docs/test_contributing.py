@@ -219,7 +219,7 @@ REQUEST = Request("extremes", bool, False, wants)
     ),
     "A job kind": Recipe(
         # What it is asked, the kind, who wants it; and the module that runs it.
-        files=4,
+        files=3,
         evidence=[["final", 12.0]],
         new={
             "runners/sprachbund_runners/jobs/measure/listing.py": '''"""How many sentences there are."""
@@ -251,8 +251,7 @@ def listing(context, claim):
 
 from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.requested import Request
-from sprachbund.work.kinds import LISTING
-from sprachbund.work.payloads.measure import ListingPayload
+from sprachbund.work.payloads.measure import LISTING, ListingPayload
 
 METRICS = (Metric("listed", "sentences", "none", 0.0, None, "none", "sentences of all languages", "ours"),)
 LISTED = Measure("listing", 1, "space", False, ("listed",), "how many sentences there are", optional=True)
@@ -273,14 +272,9 @@ REQUEST = Request("listing", bool, False, wants)
                     "@dataclass(frozen=True, slots=True, kw_only=True)\nclass ListingPayload(RequestedPayload):\n"
                     '    """The number of sentences."""\n\n    @property\n    def asked(self) -> dict[str, Any]:\n'
                     "        return {}\n\n\n"
+                    'LISTING = Kind(\n    "listing", 1, 59, "how many sentences", ListingPayload,'
+                    ' run="sprachbund_runners.jobs.measure.listing:run"\n)\n\n\n'
                     "@dataclass(frozen=True, slots=True, kw_only=True)\nclass GeometryEvaluationPayload(",
-                ),
-            ),
-            "platform/sprachbund/work/kinds.py": (
-                (
-                    "COMPARISON = Kind(",
-                    'LISTING = Kind(\n    "listing", 1, 59, "how many sentences", measure.ListingPayload,'
-                    ' run="sprachbund_runners.jobs.measure.listing:run"\n)\nCOMPARISON = Kind(',
                 ),
             ),
         },

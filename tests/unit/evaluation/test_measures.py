@@ -14,7 +14,8 @@ from sprachbund_runners.evaluation.language_abx import language_abx
 from sprachbund_runners.evaluation.pair import PAIR_MEASURES, one_sided, spread_values
 from sprachbund_runners.evaluation.retrieval_scores import retrieval_scores
 from sprachbund_runners.evaluation.scores import levels
-from sprachbund_runners.statistics import bootstrap_mean, wilson
+from sprachbund_runners.statistics.bootstrap import bootstrap_mean
+from sprachbund_runners.statistics.intervals import wilson
 
 
 @pytest.fixture

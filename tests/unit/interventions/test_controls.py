@@ -8,13 +8,7 @@ from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
 from sprachbund.models.architectures import describe, split_flat
-from sprachbund_runners.interventions.controls import (
-    Selection,
-    experts_values,
-    matched_shift,
-    random_units,
-    union,
-)
+from sprachbund_runners.interventions.controls import Selection, experts_values, matched_shift, random_units, union
 
 UNITS = describe({"model_type": "bloom", "n_layer": 3, "hidden_size": 4}).units(["mlp.up", "mlp.down"])
 TOTAL = 60

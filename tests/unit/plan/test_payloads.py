@@ -12,8 +12,9 @@ import pytest
 from sprachbund.errors import DatabaseError
 from sprachbund.planning.blueprint import draw_up
 from sprachbund.planning.resolve import resolve
-from sprachbund.spec import load
-from sprachbund.work.kinds import KINDS, Kind, read_payload
+from sprachbund.spec.experiment import load
+from sprachbund.work.kind import Kind
+from sprachbund.work.kinds import KINDS, read_payload
 from sprachbund.work.payloads.base import Payload
 from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund.work.payloads.measure import OwnMeasuresPayload, PairEvaluationPayload

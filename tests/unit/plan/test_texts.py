@@ -6,7 +6,7 @@ import pytest
 
 from sprachbund.planning.blueprint import draw_up
 from sprachbund.planning.resolve import resolve
-from sprachbund.spec import parse
+from sprachbund.spec.experiment import parse
 from sprachbund.work.kinds import KINDS
 
 PASSES = {kind.name for kind in KINDS.values() if kind.needs_model}

@@ -3,8 +3,8 @@
 import pytest
 
 from sprachbund.db.tables import Base
-from sprachbund.db.views import VIEWS, Column, View
-from sprachbund.db.views.columns import changed
+from sprachbund.db.views import VIEWS
+from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.errors import DatabaseError
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sprachbund_runners.statistics import (
+from sprachbund_runners.statistics.bootstrap import (
     bootstrap_draws,
     bootstrap_mean,
     bootstrap_replicates,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from sprachbund_runners.statistics import control_p, max_t, mcnemar_counts, mcnemar_exact
+from sprachbund_runners.statistics.comparisons import control_p, max_t, mcnemar_counts, mcnemar_exact
 
 
 @given(b=st.integers(0, 1500), c=st.integers(0, 1500))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sprachbund_runners.statistics import crossed_effects
+from sprachbund_runners.statistics.crossed import crossed_effects
 from sprachbund_runners.statistics.pairs import Covariance, Pairs
 
 _found = importlib.util.spec_from_file_location("crossed_reference", Path(__file__).parent / "crossed_reference.py")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from sprachbund_runners.statistics import wilson
+from sprachbund_runners.statistics.intervals import wilson
 
 
 @given(n=st.integers(1, 3000), data=st.data(), confidence=st.sampled_from([0.5, 0.9, 0.95, 0.999]))

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from sprachbund.statistics import detectable_after, detectable_before, pareto_front
-from sprachbund_runners.statistics import (
-    bootstrap_draws,
-    crossed_effects,
-    dyadic_bootstrap_median,
-)
+from sprachbund_runners.statistics.bootstrap import bootstrap_draws
+from sprachbund_runners.statistics.crossed import crossed_effects
+from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
 
 
 def ordered_pairs(n):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Part, Payload
 from sprachbund.work.payloads.stored import NOT_STORED
 
@@ -59,6 +60,12 @@ class ComparisonPayload(Payload):
         return [each for each in self.settings if each.baseline and each.setting not in controls]
 
 
+COMPARISON = Kind(
+    "comparison", 3, 70, "settings against baselines and controls, with intervals and tests",
+    ComparisonPayload, run="sprachbund_runners.jobs.compare.comparison:run", lenient=True,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates(Part):
     """Settings and layers that one is chosen among."""
@@ -84,3 +91,9 @@ class ChoicePayload(Payload):
     @property
     def needs(self) -> tuple[str, ...]:
         return (self.comparison,)
+
+
+CHOICE = Kind(
+    "choice", 1, 80, "the setting and layer that is best on the select role",
+    ChoicePayload, run="sprachbund_runners.jobs.compare.choice:run",
+)  # fmt: skip

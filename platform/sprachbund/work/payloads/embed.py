@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Layered, Numerics, TextInput
 
 
@@ -53,3 +54,9 @@ class SnapshotPayload(Layered):
 
     def sentences(self, sizes: Mapping[str, int]) -> int:
         return sizes[self.text.key]
+
+
+SNAPSHOT = Kind(
+    "snapshot", 1, 40, "embeddings of one corpus language under one setting",
+    SnapshotPayload, run="sprachbund_runners.jobs.embed.snapshot:run", needs_model=True,
+)  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sprachbund.vocabulary import How
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Numerics, Part, Payload, TextInput
 
 
@@ -40,6 +41,12 @@ class UnitStatisticsPayload(Payload):
 
     def sentences(self, sizes: Mapping[str, int]) -> int:
         return sizes[self.text.key]
+
+
+UNIT_STATISTICS = Kind(
+    "unit_statistics", 2, 10, "pooled responses and moments of every unit over one language's fit text",
+    UnitStatisticsPayload, run="sprachbund_runners.jobs.fit.unit_statistics:run", needs_model=True,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,12 @@ class ExpertSetPayload(Payload):
         return {"texts": sorted(self.statistics.values())}
 
 
+EXPERT_SET = Kind(
+    "expert_set", 1, 20, "all units ranked by one scorer for one target language",
+    ExpertSetPayload, run="sprachbund_runners.jobs.fit.expert_set:run",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertOverlapPayload(Payload):
     """Units that expert sets share among their first k, at every k of `ks`."""
@@ -92,6 +105,12 @@ class ExpertOverlapPayload(Payload):
     @property
     def needs(self) -> tuple[str, ...]:
         return self.sets
+
+
+EXPERT_OVERLAP = Kind(
+    "expert_overlap", 1, 90, "units that expert sets share among their top k",
+    ExpertOverlapPayload, run="sprachbund_runners.jobs.fit.expert_overlap:run",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +150,12 @@ class DirectionPayload(Payload):
         return {"statistics": dict(self.statistics)}
 
 
+DIRECTION = Kind(
+    "direction", 1, 25, "a direction at one site of one block that tells languages apart",
+    DirectionPayload, run="sprachbund_runners.jobs.fit.direction:run",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Control(Part):
     """What makes an intervention a control of another."""
@@ -154,7 +179,8 @@ class Incremental(Part):
 class EditedUnits(Part):
     """Which units are edited, and by what their edits are computed.
 
-    how, k, q, effect: the rule that takes units from a ranking. experts, statistics: by language. sources: the
+    how, k, q, effect: the rule that takes units from a ranking, of these sites. edit_sites: where each of the sites is
+    edited instead, unit by unit, None where it is edited itself. experts, statistics: by language. sources: the
     languages whose activations are moved. incremental: None where all edits are fitted at once.
     """
 
@@ -168,6 +194,7 @@ class EditedUnits(Part):
     experts: Mapping[str, str]
     statistics: Mapping[str, str]
     sources: tuple[str, ...]
+    edit_sites: tuple[str, ...] | None = None
     incremental: Incremental | None = None
 
     @property
@@ -181,6 +208,7 @@ class EditedUnits(Part):
             "experts": dict(self.experts),
             "statistics": dict(self.statistics),
             "sources": self.sources,
+            **({} if self.edit_sites is None else {"edit_sites": self.edit_sites}),
             **self._fit,
         }
 
@@ -285,3 +313,9 @@ class InterventionPayload(Payload):
         if isinstance(self.edited, EditedDirections) or self.edited.incremental is None:
             return None
         return self.edited.incremental.numerics
+
+
+INTERVENTION = Kind(
+    "intervention", 3, 30, "the edits of one intervention, made from its inputs",
+    InterventionPayload, run="sprachbund_runners.jobs.fit.intervention:run",
+)  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 from sprachbund.vocabulary import Distance, SteeredSide
 from sprachbund.work.keys import content_key
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Evaluand, Layered, Part, TextInput
 
 
@@ -111,6 +112,12 @@ class PairEvaluationPayload(EmbeddingsPayload):
         return tuple(text.key for text in self.texts.values())
 
 
+PAIR_EVALUATION = Kind(
+    "pair_evaluation", 2, 50, "retrieval in both directions and distances of one language pair",
+    PairEvaluationPayload, run="sprachbund_runners.jobs.measure.pair_evaluation:run",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnMeasuresPayload(Layered):
     """A registered measure of what a pair evaluation looks at. `pairs`: the subject of that evaluation."""
@@ -153,6 +160,12 @@ class OwnMeasuresPayload(Layered):
         return self.pair.snapshot_keys
 
 
+OWN_MEASURES = Kind(
+    "own_measures", 2, 52, "a registered measure of one language pair",
+    OwnMeasuresPayload, run="sprachbund_runners.jobs.measure.own_measures:run",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiningPayload(EvaluationPayload):
     """F1 of mined pairs. `pairs`, `tuned_on`: subjects of the pair evaluations that are scored and that tell the
@@ -175,6 +188,12 @@ class MiningPayload(EvaluationPayload):
     @property
     def shared(self) -> dict[str, Any]:
         return {"setting": self.setting, "corpus": self.group, "split": self.split}
+
+
+MINING = Kind(
+    "mining", 1, 58, "pairs of one language pair mined above a threshold tuned on select",
+    MiningPayload, run="sprachbund_runners.jobs.measure.mining:run",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +227,12 @@ class SpaceEvaluationPayload(EmbeddingsPayload):
     def scope_digest(self) -> str:
         """What its numbers depend on beside the setting and corpus: the languages."""
         return content_key("scope", 1, languages=self.languages)
+
+
+SPACE_EVALUATION = Kind(
+    "space_evaluation", 1, 55, "medoid, spread and distances of all languages of one setting",
+    SpaceEvaluationPayload, run="sprachbund_runners.jobs.measure.space_evaluation:run",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +290,12 @@ class GeometryEvaluationPayload(RequestedPayload):
         return {"measure": self.measure, "pairs": self.pairs}
 
 
+GEOMETRY_EVALUATION = Kind(
+    "geometry_evaluation", 2, 56, "a measure of likeness, isotropy, hubs or languages of one setting",
+    GeometryEvaluationPayload, run="sprachbund_runners.jobs.measure.geometry_evaluation:run",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbxTaskInputs(Part):
     """An ABX task over label columns; `triples` None: all of them."""
@@ -294,6 +325,12 @@ class AbxEvaluationPayload(RequestedPayload):
         return {"task": self.task.parameters}
 
 
+ABX_EVALUATION = Kind(
+    "abx_evaluation", 1, 57, "one ABX task over label columns under one setting",
+    AbxEvaluationPayload, run="sprachbund_runners.jobs.measure.abx_evaluation:run",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeInputs(Part):
     """Logistic probes for a label of sentences or of words."""
@@ -321,3 +358,9 @@ class ProbePayload(RequestedPayload):
     @property
     def asked(self) -> dict[str, Any]:
         return {"task": self.task.parameters}
+
+
+PROBE = Kind(
+    "probe", 2, 58, "logistic probes for one label under one setting",
+    ProbePayload, run="sprachbund_runners.jobs.measure.probe:run",
+)  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Evaluand, Numerics, Part, Payload, TextInput
 
 
@@ -67,6 +68,12 @@ class GenerationPayload(OutputPayload):
         return self.samples
 
 
+GENERATION = Kind(
+    "generation", 1, 60, "texts written freely under one setting from one seed",
+    GenerationPayload, run="sprachbund_runners.jobs.write.generation:run", needs_model=True,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationEvaluationPayload(Payload):
     """Languages, repetition and variety of the texts of some generations.
@@ -99,6 +106,12 @@ class GenerationEvaluationPayload(Payload):
     @property
     def evaluand(self) -> Evaluand:
         return Evaluand(self.setting)
+
+
+GENERATION_EVALUATION = Kind(
+    "generation_evaluation", 2, 62, "languages, repetition and variety of one setting's texts",
+    GenerationEvaluationPayload, run="sprachbund_runners.jobs.write.generation_evaluation:run",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +167,12 @@ class PerplexityPayload(OutputPayload):
         return sizes[self.text.key]
 
 
+PERPLEXITY = Kind(
+    "perplexity", 2, 64, "perplexity and bits per byte of one language's text under one setting",
+    PerplexityPayload, run="sprachbund_runners.jobs.write.perplexity:run", needs_model=True,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranslationPayload(OutputPayload):
     """Translations from the first of two languages into the second. `limit`: items to translate, None for all."""
@@ -199,3 +218,9 @@ class TranslationPayload(OutputPayload):
         """The first items are the examples."""
         rest = sizes[self.texts[0].key] - self.shots
         return rest if self.limit is None else min(rest, self.limit)
+
+
+TRANSLATION = Kind(
+    "translation", 2, 66, "translations of one pair by prompting under one setting",
+    TranslationPayload, run="sprachbund_runners.jobs.write.translation:run", needs_model=True,
+)  # fmt: skip

@@ -25,14 +25,8 @@ from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
-from sprachbund_runners.statistics import (
-    Bootstrap,
-    bootstrap_replicates,
-    control_p,
-    mcnemar_counts,
-    mcnemar_exact,
-    summarise_replicates,
-)
+from sprachbund_runners.statistics.bootstrap import Bootstrap, bootstrap_replicates, summarise_replicates
+from sprachbund_runners.statistics.comparisons import control_p, mcnemar_counts, mcnemar_exact
 
 ROUNDING = 1e-6
 TESTED = "top1"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.work.payloads.compare import ComparisonPayload
-from sprachbund_runners.statistics import max_t
+from sprachbund_runners.statistics.comparisons import max_t
 
 Differences = Mapping[str, NDArray[np.float64]]
 

@@ -17,7 +17,9 @@ from sprachbund.measures import MEASURES
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.context import Context
-from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median
+from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
+from sprachbund_runners.statistics.crossed import crossed_effects
+from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
 
 ACCURACY = "top1"
 DISTANCES = ("paired_distance", "centroid_distance")

@@ -94,7 +94,7 @@ class _UnitEdits:
             if key not in known:
                 known[key] = find_ranking(context, key)
         rankings = {language: known[key] for language, key in edited.experts.items()}
-        axis = Axis.of(next(iter(rankings.values())).axis, edited.sites, payload.blocks)
+        axis = Axis.of(next(iter(rankings.values())).axis, edited.sites, payload.blocks, edited.edit_sites)
         found = find_statistics(context, list(edited.statistics.values()))
         statistics = {language: found[key] for language, key in edited.statistics.items()}
         return cls(payload, edited, context, rankings, axis, Responses(statistics), flat)

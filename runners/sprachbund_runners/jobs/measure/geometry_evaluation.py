@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from sprachbund.measures import MEASURES, Measure
+from sprachbund.measures import MEASURES
+from sprachbund.measures.base import Measure
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.payloads.measure import GeometryEvaluationPayload

@@ -18,7 +18,7 @@ from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
 from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, EvaluationRow, compact, write_evaluations
 from sprachbund_runners.jobs.serving import together
-from sprachbund_runners.statistics import bootstrap_mean
+from sprachbund_runners.statistics.bootstrap import bootstrap_mean
 
 MEASURE = "own"
 

@@ -15,7 +15,8 @@ from sprachbund_runners.generation.repetition import is_degenerate
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.evaluation_rows import NAN, EvaluationRow, mean_level, write_evaluations
 from sprachbund_runners.jobs.serving import one_by_one
-from sprachbund_runners.statistics import bootstrap_mean, wilson
+from sprachbund_runners.statistics.bootstrap import bootstrap_mean
+from sprachbund_runners.statistics.intervals import wilson
 
 RESAMPLES = 1000
 # Fewer seeds give no interval worth the name.
