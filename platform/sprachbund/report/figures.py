@@ -14,10 +14,9 @@ from sprachbund.db.names import NamedSetting, find_baseline, find_setting
 from sprachbund.errors import QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.report.charts import COLOURS, new_figure, styled
-from sprachbund.results.snapshots import snapshot_layer
+from sprachbund.results.snapshots import embedded, planned_pairs
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
-from sprachbund.work.payloads.measure import PAIR_EVALUATION, PairEvaluationPayload
-from sprachbund.work.payloads.stored import from_json
+from sprachbund.work.payloads.measure import SideSnapshots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,32 +32,26 @@ class Panel:
     vectors: Vectors
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Where the embeddings of one setting of an experiment are: what its pair evaluations were given.
+def panels(
+    engine: Engine,
+    store: ArtifactStore,
+    experiment: str,
+    setting: str,
+    layer: str,
+    *,
+    role: str = "test",
+    corpus: str | None = None,
+) -> list[Panel]:
+    """The setting's baseline and the setting, or the setting alone if it has no baseline, as pairs were evaluated.
 
-    `snapshots`, `fit_snapshots`: keys by language, the latter those that the transform is fitted on.
-    """
-
-    label: str
-    transform: str
-    components: int | None
-    snapshots: Mapping[str, str]
-    fit_snapshots: Mapping[str, str]
-
-
-def recorded(
-    engine: Engine, experiment: str, setting: str, *, role: str = "test", corpus: str | None = None
-) -> list[Recorded]:
-    """The setting's baseline and the setting, or the setting alone if it has no baseline.
-
-    Raises QueryError if the experiment, the setting or the corpus does not exist, naming the nearest.
+    Raises QueryError if the experiment, the setting or the corpus does not exist, naming the nearest; if a layer was
+    not computed, or its file is not there any more.
     """
     with reading(engine) as connection:
         named = find_setting(connection, setting, experiment)
         key = _corpus_key(connection, experiment, role, corpus)
         shown = (find_baseline(connection, named, experiment), named)
-        return [_recorded(connection, experiment, each, key) for each in shown if each is not None]
+        return [_panel(connection, store, experiment, each, key, layer) for each in shown if each is not None]
 
 
 def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str | None) -> str:
@@ -80,40 +73,20 @@ def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str 
     return str(found[name])
 
 
-def _recorded(connection: Connection, experiment: str, setting: NamedSetting, corpus: str) -> Recorded:
-    rows = connection.execute(
-        select(t.Job.id, t.Job.payload)
-        .distinct()
-        .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
-        .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
-        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
-        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-        .where(
-            t.Experiment.name == experiment,
-            t.Job.kind == PAIR_EVALUATION.name,
-            t.Setting.key == setting.key,
-            t.Corpus.key == corpus,
-        )
-    )
-    payloads = [from_json(PairEvaluationPayload, stored, f"job {job_id}") for job_id, stored in rows]
+def _panel(
+    connection: Connection, store: ArtifactStore, experiment: str, setting: NamedSetting, corpus: str, layer: str
+) -> Panel:
+    payloads = planned_pairs(connection, experiment, setting.key, corpus)
     if not payloads:
         raise QueryError(f"setting '{setting.label}' is not evaluated on this corpus")
-    snapshots = {language: key for each in payloads for language, key in each.steered.snapshots.items()}
-    fitted = {language: key for each in payloads for language, key in each.steered.fitted.items()}
-    return Recorded(
-        setting.label, payloads[0].transform, payloads[0].components, dict(sorted(snapshots.items())), fitted
+    side = SideSnapshots(
+        {language: key for each in payloads for language, key in each.steered.snapshots.items()},
+        {language: key for each in payloads for language, key in each.steered.fitted.items()},
     )
-
-
-def read_vectors(
-    engine: Engine, store: ArtifactStore, snapshots: Mapping[str, str], layer: str
-) -> dict[str, NDArray[np.float32]]:
-    """float32 [n, d] by language. Raises QueryError if a layer was not computed or its file is not there any more."""
-    with reading(engine) as connection:
-        return {
-            language: snapshot_layer(connection, store, key, layer, language) for language, key in snapshots.items()
-        }
+    languages = sorted(side.snapshots)
+    first = payloads[0]
+    vectors = embedded(connection, store, side, languages, layer, first.transform, first.components)
+    return Panel(f"{setting.label}, layer {layer}", vectors)
 
 
 @styled

@@ -14,14 +14,12 @@ from sprachbund.db.names import find_baseline, find_setting
 from sprachbund.errors import QueryError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.languages.table import resolve
-from sprachbund.results.snapshots import snapshot_layer
+from sprachbund.results.snapshots import embedded
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.payloads.measure import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 
 MOST = 5
-# Transforms this needs no runner for.
-_CENTRED = ("centring", "centring_transductive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +194,8 @@ def _side(
     place: int, candidates: TextSet,
 ) -> Side:  # fmt: skip
     payload = evaluated.payload
-    x = _unit(_vectors(connection, store, payload, query, layer, payload.side == "candidate"))
-    y = _unit(_vectors(connection, store, payload, candidate, layer, payload.side == "query"))
+    x = _vectors(connection, store, payload, query, layer, payload.side == "candidate")
+    y = _vectors(connection, store, payload, candidate, layer, payload.side == "query")
     similarity = y @ x[place]
     gold = gold_groups(candidates.texts)
     own = gold == gold[place]
@@ -211,31 +209,12 @@ def _side(
 
 
 def _vectors(
-    connection: Connection,
-    store: ArtifactStore,
-    payload: PairEvaluationPayload,
-    language: str,
-    layer: str,
-    plain: bool,
+    connection: Connection, store: ArtifactStore, payload: PairEvaluationPayload, language: str, layer: str, plain: bool
 ) -> NDArray[np.float64]:
-    """One language's embeddings as the evaluation saw them: float64 [n, d]."""
-    side = payload.side_of(plain)
-    vectors = _layer(connection, store, side.snapshots[language], layer, language)
-    transform = payload.transform
-    if transform == "none":
-        return vectors
-    if transform not in _CENTRED:
-        raise QueryError(f"transform '{transform}' is not explained item by item; expected none or centring")
-    fitted = vectors
-    if transform == "centring":
-        fitted = _layer(connection, store, side.fitted[language], layer, language)
-    return np.asarray(vectors - fitted.mean(axis=0))
-
-
-def _layer(connection: Connection, store: ArtifactStore, key: str, layer: str, language: str) -> NDArray[np.float64]:
-    return snapshot_layer(connection, store, key, layer, language).astype(np.float64)
-
-
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One language's embeddings as the evaluation saw them, at length one: float64 [n, d]."""
+    found = embedded(
+        connection, store, payload.side_of(plain), [language], layer, payload.transform, payload.components
+    )
+    vectors = found[language].astype(np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(norms > 0, norms, 1.0))

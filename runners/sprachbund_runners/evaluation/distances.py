@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund.embeddings.checked import checked_embeddings
 from sprachbund.errors import ModelError, nearest
-from sprachbund_runners.evaluation.similarity import UnitVectors, check_same_width, checked_embeddings, unit_vectors
+from sprachbund_runners.evaluation.similarity import UnitVectors, check_same_width, unit_vectors
 
 VANISHING_CENTROID = 1e-5
 """A mean shorter than this share of its items' mean length is rounding, not a direction (text centred on itself)."""
