@@ -37,7 +37,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
     def fails(claims: Any, context: Any) -> Iterator[Any]:
         for claim in claims:
-            if claim.payload["k"] == 12:
+            if claim.payload.k == 12:
                 raise SpecError("k: there are only 11 such units")
         yield from make(claims, context)
 
@@ -58,7 +58,7 @@ def test_the_others_are_what_they_are_without_it(space: Workspace, experiment: M
     status = CliRunner().invoke(app, ["status", "whole"]).output
     assert f"test: row '{LABEL}' left out" in status.replace("\n", " ")
     assert "left out" not in CliRunner().invoke(app, ["status", "plain"]).output
-    assert f"row &#x27;{LABEL}&#x27; left out" in document.report(space.engine, "whole")
+    assert f"row &#39;{LABEL}&#39; left out" in document.report(space.engine, "whole")
     with pytest.raises(QueryError, match=r"left out: job .* share no unit"):
         explain_number(space.engine, space.compare("whole"), LABEL)
 
