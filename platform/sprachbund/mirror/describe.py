@@ -85,7 +85,7 @@ def record_of(
         "label": row.label,
         "control_of": control_of.key if control_of is not None else None,
         "baseline": baseline.key if baseline is not None else None,
-        "choice_group": row.choice_group,
+        "choice_key": row.choice_key,
         "left_out": plan.left_out.get(row.key),
         "chosen_layers": chosen,
         "headline_layer": layer,

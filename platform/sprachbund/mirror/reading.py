@@ -98,7 +98,7 @@ def _states(connection: Connection, experiment_id: int) -> tuple[Counter[str], i
 def _settings(connection: Connection, experiment_id: int) -> dict[int, Row[Any]]:
     columns: Any = select(
         t.ExperimentSetting.setting_id, t.ExperimentSetting.label, t.ExperimentSetting.control_of_id,
-        t.ExperimentSetting.baseline_id, t.ExperimentSetting.choice_group,
+        t.ExperimentSetting.baseline_id, t.ExperimentSetting.choice_key,
         t.Setting.key, t.Setting.transform, t.Setting.side, t.Setting.dtype, t.Setting.attention, t.Setting.model_id,
         t.Model.name.label("model"), t.Model.fingerprint, t.Model.revision.label("model_revision"),
         t.Model.family.label("model_family"), t.Model.step.label("model_step"), t.Model.n_blocks,
@@ -243,7 +243,7 @@ def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Se
     near = (
         {row.setting_id},
         {row.control_of_id},
-        {each.setting_id for each in settings.values() if row.choice_group and each.choice_group == row.choice_group},
+        {each.setting_id for each in settings.values() if row.choice_key and each.choice_key == row.choice_key},
         {each.setting_id for each in settings.values() if each.model_id == row.model_id},
     )
     for several in near:

@@ -99,7 +99,7 @@ class World:
                 row = {
                     "experiment_id": found, "setting_id": ids[label], "ordinal": ordinal, "label": label,
                     "control_of_id": ids[control_of] if control_of else None,
-                    "baseline_id": ids["none"] if label != "none" else None, "choice_group": None, "name": label,
+                    "baseline_id": ids["none"] if label != "none" else None, "choice_key": None, "name": label,
                 }  # fmt: skip
                 connection.execute(insert(t.ExperimentSetting).values(row))
                 row = {"experiment_id": found, "setting_id": ids[label]}
@@ -291,7 +291,7 @@ class World:
         chosen = connection.execute(select(t.Setting.id).where(t.Setting.label == "experts fra k=20")).scalar_one()
         connection.execute(
             insert(t.Choice).values(
-                job_id=claim.job_id, choice_group="experts fra", setting_id=chosen, layer="0", metric="top1", value=0.5,
+                job_id=claim.job_id, label="experts fra", setting_id=chosen, layer="0", metric="top1", value=0.5,
                 n_candidates=2, tied=False,
             )
         )  # fmt: skip

@@ -145,7 +145,7 @@ def test_audit_counts_cells_failures_and_what_they_block(make):
 def test_groups_without_a_choice_are_counted(make):
     database = make()
     with database.engine.begin() as connection:
-        connection.execute(text("UPDATE experiment_settings SET choice_group = 'a' WHERE baseline_id IS NULL"))
+        connection.execute(text("UPDATE experiment_settings SET choice_key = 'a' WHERE baseline_id IS NULL"))
     audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
     assert (audit["n_choices"], audit["undecided_groups"], audit["choices"]) == (0, 1, None)
 

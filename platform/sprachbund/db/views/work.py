@@ -186,13 +186,13 @@ GROUP BY x.id, x.name
         _choices("tied_choices", " AND ch.tied", "choices among them that were ties"),
         Column(
             "undecided_groups",
-            """(SELECT count(DISTINCT xs.choice_group) FROM experiment_settings xs
+            """(SELECT count(DISTINCT xs.choice_key) FROM experiment_settings xs
         WHERE xs.experiment_id = x.id AND NOT EXISTS (
             SELECT 1 FROM experiment_jobs xj JOIN choices ch ON ch.job_id = xj.job_id
             JOIN experiment_settings xc ON xc.experiment_id = x.id AND xc.setting_id = ch.setting_id
-            WHERE xj.experiment_id = x.id AND xc.choice_group = xs.choice_group))""",
+            WHERE xj.experiment_id = x.id AND xc.choice_key = xs.choice_key))""",
             "integer",
-            "choice groups without a choice yet",
+            "groups of competing settings without a choice yet",
         ),
         Column(
             "choices",
