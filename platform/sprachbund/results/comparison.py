@@ -1,14 +1,13 @@
 """Results as Polars frames, and the comparison of an experiment's settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
 
 from sprachbund.db.engine import reading
-from sprachbund.db.names import find_experiment
+from sprachbund.db.names import NamedSetting, find_experiment, find_setting
 from sprachbund.errors import known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.left_out import LeftOut, left_out
@@ -97,9 +96,9 @@ def compare(
 ) -> Comparison:
     """Settings × layers and metrics of one experiment, with differences to baseline, controls and centring.
 
-    `metric` comes first and decides on layers and completeness; `vs` is the label of a setting to take
-    differences from; `by` may add pair, query or candidate (languages) and sort by target; `scope` limits the
-    pairs by where the target language stands.
+    `metric` comes first and decides on layers and completeness; `vs` is a setting (its label or the start of its
+    key) to take differences from; `by` may add pair, query or candidate (languages) and sort by target; `scope` limits
+    the pairs by where the target language stands.
 
     Raises:
         QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
@@ -111,13 +110,12 @@ def compare(
     with reading(engine) as connection:
         experiment_id = find_experiment(connection, experiment)
         absent = tuple(left_out(connection, experiment_id, role))
+        named = None if vs is None else find_setting(connection, vs, experiment)
     read = Reader(engine, experiment, role, scope)
     settings, layers = read.settings(), read.layers()
     known("role", role, read.roles())
     if layer is not None:
         known("layer", str(layer), layers)
-    if vs is not None:
-        known("vs", vs, settings["setting"].to_list())
     stored = read.stored()
     shown = [metric, *(each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique()))]
     metrics = tuple(dict.fromkeys(shown))
@@ -129,8 +127,7 @@ def compare(
     )
     sums = read.sums(metrics, extra)
     levels = _levels(sums, present, scope, extra)
-    against = None if vs is None else settings.row(by_predicate=pl.col("setting") == vs, named=True)
-    rows = _with_tests(levels, stored, against, extra)
+    rows = _with_tests(levels, stored, named, extra)
     rows = _with_sizes(rows, read, vs, extra)
     rows = _with_centring(rows, extra)
     plain = rows.filter(pl.col("control_of_key").is_null()).with_columns(kind=pl.lit("setting"))
@@ -154,7 +151,7 @@ def compare(
         detail_layers=detail,
         layer_reason=reason,
         by=tuple(by),
-        vs=vs,
+        vs=None if named is None else named.label,
         rows=both.drop("kind_order", "control_of"),
         controls=_controls(plain, condensed, read.control_tests(), extra),
         side_effects=side_effects(engine, experiment),
@@ -185,17 +182,17 @@ def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Seque
 
 
 def _with_tests(
-    levels: pl.DataFrame, stored: pl.DataFrame, vs: Mapping[str, Any] | None, extra: Sequence[str]
+    levels: pl.DataFrame, stored: pl.DataFrame, vs: NamedSetting | None, extra: Sequence[str]
 ) -> pl.DataFrame:
     """Baselines, differences, and what comparison jobs stored about them (of means over all pairs only)."""
     keys = ["corpus", "layer", "metric"]
-    name, key = (pl.lit(vs["setting"]), pl.lit(vs["setting_key"])) if vs else (None, None)
+    name, key = (pl.lit(vs.label), pl.lit(vs.key)) if vs else (None, None)
     levels = levels.with_columns(
         baseline_setting=pl.col("own_baseline") if name is None else name,
         baseline_key=pl.col("own_baseline_key") if key is None else key,
     )
     if vs is not None:
-        reference = levels.filter(pl.col("setting_key") == vs["setting_key"])
+        reference = levels.filter(pl.col("setting_key") == vs.key)
         reference = reference.select(*keys, *extra, baseline="value")
         levels = levels.drop("baseline").join(reference, on=[*keys, *extra], how="left", nulls_equal=True)
     levels = levels.with_columns(delta=pl.col("value") - pl.col("baseline"))

@@ -198,7 +198,10 @@ def test_nothing_done_yet_is_all_missing(make_sqlite):
     [
         ({"metric": "top_1"}, "unknown metric 'top_1'; did you mean 'top1'"),
         ({"layer": 7}, "unknown layer '7'; expected one of 0, 1, 10, final"),
-        ({"vs": "expert fra_Latn k=20"}, "unknown vs 'expert fra_Latn k=20'; did you mean 'experts fra_Latn k=20'"),
+        (
+            {"vs": "expert fra_Latn k=20"},
+            "unknown setting 'expert fra_Latn k=20' of experiment 'made'; did you mean 'experts fra_Latn k=20'",
+        ),
         ({"role": "tset"}, "unknown role 'tset'; did you mean 'test'"),
         ({"scope": "al"}, "unknown scope 'al'; did you mean 'all'"),
         ({"by": ("pairs",)}, "unknown by 'pairs'; did you mean 'pair'"),
