@@ -37,7 +37,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
     def fails(claims: Any, context: Any) -> Iterator[Any]:
         for claim in claims:
-            if claim.payload.k == 12:
+            if claim.payload.edited.k == 12:
                 raise SpecError("k: there are only 11 such units")
         yield from make(claims, context)
 
