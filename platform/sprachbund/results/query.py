@@ -159,8 +159,8 @@ def _run_postgresql(
             raise QueryError(f"queries only read the tables and views: {message}") from None
         raise QueryError(_explain(message, sql)) from None
     finally:
+        # No longer the pool's: returned to it, it would be rolled back, and closed it cannot be.
         raw.close()
-        pooled.close()
 
 
 def percent_style(sql: str) -> str:
