@@ -159,7 +159,7 @@ def _run_postgresql(
             raise QueryError(f"queries only read the tables and views: {message}") from None
         raise QueryError(_explain(message, sql)) from None
     finally:
-        # No longer the pool's: returned to it, it would be rolled back, and closed it cannot be.
+        # It is the pool's no longer; closing `pooled` too would roll back on a closed connection.
         raw.close()
 
 
