@@ -226,7 +226,8 @@ def test_console_markdown_and_latex_show_the_numbers(database, comparison):
         assert "chosen on the select role" in page
         for layer in comparison.layers:
             each = database.made.macro("test", "none", "top1", layer)
-            assert f" {each:.3f} ".replace(" 0.", " .") in page
+            mark = "*" if database.made.chosen("none", layer) else " "
+            assert f" {each:.3f}{mark}".replace(" 0.", " .") in page
     assert shown["latex"].count(r"\toprule") == shown["latex"].count(r"\bottomrule") == 3
     assert r"paired\_distance" in shown["latex"]
     assert "Δ" not in shown["latex"]
