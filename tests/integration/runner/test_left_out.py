@@ -8,6 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
+from sprachbund import workspace
 from sprachbund.cli.main import app
 from sprachbund.db.engine import reading
 from sprachbund.errors import QueryError, SpecError
@@ -45,7 +46,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     return monkeypatch
 
 
-def test_the_others_are_what_they_are_without_it(space: Workspace, experiment: Make) -> None:
+def test_the_others_are_what_they_are_without_it(
+    space: Workspace, experiment: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A command ends with its process, and so do its connections; here they would stay.
+    monkeypatch.setattr(workspace, "open", lambda: space)
     space.submit(experiment(name="whole", interventions=[*PLAIN, FAILING], **FIELDS))
     assert space.run().failed == 1
     space.submit(experiment(name="plain", interventions=PLAIN, **FIELDS))
