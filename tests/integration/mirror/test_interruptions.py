@@ -16,11 +16,10 @@ from sprachbund.errors import LeaseLost, WorkspaceError
 from sprachbund.mirror import Synced
 from sprachbund.mirror.backend import Backend
 from sprachbund.mirror.leases import Leases
+from support.made import SEEDS, STEERED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
-EXPERTS = "experts fra_Latn k=20"
-SEEDS = tuple(f"random:profile seed={seed} of {EXPERTS}" for seed in range(2))
 CURVE = "layers/test/book/top1"
 
 
@@ -65,7 +64,7 @@ def test_killed_between_making_a_run_and_recording_it(sqlite_world: Any, monkeyp
         connection.execute(update(t.MlflowRun).values(lease_expires_ms=now_ms(connection) - 1))
     tally = world.sync()
     assert (tally.created, tally.updated, tally.elsewhere) == (3, 1, 0)
-    assert len(world.history(EXPERTS, CURVE)) == 2
+    assert len(world.history(STEERED, CURVE)) == 2
 
 
 def test_mlflow_away_and_back(sqlite_world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,9 +148,9 @@ def test_what_finishes_during_a_sync_is_not_forgotten(world: Any, monkeypatch: p
         world.sync()
     assert worked[0] > 0
     assert all(row.dirty and row.lease_owner is None for row in world.rows())
-    assert CURVE not in world.runs()[EXPERTS].data.metrics
+    assert CURVE not in world.runs()[STEERED].data.metrics
     assert world.sync().updated == 4
-    assert CURVE in world.runs()[EXPERTS].data.metrics
+    assert CURVE in world.runs()[STEERED].data.metrics
 
 
 def test_a_lost_lease_stops_this_sync_quietly(sqlite_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
