@@ -157,7 +157,7 @@ def _sort(
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _bucket(value: float, smallest: float, scale: float, n_buckets: int) -> int:
+def _bucket(value: float, smallest: float, scale: float, n_buckets: int) -> np.int32:
     return np.int32(min(max((value - smallest) * scale, 0.0), n_buckets - 1.0))
 
 
@@ -196,7 +196,7 @@ def _search(
 
 
 @numba.njit(cache=True, nogil=True)
-def _within(near: NDArray[Any], start: int, stop: int, value: float) -> tuple[int, int]:
+def _within(near: NDArray[Any], start: int, stop: int, value: float) -> tuple[Any, Any]:
     """How many of near are below `value` and not above it, which falls into the bucket start:stop."""
     if stop - start > _FEW:
         part = near[start:stop]
