@@ -110,7 +110,7 @@ def test_last_is_the_newest_token_at_every_step(bloom_writer: LoadedModel) -> No
     everywhere = generate(bloom_writer, alone, edits=edits("all"), **options)
     assert [ids.tolist() for ids in last.ids] == [ids.tolist() for ids in everywhere.ids]
     with pytest.raises(ModelError, match="'first' tokens cannot be generated with"):
-        decoding.StepMasks([1])("first")
+        decoding.StepMasks([1], torch.device("cpu"))("first")
 
 
 def test_same_seed_same_texts_and_more_samples_begin_alike(bloom_writer: LoadedModel) -> None:
