@@ -8,7 +8,10 @@ in Bloom tokens (log-normal, mean near 42, at most 200). The floor is 2 FLOPs pe
 look-up costs none); the matrix rate is the best of a few shapes of plain bfloat16 products, measured first. `--tiny`
 is a model of two small blocks for trying the script anywhere: `--tiny --device cpu`.
 
-Prints one Markdown table.
+Then the stacked similarity product of one language with 21 others, in one product and in 21, and from these parts an
+estimate of the whole steering study: 22 languages, 500 settings, 32 layers, 3 models (each setting in a pass of its own).
+
+Prints one Markdown table and these two lines.
 """
 
 import argparse
@@ -123,6 +126,36 @@ def experts(loaded: LoadedModel, texts: TokenisedTexts, batch_tokens: int) -> No
         score_units(np.ascontiguousarray(values.T), language, [Target(0, (1, 2, 3, 4, 5))])
 
 
+def stacked_ranks(queries: torch.Tensor, candidates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Candidates above the translation, of many languages in one product, both directions; int64 [languages, n] each.
+
+    queries: [n, d] of one language; candidates: [languages, n, d]; of length one, row i translates row i.
+    """
+    languages, n, width = candidates.shape
+    similarity = (queries @ candidates.reshape(-1, width).T).view(n, languages, n)
+    gold = similarity.diagonal(dim1=0, dim2=2)
+    forward = (similarity > gold.T.unsqueeze(2)).sum(dim=2).T
+    return forward, (similarity > gold.unsqueeze(0)).sum(dim=0)
+
+
+def similarity_seconds(device: torch.device, languages: int, items: int, width: int) -> tuple[float, float]:
+    """Seconds of one language's pairs with `languages` others: in one product, and one product a pair."""
+    torch.manual_seed(0)
+    made = torch.nn.functional.normalize(torch.randn(languages + 1, items, width, device=device), dim=-1)
+    stacked_ranks(made[0], made[1:2])
+    together = timed(device, lambda: stacked_ranks(made[0], made[1:]))
+    return together, timed(device, lambda: [stacked_ranks(made[0], each[None]) for each in made[1:]])
+
+
+def grid_hours(embedding: float, similarity: float) -> tuple[float, float]:
+    """Hours of snapshots and of similarity of the steering study, by seconds of one setting over one language's
+    sentences and of one language's pairs with 21 others at one layer."""
+    languages, settings, layers, models = 22, 500, 32, 3
+    # Every pair once: half of a language's pairs with all others.
+    pairs = languages / 2 * settings * layers * models * similarity
+    return languages * settings * models * embedding / 3600, pairs / 3600
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Throughput of Bloom-7B in shape, on one device.")
     parser.add_argument("--device", default="cuda")
@@ -169,13 +202,28 @@ def main() -> None:
     )
     print("| work | s | tokens/s (all settings) | share of the matrix rate | peak memory, GiB |")
     print("| --- | ---: | ---: | ---: | ---: |")
+    measured = {}
     for what, n, function in work:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        seconds = timed(device, function)
+        seconds = measured[what] = timed(device, function)
         # Against one setting after another: what is shared counts as if it had been computed for each.
         share = 2 * in_blocks * n * n_tokens / seconds / rate
         print(f"| {what} | {seconds:.1f} | {n * n_tokens / seconds:,.0f} | {share:.0%} | {peak_gib(device):.1f} |")
+
+    items, width = (64, 64) if options.tiny else (1012, 4096)
+    together, apart = similarity_seconds(device, 21, items, width)
+    floor = 2 * 21 * items * items * width / together / 1e12
+    print(
+        f"\nSimilarity of {items:,} items of one language with 21 others, width {width:,}, float32, on {name}:"
+        f" {1000 * together:.2f} ms in one product ({floor:.3g} TFLOP/s), {1000 * apart:.2f} ms in 21"
+    )
+    of_language = measured[work[1][0]] * items / len(texts)
+    snapshots, pairs = grid_hours(of_language, together)
+    print(
+        f"Estimate from these parts, 22 languages × 500 settings × 32 layers × 3 models of this shape: {snapshots:.1f} h"
+        f" of snapshots, {pairs:.1f} h of similarity"
+    )
 
 
 if __name__ == "__main__":

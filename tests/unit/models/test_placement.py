@@ -62,6 +62,7 @@ class Placement(TorchDispatchMode):
         super().__init__()
         self.of_library, self.by = of_library, frozenset(by)
         self.departures = self.looks = 0
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name, leaves = func._schema.name, tree_leaves((args, kwargs))
@@ -175,7 +176,15 @@ def test_embedding_with_edits(
     model: LoadedModel, placement: Placement, texts: list[str], tokens: str, pooling: str
 ) -> None:
     layers = model.architecture.layers
-    found = embed(model, texts, layers, pooling, tokens, edits(model, tokens if tokens != "first" else "last"), max_tokens_per_batch=40)
+    found = embed(
+        model,
+        texts,
+        layers,
+        pooling,
+        tokens,
+        edits(model, tokens if tokens != "first" else "last"),
+        max_tokens_per_batch=40,
+    )
     assert {layer: each.shape for layer, each in found.items()} == dict.fromkeys(layers, (11, 16))
     # Layers leave together when a batch is done.
     assert placement.departures == len(layers) * found.report.n_batches
