@@ -9,7 +9,7 @@ look-up costs none); the matrix rate is the best of a few shapes of plain bfloat
 is a model of two small blocks for trying the script anywhere: `--tiny --device cpu`.
 
 Then the stacked similarity product of one language with 21 others, in one product and in 21, and from these parts an
-estimate of the whole steering study: 22 languages, 500 settings, 32 layers, 3 models (each setting in a pass of its own).
+estimate of the whole steering study: 22 languages, 500 settings, 32 layers, 3 models, each setting in its own pass.
 
 Prints one Markdown table and these two lines.
 """
@@ -160,17 +160,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Throughput of Bloom-7B in shape, on one device.")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="two small blocks, to try the script")
-    parser.add_argument("--sentences", type=int, default=5982)
+    parser.add_argument("--sentences", type=int, default=None)
     parser.add_argument("--variants", type=int, default=8)
     parser.add_argument("--batch-tokens", type=int, default=None)
     options = parser.parse_args()
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("torch sees no CUDA device here; try --tiny --device cpu")
     device = torch.device(options.device)
+    sentences = options.sentences or (48 if options.tiny else 5982)
     shape = TINY if options.tiny else BLOOM_7B
     batch_tokens = options.batch_tokens or (1024 if options.tiny else 32_768)
     loaded = make_model(shape, device)
-    texts = make_texts(options.sentences, shape["vocab_size"])
+    texts = make_texts(sentences, shape["vocab_size"])
     n_tokens = int(texts.lengths.sum())
     padded = sum(int(texts.lengths[rows].max()) * len(rows) for rows in plan_batches(texts.lengths, batch_tokens))
     in_blocks = sum(parameter.numel() for parameter in loaded.model.h.parameters())
@@ -193,7 +194,13 @@ def main() -> None:
         ),
         ("experts: responses and AUROC of one target", 1, lambda: experts(loaded, texts, batch_tokens)),
     ]
-    embed(loaded, make_texts(64, shape["vocab_size"]), layers, tokens="all", max_tokens_per_batch=batch_tokens)
+    embed(
+        loaded,
+        make_texts(min(64, sentences), shape["vocab_size"]),
+        layers,
+        tokens="all",
+        max_tokens_per_batch=batch_tokens,
+    )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(
         f"{name}, torch {torch.__version__}, bfloat16: {shape['n_layer']} blocks of width {shape['hidden_size']},"
@@ -221,8 +228,8 @@ def main() -> None:
     of_language = measured[work[1][0]] * items / len(texts)
     snapshots, pairs = grid_hours(of_language, together)
     print(
-        f"Estimate from these parts, 22 languages × 500 settings × 32 layers × 3 models of this shape: {snapshots:.1f} h"
-        f" of snapshots, {pairs:.1f} h of similarity"
+        f"Estimate from these parts, 22 languages × 500 settings × 32 layers × 3 models of this shape:"
+        f" {snapshots:.1f} h of snapshots, {pairs:.1f} h of similarity"
     )
 
 
