@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What the demo runs: also called from tests and by hand.
 DEMO := demo
+# How many processes share the tests; each starts a PostgreSQL of its own.
+WORKERS ?= 2
 # What benchmarks/padding.py reads, where it is.
 TATOEBA ?= ../shared/data/open/tatoeba.parquet
 PADDING_MODEL ?= ../shared/models/bible-bloom
@@ -33,7 +35,7 @@ demo: $(STAMP)
 	$(BIN)/sprachbund demo $(DEMO)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not acceptance"
+	$(BIN)/python -m pytest -q -m "not acceptance" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: lint types contracts schema
 
@@ -60,6 +62,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/abx.py
+	$(BIN)/python benchmarks/crossed.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py
 	$(BIN)/python benchmarks/collecting.py

@@ -27,7 +27,7 @@ from tokenizers.models import WordLevel
 from transformers import BloomConfig, BloomModel, PreTrainedTokenizerFast
 
 from sprachbund.models.architectures import describe
-from sprachbund_runners.interventions.edits import set_to
+from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.models.batches import TokenisedTexts, plan_batches
 from sprachbund_runners.models.embed import Variant, embed, embed_variants
@@ -105,7 +105,7 @@ def some_edits(loaded: LoadedModel, first_block: int, seed: int) -> list[Edit]:
     rng = np.random.default_rng(seed)
     blocks = range(first_block, loaded.architecture.n_blocks + 1)
     return [
-        set_to(part.site, part.block, rng.permutation(part.width)[: max(1, part.width * 35 // 1000)], 0.1)
+        UnitAffine(part.site, part.block, rng.permutation(part.width)[: max(1, part.width * 35 // 1000)], 0.0, 0.1)
         for part in loaded.architecture.units(SITES, blocks)
     ]
 

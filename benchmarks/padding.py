@@ -53,8 +53,9 @@ def main() -> None:
 def as_run(loaded: LoadedModel, sentences: dict[str, list[str]], size: int) -> list[np.ndarray]:
     """Lengths of the texts of every pass that a runner with batches of `size` tokens makes."""
     layers = ["0", *map(str, range(1, loaded.architecture.n_blocks + 1)), "final"]
-    shared = {"model": "", "model_dtype": "float32", "attention": "", "layers": layers}
-    claims: list[Any] = [SimpleNamespace(payload={**shared, "text": name}) for name in sentences]
+    claims: list[Any] = [
+        SimpleNamespace(payload=SimpleNamespace(numerics=None, layers=layers, text=name)) for name in sentences
+    ]
     context: Any = SimpleNamespace(
         model=lambda *_: loaded,
         text=lambda name: SimpleNamespace(sentences=SimpleNamespace(texts=sentences[name])),

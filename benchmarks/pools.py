@@ -16,9 +16,9 @@ from time import perf_counter
 
 import numpy as np
 
-from sprachbund_runners.evaluation.neighbours import K_CSLS
-from sprachbund_runners.evaluation.pools import approximate_lists, exact_lists
-from sprachbund_runners.evaluation.similarity import BLOCK_SIZE, UnitVectors, unit_vectors
+from sprachbund_runners.evaluation.neighbours import K_CSLS, Collector
+from sprachbund_runners.evaluation.pools import Lists, approximate_lists
+from sprachbund_runners.evaluation.similarity import BLOCK_SIZE, SimilarityMatrix, UnitVectors, unit_vectors
 
 MIB = 2**20
 PAPER = 1_000_000
@@ -48,6 +48,15 @@ def pool(n: int, width: int) -> tuple[UnitVectors, UnitVectors]:
         side += 2 * rng.standard_normal((n, width), dtype=np.float32)
         sides.append(unit_vectors(side))
     return sides[0], sides[1]
+
+
+def exact_lists(x: UnitVectors, y: UnitVectors) -> Lists:
+    """The nearest of both sides from one pass over the matrix, of which one block is held at a time."""
+    near = Collector.of(x, y, K_CSLS)
+    matrix = SimilarityMatrix(x, y, BLOCK_SIZE, cache_bytes=0)
+    for block, similarity in matrix.all_blocks():
+        near.add(similarity, *matrix.slices(block))
+    return Lists(near.forward(), near.backward(), 1.0)
 
 
 def main(arguments: list[str]) -> None:

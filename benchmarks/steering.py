@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ import sprachbund
 from sprachbund.corpora import phrasebook
 from sprachbund.models.architectures import UnitBlock
 from sprachbund_runners.export.merge import merge
-from sprachbund_runners.interventions.edits import UnitAffine, scale, set_to, shift
+from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.models.batches import Batch, make_batch, tokenise
 from sprachbund_runners.models.hooks import run_forward
@@ -63,14 +63,16 @@ def ways_to_edit(loaded: LoadedModel, share: float) -> dict[str, list[Edit]]:
         u, v = rng.normal(0, 0.01, (2, hidden, rank))
         return [LowRank("block", block, u, v, np.full(hidden, 0.01)) for block in blocks]
 
-    def of(make: Callable[..., UnitAffine], tokens: str = "all") -> list[Edit]:
-        return [make(p.site, p.block, unit, rng.uniform(0.5, 1.5, len(unit)), tokens) for p, unit in chosen]
+    def drawn(unit: np.ndarray) -> np.ndarray:
+        return rng.uniform(0.5, 1.5, len(unit))
 
     return {
-        "set": of(set_to),
-        "scale": of(scale),
-        "shift": of(shift),
-        "set, content tokens": of(set_to, "content"),
+        "set": [UnitAffine(p.site, p.block, unit, 0.0, drawn(unit)) for p, unit in chosen],
+        "scale": [UnitAffine(p.site, p.block, unit, drawn(unit), 0.0) for p, unit in chosen],
+        "shift": [UnitAffine(p.site, p.block, unit, 1.0, drawn(unit)) for p, unit in chosen],
+        "set, content tokens": [
+            UnitAffine(p.site, p.block, unit, 0.0, drawn(unit), tokens="content") for p, unit in chosen
+        ],
         "scale inside bounds": [
             UnitAffine(p.site, p.block, unit, 0.5, 0.1, -1.0, 1.0)  # type: ignore[arg-type]
             for p, unit in chosen
@@ -78,7 +80,8 @@ def ways_to_edit(loaded: LoadedModel, share: float) -> dict[str, list[Edit]]:
         "direction, rank 1": low_rank(1),
         "projection, rank 8": low_rank(8),
         "scale all units": [
-            scale(p.site, p.block, np.arange(p.width), 0.9) for p in loaded.architecture.units(["mlp.up", "mlp.down"])
+            UnitAffine(p.site, p.block, np.arange(p.width), 0.9, 0.0)
+            for p in loaded.architecture.units(["mlp.up", "mlp.down"])
         ],
         "transport, whole sites": [
             UnitAffine(p.site, p.block, np.arange(p.width), 0.9, 0.01, -1.0, 1.0)  # type: ignore[arg-type]

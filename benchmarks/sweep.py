@@ -20,7 +20,7 @@ import torch
 
 import sprachbund
 from sprachbund.corpora import phrasebook
-from sprachbund_runners.interventions.edits import scale, set_to, shift
+from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.models.batches import TokenisedTexts, tokenise
 from sprachbund_runners.models.embed import Variant, embed, embed_variants
@@ -35,11 +35,12 @@ def settings(loaded: LoadedModel, n: int, first_block: int, share: float = 0.035
     found: list[list[Edit]] = []
     for number in range(n):
         rng = np.random.default_rng(number)
-        make = (set_to, scale, shift)[number % 3]
         found.append([])
         for part in loaded.architecture.units(["mlp.up", "mlp.down"], blocks):
             unit = rng.permutation(part.width)[: max(1, round(share * part.width))]
-            found[-1].append(make(part.site, part.block, unit, rng.uniform(0.5, 1.5, len(unit))))
+            drawn = rng.uniform(0.5, 1.5, len(unit))
+            a, b = ((0.0, drawn), (drawn, 0.0), (1.0, drawn))[number % 3]
+            found[-1].append(UnitAffine(part.site, part.block, unit, a, b))
     return found
 
 

@@ -10,6 +10,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
+# Before numpy and torch are loaded, here and in every process that a test starts: tests run side by side, and threads
+# would only fight over the cores. Nothing asks the network.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
@@ -60,7 +68,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_postgres(postgres_url: str) -> Iterator[Callable[..., str]]:
-    """Makes fresh PostgreSQL databases: `new_postgres(template=None) -> url`; all are dropped at the end."""
+    """Makes fresh PostgreSQL databases: `new_postgres(template=None) -> url`; none is left on a server that stays."""
     made: list[str] = []
 
     def make(template: str | None = None) -> str:
@@ -73,6 +81,8 @@ def new_postgres(postgres_url: str) -> Iterator[Callable[..., str]]:
         return url.render_as_string(hide_password=False)
 
     yield make
+    if "SPRACHBUND_TEST_POSTGRES_URL" not in os.environ:
+        return
     with _administration(postgres_url) as connection:
         for name in made:
             connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
@@ -160,3 +170,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if hasattr(config.option, "pytest_alembic_tests_path"):
         config.option.pytest_alembic_tests_path = "bound/to/no/file"
+
+
+pytest.register_assert_rewrite("support")

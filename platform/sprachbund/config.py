@@ -26,7 +26,7 @@ url = "artifacts"
 tracking_uri = "sqlite:///mlflow.db"
 """
 
-_FIELDS = {
+FIELDS = {
     ("database", "url"): "SPRACHBUND_DATABASE_URL",
     ("artifacts", "url"): "SPRACHBUND_ARTIFACTS_URL",
     ("mlflow", "tracking_uri"): "SPRACHBUND_MLFLOW_TRACKING_URI",
@@ -75,7 +75,7 @@ def read(root: Path) -> Config:
         raise WorkspaceError(f"{path}: not readable as TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise WorkspaceError(f"{path}: cannot be read: {error}") from None
-    sections = {section for section, _ in _FIELDS}
+    sections = {section for section, _ in FIELDS}
     values: dict[tuple[str, str], str] = {}
     for section, fields in content.items():
         if section not in sections:
@@ -84,8 +84,8 @@ def read(root: Path) -> Config:
         if not isinstance(fields, dict):
             raise WorkspaceError(f"{path}: '{section}' is a section, such as [{section}], not a value")
         for name, value in fields.items():
-            if (section, name) not in _FIELDS:
-                names = [field for place, field in _FIELDS if place == section]
+            if (section, name) not in FIELDS:
+                names = [field for place, field in FIELDS if place == section]
                 raise WorkspaceError(
                     f"{path}: unknown field '{section}.{name}'; expected {', '.join(names)}{nearest(name, names)}"
                 )
@@ -95,7 +95,7 @@ def read(root: Path) -> Config:
     defaults = tomllib.loads(TEMPLATE)
     chosen = {
         place: os.environ.get(variable) or values.get(place) or defaults[place[0]][place[1]]
-        for place, variable in _FIELDS.items()
+        for place, variable in FIELDS.items()
     }
     return Config(
         root=root,

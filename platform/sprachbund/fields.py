@@ -1,8 +1,10 @@
 """What the classes of an experiment file share: strictness, lists where one value may stand, sources, seeds."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from sprachbund.corpora.source import CorpusSource
 
@@ -25,6 +27,16 @@ class Strict(BaseModel):
 def as_list(value: Any) -> Any:
     """A single value where a list is expected is a list of one: every sweepable field takes both."""
     return value if isinstance(value, list) or value is None else [value]
+
+
+class Among:
+    """In `Annotated[str, Among(words)]`: one of the words of a table; errors are those of `Literal`."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = list(words)
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(self.words)
 
 
 def as_source(value: Any) -> Any:

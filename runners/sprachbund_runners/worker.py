@@ -240,7 +240,6 @@ class Worker:
             limit=limit,
             runners=self.queue.runners_like(runner_id) if limit > 1 else 1,
             prefer_model=loaded if self._in_a_row < SAME_MODEL_IN_A_ROW else None,
-            device=self.options.device.split(":")[0],
             lease_ms=self.options.lease_ms,
         )
         if claims and claims[0].model is not None:
@@ -248,7 +247,7 @@ class Worker:
         return claims
 
     def _serve(self, claims: Sequence[Claim], heart: _Heart) -> None:
-        """Run a bundle. If one job spoils it, the rest run one by one, so that only the guilty one fails."""
+        """Run a bundle. If one job spoils it, the rest run one by one: only what failed alone is to blame."""
 
         def settle(claim: Claim) -> None:
             del self._open[claim.job_id]
@@ -261,6 +260,7 @@ class Worker:
 
         batch = list(claims)
         while batch:
+            self.context.progress.clear()
             try:
                 self._run(batch, settle)
                 leftover = [claim for claim in batch if claim.job_id in self._open]
@@ -275,9 +275,7 @@ class Worker:
             except Exception as error:
                 if hits_every_job(error):
                     raise
-                remaining = [claim for claim in batch if claim.job_id in self._open]
-                if len(remaining) == 1:
-                    self._fail(remaining[0], error, settle)
+                self._blame(batch, error, settle)
             batch = list(self._open.values())[:1]
 
     def _run(self, claims: Sequence[Claim], settle: Callable[[Claim], None]) -> None:
@@ -294,6 +292,16 @@ class Worker:
                     outcome.write(connection)
                 self.tally.done += 1
                 settle(outcome.claim)
+
+    def _blame(self, batch: Sequence[Claim], error: Exception, settle: Callable[[Claim], None]) -> None:
+        """Charge a job that ran alone. Of several, even the last one left may suffer from the others."""
+        left = [claim for claim in batch if claim.job_id in self._open]
+        if len(batch) == 1 and left:
+            self._fail(left[0], error, settle)
+            return
+        told = log.warning if not left else log.info
+        told("%s and %d more: %s: %s", batch[0].label, len(batch) - 1, type(error).__name__, error)
+        log.debug("%d jobs are left\n%s", len(left), traceback.format_exc())
 
     def _fail(self, claim: Claim, error: Exception, settle: Callable[[Claim], None]) -> None:
         expected = isinstance(error, SprachbundError)

@@ -141,7 +141,7 @@ def full_name(kind: Kind, name: str) -> str:
 def scorer_version(name: str, where: str) -> int:
     """Version of a built-in scorer, 1 of a registered one (its name holds the digest); SpecError for any other."""
     if name in SCORERS:
-        return SCORERS[name]
+        return SCORERS[name].version
     if ("scorer", name) in _by_full_name:
         return 1
     known = [*SCORERS, *scorers()]

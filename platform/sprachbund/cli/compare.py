@@ -9,7 +9,8 @@ import typer
 from sprachbund import workspace
 from sprachbund.cli.output import print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
-from sprachbund.report import plots, tables
+from sprachbund.report import charts, tables
+from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison as results
 from sprachbund.results import number as results_explain
 from sprachbund.results import pareto as results_pareto
@@ -78,7 +79,7 @@ def compare(
         if set(forms) - {"json"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
         if pareto:
-            _print_pareto(results_pareto.pareto(found), bool(forms), out)
+            print_pareto(results_pareto.pareto(found), bool(forms), out)
         else:
             _print_explanation(results_explain.explain_number(engine, found, str(explain_number)), bool(forms))
     elif forms:
@@ -94,9 +95,10 @@ def print_comparison(found: workspace.Workspace, experiment: str) -> None:
     _print(results.compare(found.engine, experiment))
 
 
-def _print_pareto(found: results_pareto.Pareto, as_json: bool, out: Path | None) -> None:
+def print_pareto(found: results_pareto.Pareto, as_json: bool, out: Path | None) -> None:
+    """The front for a person, or as JSON for a program; drawn into `out` if that is given."""
     if out is not None:
-        plots.save(plots.pareto_plot(found), out)
+        charts.save(pareto_plot(found), out)
     if as_json:
         rows = found.rows.to_dicts()
         print_json({"experiment": found.experiment, "metric": found.metric, "layer": found.layer,

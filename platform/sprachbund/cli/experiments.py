@@ -1,11 +1,11 @@
 """`sprachbund submit`, `status`, `show`, `cancel`, `retry`, `presets`."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from sqlalchemy import select
 
 from sprachbund import workspace
@@ -15,8 +15,10 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError, nearest
 from sprachbund.planning.submission import Submission
+from sprachbund.results.left_out import left_out
 from sprachbund.spec.experiment import load
 from sprachbund.spec.presets import PRESETS
+from sprachbund.spec.reading import write_yaml
 from sprachbund.statistics import detectable_before
 
 Name = Annotated[str | None, typer.Argument(help="The experiment's name; default: all.")]
@@ -41,7 +43,7 @@ def submit(
     """
     load_plugins(plugin)
     if expand:
-        print(yaml.safe_dump(load(spec).expanded(), sort_keys=False, allow_unicode=True), end="")
+        print(write_yaml(load(spec).expanded()), end="")
         return
     print_submission(workspace.open().submit(spec, dry_run=dry_run), dry_run, as_json)
 
@@ -103,13 +105,16 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
         find_experiment(found, experiment)
     table = found.queue.status(experiment)
     runners = found.queue.alive()
+    absent = [] if experiment is None else left_out(found.engine, experiment)
     if as_json:
-        print_json({"jobs": table, "runners": runners})
+        print_json({"jobs": table, "runners": runners, "left_out": [asdict(each) for each in absent]})
         return
     states = sorted({state for kinds in table.values() for state in kinds})
     print_table(
         ["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()]
     )
+    for each in absent:
+        print(f"{each.role}: {each.line}")
     print(f"{len(runners)} runners alive" + "".join(f"; {row['name']}" for row in runners))
 
 
@@ -152,7 +157,7 @@ def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) ->
         )
         return
     print(f"{row.name}, revision {row.revision}{', cancelled' if row.cancelled else ''}")
-    print(yaml.safe_dump(row.spec, sort_keys=False, allow_unicode=True))
+    print(write_yaml(row.spec))
     print_table(
         ["setting", "key", "units edited", "E‖h' − h‖"],
         [
@@ -194,4 +199,4 @@ def presets(name: Annotated[str | None, typer.Argument(help="Which one to print.
         return
     if name not in PRESETS:
         raise SpecError(f"preset '{name}' does not exist; known: {', '.join(PRESETS)}{nearest(name, PRESETS)}")
-    print(yaml.safe_dump(PRESETS[name], sort_keys=False, allow_unicode=True), end="")
+    print(write_yaml(PRESETS[name]), end="")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sprachbund import workspace
 from sprachbund.errors import SprachbundError
 from sprachbund.report import figures
-from sprachbund.report.plots import save
+from sprachbund.report.charts import save
 
 
 def register(app: typer.Typer) -> None:

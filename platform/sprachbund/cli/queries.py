@@ -56,7 +56,9 @@ def views(name: Annotated[str | None, typer.Argument(help="Which view's columns 
         return
     if name not in VIEWS:
         raise QueryError(f"view '{name}' does not exist; known: {', '.join(VIEWS)}{nearest(name, VIEWS)}")
-    print_table(["column", "what it holds"], list(VIEWS[name].columns.items()))
+    print_table(
+        ["column", "type", "what it holds"], [[each.name, each.type, each.says] for each in VIEWS[name].columns]
+    )
 
 
 def _parameters(given: list[str]) -> dict[str, str | int | float]:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from sprachbund import workspace
 from sprachbund.cli.experiments import print_submission
@@ -12,7 +11,7 @@ from sprachbund.cli.output import Json, print_json, print_table
 from sprachbund.errors import SpecError
 from sprachbund.recipes import known_recipes, recipe
 from sprachbund.recipes.recipe import parse_values
-from sprachbund.spec.reading import read_yaml
+from sprachbund.spec.reading import read_yaml, write_yaml
 
 Name = Annotated[str, typer.Argument(help="The recipe's name (`sprachbund recipes list`).")]
 Set = Annotated[
@@ -59,10 +58,12 @@ def show(name: Name, set_: Set = None, values: Values = None, tables: bool = Fal
             print(f'-- {title}\nsprachbund query --param experiment={content["name"]} "{sql}"\n')
     else:
         print(f"{found.name}: {found.description}\nsource: {found.source}\n")
-        rows = [[each.name, _yaml(each.default), each.help] for each in found.parameters.values()]
+        rows = [
+            [each.name, write_yaml(each.default, flow=True).strip(), each.help] for each in found.parameters.values()
+        ]
         print_table(["parameter", "default", "meaning"], rows)
         print("\n# the experiment file with these values")
-        print(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), end="")
+        print(write_yaml(content), end="")
 
 
 @app.command()
@@ -91,8 +92,3 @@ def _values(given: list[str] | None, path: Path | None) -> dict[str, Any]:
         except OSError as error:
             raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     return {**found, **parse_values(given or [])}
-
-
-def _yaml(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
-    return str(text).removesuffix("\n...\n").strip()

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from sprachbund.corpora.text import TextSet
 from sprachbund.errors import CorpusError, nearest
-
-CorpusKind = Literal["parallel", "bilingual", "paraphrase"]
+from sprachbund.vocabulary import CorpusKind
 
 _PARAPHRASE = "/paraphrase"
 

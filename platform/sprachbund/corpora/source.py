@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from sprachbund.corpora.corpus import CorpusKind
 from sprachbund.errors import SpecError
 from sprachbund.languages import table as languages
+from sprachbund.vocabulary import CorpusKind
 
 Scalar = bool | int | float | str
 LANGUAGE = "{language}"

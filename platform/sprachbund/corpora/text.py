@@ -146,10 +146,19 @@ def gold_groups(texts: Sequence[str]) -> npt.NDArray[np.int64]:
 
 def fingerprint(texts: TextSet) -> str:
     """40 hexadecimal digits over the ordered items, texts, groups, labels and words; not language, split or origin."""
-    digest = hashlib.sha256(b"sprachbund texts 1\n")
-    for name in texts.frame.columns[len(SCHEMA) :]:
+    return _digest(b"sprachbund texts 1\n", texts.frame)
+
+
+def fingerprint_of_parts(texts: TextSet, parts: Sequence[str]) -> str:
+    """The same over some of the columns item, text and group alone."""
+    return _digest(b"sprachbund parts 1\n", texts.frame.select(parts))
+
+
+def _digest(start: bytes, frame: pl.DataFrame) -> str:
+    digest = hashlib.sha256(start)
+    for name in frame.columns[len(SCHEMA) :]:
         digest.update(b"label %d\n%b" % (len(name.encode()), name.encode()))
-    for row in texts.frame.iter_rows():
+    for row in frame.iter_rows():
         for value in row:
             data = None if value is None else value.encode()
             # Lengths before values: no two different lists of strings give the same bytes.

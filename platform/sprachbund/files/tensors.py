@@ -161,13 +161,6 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, ND
         return {name: file.get_tensor(name) for name in wanted}
 
 
-def read_rows(path: Path, name: str, start: int, stop: int) -> NDArray[Any]:
-    """Rows start to stop - 1 of one tensor; reads no others. Raises as `load_tensors`."""
-    with open_tensors(path) as file:
-        rows: NDArray[Any] = file.get_slice(name)[start:stop]
-        return rows
-
-
 def read_metadata(path: Path) -> dict[str, Any]:
     """The JSON document that the file was written with. Raises as `load_tensors`."""
     with open_tensors(path) as file:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sprachbund.errors import SpecError
 
-_TABLE = Path(__file__).parents[1] / "data" / "languages.tsv"
+TABLE = Path(__file__).parents[1] / "data" / "languages.tsv"
 _CODE = re.compile(r"[a-z]{3}(_[A-Z][a-z]{3})?")
 _TAG = re.compile(r"([A-Za-z]{2,3})[-_]([A-Za-z]{4})")
 
@@ -44,7 +44,7 @@ class _Table:
 @cache
 def _table() -> _Table:
     table = _Table({}, {}, {})
-    with _TABLE.open(encoding="utf-8", newline="") as file:
+    with TABLE.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
             code = row["code"]
             iso, _, script = code.partition("_")

@@ -1,15 +1,42 @@
 """Every number an evaluation may store, and the measures that yield them: names, bounds, directions, sources.
 
-The planner and the views read this without the runner's libraries; `sprachbund_runners.evaluation` has the
-functions, under the same names. One module per family; to add one, name it in `_FAMILIES`.
+The planner and the views read this without the runner's libraries. A measure's home is one module of this folder: its
+`METRICS` and `MEASURES`, what the spec may ask (`REQUEST`, or a class that `spec` names), and what is wanted then. A
+module here that has `MEASURES` is a home: nothing else lists it.
 """
 
-from sprachbund.measures import abx, distances, geometry, own, perplexity, probing, retrieval
-from sprachbund.measures.base import Better, IntervalKind, Measure, Metric, Scope
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 
-__all__ = ["MEASURES", "METRICS", "Better", "IntervalKind", "Measure", "Metric", "Scope"]
+from sprachbund.measures.base import Measure, Metric
+from sprachbund.measures.requested import Request
 
-_FAMILIES = (retrieval, distances, perplexity, geometry, abx, probing, own)
+__all__ = ["CHOSEN_BY", "COMPARED", "MEASURES", "METRICS", "REQUESTS", "Measure", "Metric"]
 
-METRICS: dict[str, Metric] = {metric.name: metric for family in _FAMILIES for metric in family.METRICS}
-MEASURES: dict[str, Measure] = {measure.name: measure for family in _FAMILIES for measure in family.MEASURES}
+# The order in which tables show them; further homes follow by name.
+_ORDER = (
+    "retrieval", "mining", "distances", "generation", "perplexity", "translation", "geometry", "abx", "probing", "own"
+)  # fmt: skip
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
+
+
+def _homes() -> tuple[ModuleType, ...]:
+    names = sorted((each.name for each in iter_modules(__path__)), key=_place)
+    modules = [import_module(f"{__name__}.{name}") for name in names]
+    return tuple(module for module in modules if hasattr(module, "MEASURES"))
+
+
+_HOMES = _homes()
+
+METRICS: dict[str, Metric] = {metric.name: metric for home in _HOMES for metric in home.METRICS}
+COMPARED = tuple(metric.name for metric in METRICS.values() if metric.use != "shown")
+"""What `statistics.metrics` may name."""
+CHOSEN_BY = tuple(metric.name for metric in METRICS.values() if metric.use == "chosen_by")
+"""What `choose.metric` may name."""
+MEASURES: dict[str, Measure] = {measure.name: measure for home in _HOMES for measure in home.MEASURES}
+REQUESTS: tuple[Request, ...] = tuple(home.REQUEST for home in _HOMES if hasattr(home, "REQUEST"))
+"""The fields of the spec's `evaluations` that measures add."""

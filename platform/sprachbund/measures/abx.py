@@ -1,11 +1,16 @@
 """The general ABX task over label columns, on request."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from sprachbund.fields import Strict, as_list
+from sprachbund.fields import Strict, as_list, named_once
 from sprachbund.measures.base import Measure, Metric
+from sprachbund.measures.requested import Request, Requested
+from sprachbund.vocabulary import Distance
+from sprachbund.work.payloads.measure import ABX_EVALUATION, AbxEvaluationPayload, AbxTaskInputs
+from sprachbund.work.plan import Want
 
 _SOURCE = "Schatz 2016; de Seyssel et al., EMNLP 2025; conventions of fastabx, whose score is 1 - abx"
 
@@ -33,12 +38,11 @@ METRICS: tuple[Metric, ...] = (
     ),
 )  # fmt: skip
 
-MEASURES: tuple[Measure, ...] = (
-    Measure(
-        "abx", 1, "space", False, ("abx", "abx_weighted", "abx_standard_error", "abx_triples"),
-        "the general ABX task: ON a label, BY others, ACROSS others", optional=True,
-    ),
+ABX = Measure(
+    "abx", 1, "space", False, ("abx", "abx_weighted", "abx_standard_error", "abx_triples"),
+    "the general ABX task: ON a label, BY others, ACROSS others", optional=True,
 )  # fmt: skip
+MEASURES: tuple[Measure, ...] = (ABX,)
 
 
 class AbxSpec(Strict):
@@ -47,7 +51,7 @@ class AbxSpec(Strict):
     on: str
     by: Annotated[list[str], BeforeValidator(as_list)] = Field(default=[])
     across: Annotated[list[str], BeforeValidator(as_list)] = Field(default=[])
-    distance: Literal["angular", "cosine", "euclidean"] = "angular"
+    distance: Distance = "angular"
     triples: Annotated[int, Field(ge=2)] | None = None
     resamples: Annotated[int, Field(ge=0, le=10_000)] = 200
 
@@ -79,3 +83,29 @@ class AbxSpec(Strict):
 def as_abx(value: Any) -> Any:
     """`topic` may stand for `{on: topic}`."""
     return {"on": value} if isinstance(value, str) else value
+
+
+def abx_wants(requested: Requested, tasks: Sequence[AbxSpec]) -> Iterator[Want]:
+    """A want per task. Raises SpecError for a label that the corpus does not have."""
+    for number, task in enumerate(tasks):
+        where = f"evaluations.abx.{number}"
+        for field, labels in (("on", [task.on]), ("by", task.by), ("across", task.across)):
+            requested.check(labels, f"{where}.{field}")
+        asked = AbxTaskInputs(
+            on=task.on,
+            by=tuple(task.by),
+            across=tuple(task.across),
+            distance=task.distance,
+            triples=task.triples,
+            resamples=task.resamples,
+        )
+        payload = AbxEvaluationPayload(**requested.shared(ABX), task=asked, task_name=task.name)
+        yield requested.want(ABX_EVALUATION, payload, f"ABX {task.name}")
+
+
+REQUEST = Request(
+    "abx",
+    Annotated[list[Annotated[AbxSpec, BeforeValidator(as_abx)]], AfterValidator(named_once)],
+    [],
+    abx_wants,
+)

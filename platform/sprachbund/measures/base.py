@@ -1,11 +1,8 @@
 """What a metric and a measure are."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-Better = Literal["higher", "lower", "none"]
-IntervalKind = Literal["wilson", "bootstrap", "none"]
-Scope = Literal["pair", "language", "space", "output"]
+from sprachbund.vocabulary import Better, Extent, IntervalKind, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +10,8 @@ class Metric:
     """One metric name.
 
     unit: of the value (`share`, `cosine distance`, …). better: which way is an improvement; `none` where neither is
-    one by itself. low, high: bounds, None if there is none. interval: how a level's interval is had.
+    one by itself. low, high: bounds, None if there is none. interval: how a level's interval is had. use: `compared`
+    where items of a pair can be compared with a baseline's, `chosen_by` where settings may be chosen by it as well.
     """
 
     name: str
@@ -24,25 +22,30 @@ class Metric:
     interval: IntervalKind
     description: str
     source: str
+    use: Use = "shown"
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One kind of evaluation: what it looks at and which metrics it yields. The version joins the content key.
 
-    scope: `pair` (two sides with aligned items), `language` (one side), `space` (all languages of a setting),
+    extent: `pair` (two sides with aligned items), `language` (one side), `space` (all languages of a setting),
     `output` (what the model writes or predicts; it has no layer).
     directed: a pair's two directions have figures of their own.
     optional: computed only where the spec asks for it, by a job of its own.
+    function: `module:name`, which runners import and call for what the measure looks at; empty where a job computes it
+    itself. `pair`: two LanguageVectors → PairScores. `language`: LanguageVectors → values by metric. `space`: the
+    LanguageVectors of every language → values by metric.
     """
 
     name: str
     version: int
-    scope: Scope
+    extent: Extent
     directed: bool
     metrics: tuple[str, ...]
     description: str
     optional: bool = False
+    function: str = ""
 
 
 SUNDAR = "Sundar et al., ACL 2025"

@@ -6,17 +6,17 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "paired_distance", "cosine distance", "none", 0.0, 2.0, "bootstrap",
         "mean distance of translations; falls by collapse as well as by alignment: read it beside distance_gap",
-        f"{SUNDAR}, distances",
+        f"{SUNDAR}, distances", "compared",
     ),
     Metric(
         "unpaired_distance", "cosine distance", "none", 0.0, 2.0, "bootstrap",
         "mean distance of sentences that are not translations",
-        "unpaired counterpart of paired_distance",
+        "unpaired counterpart of paired_distance", "compared",
     ),
     Metric(
         "distance_gap", "cosine distance", "higher", -2.0, 2.0, "bootstrap",
         "unpaired_distance - paired_distance: alignment that collapse cannot feign",
-        "unpaired counterpart of paired_distance",
+        "unpaired counterpart of paired_distance", "chosen_by",
     ),
     Metric(
         "centroid_distance", "cosine distance", "none", 0.0, 2.0, "none",
@@ -86,6 +86,7 @@ MEASURES: tuple[Measure, ...] = (
         "distances", 1, "pair", False,
         ("paired_distance", "unpaired_distance", "distance_gap", "centroid_distance"),
         "cosine distances between two languages",
+        function="sprachbund_runners.evaluation.pair:distance_scores",
     ),
     Measure(
         "spread", 1, "language", False,

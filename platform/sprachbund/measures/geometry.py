@@ -1,9 +1,14 @@
 """Geometry of spaces, on request: likeness of two, use of directions, hubs, and how far languages can be told."""
 
-from typing import Any, Literal, get_args
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
-from sprachbund.fields import as_list
+from pydantic import BeforeValidator
+
+from sprachbund.fields import Among, as_list
 from sprachbund.measures.base import SUNDAR, Measure, Metric
+from sprachbund.measures.requested import Request, Requested
+from sprachbund.work.plan import Want
 
 _LEVELS = (5, 25, 50, 75, 95)
 
@@ -96,10 +101,8 @@ MEASURES: tuple[Measure, ...] = (
 )  # fmt: skip
 
 
-GeometryName = Literal[
-    "cka", "mutual_knn", "procrustes", "isotropy", "hubness", "silhouette", "language_probe", "distance_quantiles"
-]
-GEOMETRY: tuple[GeometryName, ...] = get_args(GeometryName)
+_BY_NAME = {measure.name: measure for measure in MEASURES}
+GEOMETRY = tuple(_BY_NAME)
 
 
 def as_geometry(value: Any) -> Any:
@@ -107,3 +110,14 @@ def as_geometry(value: Any) -> Any:
     if isinstance(value, bool):
         return list(GEOMETRY) if value else []
     return as_list(value)
+
+
+def geometry_wants(requested: Requested, names: Sequence[str]) -> Iterator[Want]:
+    """A want each: one measure more leaves the results of the others as they are."""
+    for name in sorted(set(names)):
+        yield requested.want_of_vectors(_BY_NAME[name])
+
+
+REQUEST = Request(
+    "geometry", Annotated[list[Annotated[str, Among(GEOMETRY)]], BeforeValidator(as_geometry)], [], geometry_wants
+)

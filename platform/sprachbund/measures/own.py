@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from sprachbund.catalogue import plugins
 from sprachbund.errors import SpecError, nearest
 from sprachbund.measures.base import Measure, Metric
-from sprachbund.work.keys import content_key
-from sprachbund.work.kinds import OWN_MEASURES, PAIR_EVALUATION
-from sprachbund.work.plan import Want, kind_key, unique_wants
+from sprachbund.work.payloads.measure import OWN_MEASURES, OwnMeasuresPayload, PairEvaluationPayload
+from sprachbund.work.plan import Want, unique_wants
 
 METRICS: tuple[Metric, ...] = ()
 
@@ -37,19 +36,16 @@ def measure_wants(wants: Sequence[Want], names: Sequence[str], unit: str, confid
             )
     found = []
     for want in unique_wants(wants):
-        if want.kind is not PAIR_EVALUATION:
+        if not isinstance(want.payload, PairEvaluationPayload):
             continue
         for name in sorted(set(names)):
-            asked = {"measure": name, "unit": unit, "confidence": confidence}
-            found.append(
-                Want(
-                    kind=OWN_MEASURES,
-                    subject=kind_key(OWN_MEASURES, pairs=want.subject, version=OWN.version, **asked),
-                    label=f"{name} of {want.label}",
-                    bundle=content_key("bundle", 1, kind="own_measures", pairs=want.bundle),
-                    payload={**want.payload, **asked},
-                    layers=want.layers,
-                    needs=want.needs,
-                )
+            payload = OwnMeasuresPayload(
+                pair=want.payload,
+                pairs=want.subject,
+                measure=name,
+                version=OWN.version,
+                unit=unit,
+                confidence=confidence,
             )
+            found.append(Want.of(OWN_MEASURES, payload, f"{name} of {want.label}", want.layers))
     return found

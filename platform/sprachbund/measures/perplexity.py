@@ -1,4 +1,4 @@
-"""What a model writes and predicts: free generation, perplexity, translation."""
+"""Perplexity and bits per byte of text."""
 
 from typing import Annotated, Literal
 
@@ -7,44 +7,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Source, Strict, as_list
 from sprachbund.measures.base import SUNDAR, Measure, Metric
+from sprachbund.measures.written import Written, versions
+from sprachbund.vocabulary import DrawnUnit
+from sprachbund.work.payloads.write import PERPLEXITY, PerplexityPayload, Stop
+from sprachbund.work.plan import PlanCorpus, PlannedSetting
 
 METRICS: tuple[Metric, ...] = (
-    Metric(
-        "language_share", "share", "none", 0.0, 1.0, "wilson",
-        "free generations that the language identifier puts into a language; of the target's, the target share",
-        f"{SUNDAR}, choosing k",
-    ),
-    Metric(
-        "language_share_nondegenerate", "share", "none", 0.0, 1.0, "wilson",
-        "the same among samples that are not degenerate; undefined where all are",
-        "language_share without degenerate samples",
-    ),
-    Metric(
-        "degenerate_share", "share", "lower", 0.0, 1.0, "wilson",
-        "free generations without a letter, or with more repeated 4-grams than repetition_limit",
-        "ours",
-    ),
-    Metric(
-        "repetition", "share", "lower", 0.0, 1.0, "bootstrap",
-        "1 - different 4-grams / 4-grams of token ids, mean over samples of at least four tokens",
-        "seq-rep-4, Welleck et al., ICLR 2020",
-    ),
-    Metric(
-        "distinct_1", "share", "higher", 0.0, 1.0, "bootstrap",
-        "different token ids / token ids over the samples of one seed, mean over seeds; falls with the number of"
-        " samples",
-        "distinct-1, Li et al., NAACL 2016",
-    ),
-    Metric(
-        "distinct_2", "share", "higher", 0.0, 1.0, "bootstrap",
-        "the same for pairs of neighbouring tokens",
-        "distinct-2, Li et al., NAACL 2016",
-    ),
-    Metric(
-        "sample_tokens", "tokens", "none", 0.0, None, "bootstrap",
-        "mean length of free generations in tokens, without the end token",
-        "standard",
-    ),
     Metric(
         "perplexity", "perplexity", "lower", 1.0, None, "bootstrap",
         "exp of the mean negative log-likelihood of a token; depends on the tokenizer",
@@ -70,36 +38,13 @@ METRICS: tuple[Metric, ...] = (
         "1 where reading stopped at a narrow interval, 0 where it went to the end",
         "ours",
     ),
-    Metric(
-        "chrf", "chrF", "higher", 0.0, 100.0, "bootstrap",
-        "character F-score (chrF2) of translations by prompting; the signature stands in table generations",
-        "Popović, WMT 2015; sacrebleu",
-    ),
-    Metric(
-        "bleu", "BLEU", "higher", 0.0, 100.0, "bootstrap",
-        "BLEU of translations by prompting; the signature stands in table generations",
-        "Papineni et al., ACL 2002; sacrebleu",
-    ),
 )  # fmt: skip
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
-        "generated_language", 1, "output", False, ("language_share", "language_share_nondegenerate"),
-        "in what language free generations are",
-    ),
-    Measure(
-        "generation", 1, "output", False,
-        ("degenerate_share", "repetition", "distinct_1", "distinct_2", "sample_tokens"),
-        "how free generations repeat themselves and each other",
-    ),
-    Measure(
         "perplexity", 2, "output", False,
         ("perplexity", "bits_per_byte", "scored_share", "looks", "stopped_early"),
         "how well text of a language is predicted",
-    ),
-    Measure(
-        "translation", 1, "output", True, ("chrf", "bleu"),
-        "translations by prompting against references",
     ),
 )  # fmt: skip
 
@@ -121,7 +66,7 @@ class PerplexitySpec(Strict):
     corpus: Source
     protocol: Literal["study"] | None = None
     languages: Annotated[list[Code] | None, BeforeValidator(as_list)] = None
-    documents: Literal["item", "group"] = "item"
+    documents: DrawnUnit = "item"
     window: Annotated[int, Field(ge=2)] | None = None
     stride: Annotated[int, Field(ge=1)] = 512
     min_characters: Annotated[int, Field(ge=0)] = 0
@@ -138,3 +83,23 @@ class PerplexitySpec(Strict):
         if self.corpus.kind == "bilingual":
             raise ValueError("corpus is bilingual; expected one whose languages stand for themselves")
         return self
+
+
+def perplexity_wants(written: Written, setting: PlannedSetting, asked: PerplexitySpec, corpus: PlanCorpus) -> None:
+    """One job per language."""
+    stop = None if asked.stop is None else Stop(asked.stop.half_width, asked.stop.confidence)
+    for language, text in corpus.texts.items():
+        payload = PerplexityPayload(
+            **written.of(setting),
+            corpus=corpus.key,
+            language=language,
+            text=text.as_documents,
+            window=asked.window,
+            stride=asked.stride,
+            max_tokens=asked.max_tokens,
+            stop=stop,
+            # A reading that stops at an interval has that interval's confidence.
+            confidence=written.confidence if stop is None else stop.confidence,
+            measures=versions(*MEASURES),
+        )
+        written.want(PERPLEXITY, payload, f"perplexity of {setting.label} on {corpus.name} {language}")

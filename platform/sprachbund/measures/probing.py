@@ -1,11 +1,15 @@
 """Logistic probes for a label, on request."""
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from sprachbund.fields import Strict
+from sprachbund.fields import Strict, named_once
 from sprachbund.measures.base import Measure, Metric
+from sprachbund.measures.requested import Request, Requested
+from sprachbund.work.payloads.measure import PROBE, ProbeInputs, ProbePayload
+from sprachbund.work.plan import Want
 
 _SOURCE = "linear probe, cross-validated by item or document"
 
@@ -32,13 +36,12 @@ METRICS: tuple[Metric, ...] = (
     ),
 )  # fmt: skip
 
-MEASURES: tuple[Measure, ...] = (
-    Measure(
-        "probe", 2, "space", False,
-        ("probe_accuracy", "probe_macro_f1", "probe_majority", "probe_seed_deviation"),
-        "can a linear probe tell a label, of all languages together and of each", optional=True,
-    ),
+PROBED = Measure(
+    "probe", 2, "space", False,
+    ("probe_accuracy", "probe_macro_f1", "probe_majority", "probe_seed_deviation"),
+    "can a linear probe tell a label, of all languages together and of each", optional=True,
 )  # fmt: skip
+MEASURES: tuple[Measure, ...] = (PROBED,)
 
 
 class ProbeSpec(Strict):
@@ -55,13 +58,33 @@ class ProbeSpec(Strict):
         """The label; `upos of words` at the level of words."""
         return self.label if self.level == "sentence" else f"{self.label} of words"
 
-    @property
-    def task(self) -> dict[str, Any]:
-        """What is asked for. The level goes without saying where it is the sentence's."""
-        fields = self.model_dump(mode="json")
-        return fields if self.level == "word" else {name: fields[name] for name in fields if name != "level"}
-
 
 def as_probe(value: Any) -> Any:
     """`topic` may stand for `{label: topic}`."""
     return {"label": value} if isinstance(value, str) else value
+
+
+def probe_wants(requested: Requested, probes: Sequence[ProbeSpec]) -> Iterator[Want]:
+    """A want per probe. Raises SpecError for a label that the corpus does not have."""
+    for number, probe in enumerate(probes):
+        words = probe.level == "word"
+        if words and requested.setting.transform != "none":
+            continue  # transforms are of sentences
+        requested.check([probe.label], f"evaluations.probes.{number}.label", words)
+        asked = ProbeInputs(
+            label=probe.label,
+            level=probe.level,
+            folds=probe.folds,
+            seeds=probe.seeds,
+            regularisation=probe.regularisation,
+        )
+        payload = ProbePayload(**requested.shared(PROBED, words), task=asked, task_name=probe.name)
+        yield requested.want(PROBE, payload, f"probe of {probe.name}")
+
+
+REQUEST = Request(
+    "probes",
+    Annotated[list[Annotated[ProbeSpec, BeforeValidator(as_probe)]], AfterValidator(named_once)],
+    [],
+    probe_wants,
+)

@@ -9,60 +9,60 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "top1", "share", "higher", 0.0, 1.0, "wilson",
         "queries whose translation is the most similar candidate; a tie among m earns 1/m, equal texts are all gold",
-        f"{SUNDAR}, retrieval accuracy",
+        f"{SUNDAR}, retrieval accuracy", "chosen_by",
     ),
     Metric(
         "top5", "share", "higher", 0.0, 1.0, "wilson",
         "queries whose translation is among the 5 most similar candidates, ties broken by lot in expectation",
-        "standard",
+        "standard", "chosen_by",
     ),
     Metric(
         "top10", "share", "higher", 0.0, 1.0, "wilson",
         "queries whose translation is among the 10 most similar candidates, ties broken by lot in expectation",
-        "standard",
+        "standard", "chosen_by",
     ),
     Metric(
         "mrr", "share", "higher", 0.0, 1.0, "bootstrap",
         "mean of 1 / rank of the translation, in expectation over ties broken by lot",
-        "standard",
+        "standard", "chosen_by",
     ),
     Metric(
         "meaning_abx", "share", "higher", 0.0, 1.0, "bootstrap",
         "share of candidates farther from the query than its translation, ties one half: 1 - (midrank - 1) / (N - 1); "
         "chance is .5",
-        "de Seyssel et al., EMNLP 2025, as minimal pairs (our reading)",
+        "de Seyssel et al., EMNLP 2025, as minimal pairs (our reading)", "chosen_by",
     ),
     Metric(
         "margin_ratio_top1", "share", "higher", 0.0, 1.0, "wilson",
         "top1 by cos(x, y) / mean cosine of both sides' 4 nearest, over all candidates; undefined where such a mean is "
         "not positive, as is normal after centring",
-        f"{MARGIN}, ratio margin",
+        f"{MARGIN}, ratio margin", "chosen_by",
     ),
     Metric(
         "margin_distance_top1", "share", "higher", 0.0, 1.0, "wilson",
         "top1 by cos(x, y) - mean cosine of both sides' 4 nearest, over all candidates",
-        f"{MARGIN}, distance margin",
+        f"{MARGIN}, distance margin", "chosen_by",
     ),
     Metric(
         "csls_top1", "share", "higher", 0.0, 1.0, "wilson",
         "top1 by 2 cos(x, y) - r(x) - r(y), r the mean cosine of a side's 10 nearest, over all candidates",
-        "Conneau et al., ICLR 2018",
+        "Conneau et al., ICLR 2018", "chosen_by",
     ),
     Metric(
         "xsim", "share", "lower", 0.0, 1.0, "wilson",
         "queries whose best by ratio margin among their 4 nearest candidates is not the one of the same index; "
         "undefined where margin_ratio_top1 is",
-        "LASER, xSIM",
+        "LASER, xSIM", "chosen_by",
     ),
     Metric(
         "xsim_text", "share", "lower", 0.0, 1.0, "wilson",
         "xsim, but any candidate of the translation's text is right (normalised texts)",
-        "LASER, xSIM with eval_text",
+        "LASER, xSIM with eval_text", "chosen_by",
     ),
     Metric(
         "bitext_accuracy", "share", "higher", 0.0, 1.0, "wilson",
         "queries whose most similar candidate is the one of the same index, also among equal texts",
-        f"{MTEB}, accuracy",
+        f"{MTEB}, accuracy", "chosen_by",
     ),
     Metric(
         "bitext_precision", "share", "higher", 0.0, 1.0, "bootstrap",
@@ -77,37 +77,19 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "bitext_f1", "share", "higher", 0.0, 1.0, "bootstrap",
         "mean over candidates as classes of 2 / (1 + queries that predict it) where hit, else 0: punishes hubs",
-        f"{MTEB}, weighted F1",
+        f"{MTEB}, weighted F1", "chosen_by",
     ),
     Metric(
         "mexa", "share", "higher", 0.0, 1.0, "wilson",
         "items whose similarity to their translation is strictly above all others in its row and its column; the same "
         "in both directions; undefined for one item",
-        "Kargaran et al., MEXA, 2025",
-    ),
-    Metric(
-        "mining_f1", "share", "higher", 0.0, 1.0, "none",
-        "F1 of the pairs mined by ratio margin (best of 4 nearest from both sides, each text once) that score at least "
-        "the threshold tuned on select",
-        "BUCC 2018, as in LASER",
-    ),
-    Metric(
-        "mining_precision", "share", "higher", 0.0, 1.0, "none",
-        "share of the mined pairs that are translations", "BUCC 2018, as in LASER",
-    ),
-    Metric(
-        "mining_recall", "share", "higher", 0.0, 1.0, "none",
-        "share of the translation pairs that are mined", "BUCC 2018, as in LASER",
-    ),
-    Metric(
-        "mining_threshold", "ratio margin", "none", None, None, "none",
-        "the threshold with the best F1 on select, halfway to the next lower score", "BUCC 2018, as in LASER",
+        "Kargaran et al., MEXA, 2025", "chosen_by",
     ),
     Metric(
         "language_abx", "share", "lower", 0.0, 1.0, "bootstrap",
         "share of items j closer to the query in its own language than in the other, ties one half; .5 means that "
         "language cannot be told",
-        "de Seyssel et al., EMNLP 2025, as minimal pairs (our reading)",
+        "de Seyssel et al., EMNLP 2025, as minimal pairs (our reading)", "compared",
     ),
 )  # fmt: skip
 
@@ -117,14 +99,11 @@ MEASURES: tuple[Measure, ...] = (
         ("top1", "top5", "top10", "mrr", "meaning_abx", "margin_ratio_top1", "margin_distance_top1", "csls_top1",
          "xsim", "xsim_text", "bitext_accuracy", "bitext_precision", "bitext_recall", "bitext_f1", "mexa"),
         "rank of each translation among all candidates by cosine and by margin, by several benchmarks' conventions",
-    ),
-    Measure(
-        "mining", 1, "pair", False,
-        ("mining_f1", "mining_precision", "mining_recall", "mining_threshold"),
-        "translation pairs found among all sentences, above a threshold tuned on other text",
+        function="sprachbund_runners.evaluation.retrieval_scores:retrieval_scores",
     ),
     Measure(
         "language_abx", 1, "pair", True, ("language_abx",),
         "does an item stand closer to its own language than to translations",
+        function="sprachbund_runners.evaluation.pair:language_abx_scores",
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Translation by prompting: what may be asked of it."""
+"""Translation by prompting."""
 
 from typing import Annotated
 
@@ -6,6 +6,30 @@ from pydantic import Field, field_validator, model_validator
 
 from sprachbund.corpora.source import Code
 from sprachbund.fields import Source, Strict
+from sprachbund.measures.base import Measure, Metric
+from sprachbund.measures.written import Written, versions
+from sprachbund.work.payloads.write import TRANSLATION, TranslationPayload
+from sprachbund.work.plan import PlanCorpus, PlannedSetting
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "chrf", "chrF", "higher", 0.0, 100.0, "bootstrap",
+        "character F-score (chrF2) of translations by prompting; the signature stands in table generations",
+        "Popović, WMT 2015; sacrebleu",
+    ),
+    Metric(
+        "bleu", "BLEU", "higher", 0.0, 100.0, "bootstrap",
+        "BLEU of translations by prompting; the signature stands in table generations",
+        "Papineni et al., ACL 2002; sacrebleu",
+    ),
+)  # fmt: skip
+
+MEASURES: tuple[Measure, ...] = (
+    Measure(
+        "translation", 1, "output", True, ("chrf", "bleu"),
+        "translations by prompting against references",
+    ),
+)  # fmt: skip
 
 
 class TranslationSpec(Strict):
@@ -45,3 +69,20 @@ class TranslationSpec(Strict):
         if self.corpus.kind == "bilingual":
             raise ValueError("corpus is a bilingual collection; expected one parallel corpus")
         return self
+
+
+def translation_wants(written: Written, setting: PlannedSetting, asked: TranslationSpec, corpus: PlanCorpus) -> None:
+    """One job per ordered pair."""
+    how = asked.model_dump(include={"template", "shots", "max_new_tokens", "limit"})
+    for source, target in asked.pairs:
+        payload = TranslationPayload(
+            **written.of(setting),
+            **how,
+            corpus=corpus.key,
+            languages=(source, target),
+            texts=(corpus.texts[source].as_sentences, corpus.texts[target].as_sentences),
+            confidence=written.confidence,
+            measures=versions(*MEASURES),
+        )
+        label = f"translation of {setting.label} on {corpus.name} {source} to {target}"
+        written.want(TRANSLATION, payload, label)

@@ -25,6 +25,8 @@ class Plan:
     # (evaluation of pairs or of the space, setting key, corpus key, layer) whose job is not done.
     pending: set[tuple[str, str, str, str]] = field(default_factory=set)
     done_jobs: dict[str, list[str]] = field(default_factory=dict)
+    # Why a setting has no row in comparisons.
+    left_out: dict[str, str] = field(default_factory=dict)
     snapshots: dict[str, set[str]] = field(default_factory=dict)
 
 
@@ -69,6 +71,7 @@ def record_of(
         "sprachbund.control_of": control_of.label if control_of is not None else "",
         "sprachbund.baseline": baseline.label if baseline is not None else "",
         "sprachbund.chosen": "yes" if chosen else "no",
+        "sprachbund.left_out": plan.left_out.get(row.key, "")[:TEXT_LENGTH],
         "sprachbund.layer": layer or "",
         "sprachbund.jobs": f"{len(jobs)} done, digest {content_key('jobs', 1, keys=jobs)}",
         "sprachbund.snapshots": _listed(snapshots),
@@ -83,6 +86,7 @@ def record_of(
         "control_of": control_of.key if control_of is not None else None,
         "baseline": baseline.key if baseline is not None else None,
         "choice_group": row.choice_group,
+        "left_out": plan.left_out.get(row.key),
         "chosen_layers": chosen,
         "headline_layer": layer,
         "params": params,

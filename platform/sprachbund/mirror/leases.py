@@ -62,8 +62,8 @@ class Leases:
             if rows:
                 connection.execute(insert(t.MlflowRun), rows)
 
-    def claim(self, experiment_id: int) -> tuple[dict[int, Row], int]:
-        """Rows that are behind, no longer planned, or left by a sync that died, by setting; and when (ms)."""
+    def claim(self, experiment_id: int) -> dict[int, Row]:
+        """Rows that are behind, no longer planned, or left by a sync that died, by setting."""
         planned = exists().where(
             t.ExperimentSetting.experiment_id == t.MlflowRun.experiment_id,
             t.ExperimentSetting.setting_id == t.MlflowRun.setting_id,
@@ -73,9 +73,9 @@ class Leases:
 
     def claim_also(self, experiment_id: int, setting_ids: Collection[int]) -> dict[int, Row]:
         """These rows too, though they are up to date as far as the database knows."""
-        return self._claim(experiment_id, t.MlflowRun.setting_id.in_(setting_ids))[0]
+        return self._claim(experiment_id, t.MlflowRun.setting_id.in_(setting_ids))
 
-    def _claim(self, experiment_id: int, which: ColumnElement[bool]) -> tuple[dict[int, Row], int]:
+    def _claim(self, experiment_id: int, which: ColumnElement[bool]) -> dict[int, Row]:
         with writing(self.engine) as connection:
             # Finishing jobs share this row: none can slip between its look at `dirty` and its commit.
             experiment = select(t.Experiment.id).where(t.Experiment.id == experiment_id)
@@ -91,11 +91,9 @@ class Leases:
                 .values(dirty=False, lease_owner=self.owner, lease_expires_ms=now + self.lease_ms)
                 .returning(t.MlflowRun.setting_id, t.MlflowRun.run_id, t.MlflowRun.logged)
             ).all()
-        return {row.setting_id: Row(row.setting_id, row.run_id, row.logged) for row in rows}, now
+        return {row.setting_id: Row(row.setting_id, row.run_id, row.logged) for row in rows}
 
-    def record(
-        self, experiment_id: int, setting_id: int, run_id: str, logged: Mapping[str, Any], synced_ms: int
-    ) -> None:
+    def record(self, experiment_id: int, setting_id: int, run_id: str, logged: Mapping[str, Any]) -> None:
         """Note what a run holds now, end its lease, and renew those that remain.
 
         Raises:
@@ -105,9 +103,7 @@ class Leases:
             done = connection.execute(
                 update(t.MlflowRun)
                 .where(self._mine(experiment_id), t.MlflowRun.setting_id == setting_id)
-                .values(
-                    run_id=run_id, logged=dict(logged), synced_ms=synced_ms, lease_owner=None, lease_expires_ms=None
-                )
+                .values(run_id=run_id, logged=dict(logged), lease_owner=None, lease_expires_ms=None)
             ).rowcount
             if done != 1:
                 raise LeaseLost("another sync took over this experiment's runs: it goes on, this one stops")
@@ -117,7 +113,7 @@ class Leases:
                 .values(lease_expires_ms=now_ms(connection) + self.lease_ms)
             )
 
-    def unchanged(self, experiment_id: int, setting_ids: Collection[int], synced_ms: int) -> None:
+    def unchanged(self, experiment_id: int, setting_ids: Collection[int]) -> None:
         """End the leases of runs that held everything already."""
         if not setting_ids:
             return
@@ -125,7 +121,7 @@ class Leases:
             connection.execute(
                 update(t.MlflowRun)
                 .where(self._mine(experiment_id), t.MlflowRun.setting_id.in_(setting_ids))
-                .values(synced_ms=synced_ms, lease_owner=None, lease_expires_ms=None)
+                .values(lease_owner=None, lease_expires_ms=None)
             )
 
     def forget(self, experiment_id: int, setting_id: int) -> None:

@@ -9,6 +9,10 @@ from sqlalchemy import Connection, Row, and_, case, func, select, text
 from sprachbund.db import tables as t
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.records import Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
+from sprachbund.results.left_out import left_out_of
+from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload
+from sprachbund.work.payloads.measure import PAIR_EVALUATION, SPACE_EVALUATION, EmbeddingsPayload
 
 HEATMAP_METRIC = "top1"
 
@@ -128,32 +132,29 @@ def _groups(connection: Connection, experiment_id: int) -> dict[str, list[Group]
 def _plan(connection: Connection, experiment_id: int) -> Plan:
     plan = Plan()
     plan.states, plan.finished_ms = _states(connection, experiment_id)
+    plan.left_out = {each.setting_key: each.reason for each in left_out_of(connection, experiment_id)}
     rows = connection.execute(
         select(t.Job.key, t.Job.kind, t.Job.state, t.Job.payload)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .where(
             t.ExperimentJob.experiment_id == experiment_id,
-            t.Job.kind.in_(("pair_evaluation", "space_evaluation", "comparison")),
+            t.Job.kind.in_([kind.name for kind in (PAIR_EVALUATION, SPACE_EVALUATION, COMPARISON)]),
         )
         .order_by(t.Job.key)
     )
-    for key, kind, state, payload in rows:
-        if kind == "comparison":
-            plan.compared.update(payload["metrics"])
+    for key, kind, state, stored in rows:
+        payload = read_payload(kind, stored, f"job {key}")
+        if isinstance(payload, ComparisonPayload):
+            plan.compared.update(payload.metrics)
             plan.all_compared &= state == "done"
-            continue
-        sides = (
-            {payload["setting"]}
-            if kind == "space_evaluation"
-            else {payload["query_setting"], payload["candidate_setting"]}
-        )
-        for setting in sides:
-            plan.snapshots.setdefault(setting, set()).update(payload["snapshots"].values())
+        elif isinstance(payload, EmbeddingsPayload):
+            setting = payload.setting
+            plan.snapshots.setdefault(setting, set()).update(payload.snapshot_keys)
             if state == "done":
                 plan.done_jobs.setdefault(setting, []).append(key)
             else:
-                scope = "pair" if kind == "pair_evaluation" else "space"
-                plan.pending.update((scope, setting, payload["corpus"], layer) for layer in payload["layers"])
+                scope = "pair" if kind == PAIR_EVALUATION.name else "space"
+                plan.pending.update((scope, setting, payload.corpus, layer) for layer in payload.layers)
     return plan
 
 
@@ -200,7 +201,7 @@ def _add_means(
     scope = case((t.Evaluation.candidate_language.is_(None), "space"), else_="pair").label("scope")
     name = func.coalesce(t.Corpus.collection, t.Corpus.name).label("corpus")
     columns = (
-        t.Evaluation.query_setting_id, t.ExperimentCorpus.role, name, scope, t.Evaluation.query_layer, t.Metric.name,
+        t.Evaluation.setting_id, t.ExperimentCorpus.role, name, scope, t.Evaluation.layer, t.Metric.name,
     )  # fmt: skip
     rows = connection.execute(
         select(*columns, func.avg(t.Metric.value).label("mean"), func.max(t.Job.finished_ms).label("at_ms"))
@@ -211,7 +212,7 @@ def _add_means(
             t.ExperimentLayer,
             and_(
                 t.ExperimentLayer.experiment_id == experiment_id,
-                t.ExperimentLayer.layer == t.Evaluation.query_layer,
+                t.ExperimentLayer.layer == t.Evaluation.layer,
             ),
         )
         .join(
@@ -225,9 +226,7 @@ def _add_means(
         .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
         .where(
             t.ExperimentJob.experiment_id == experiment_id,
-            t.Evaluation.query_setting_id.in_(setting_ids),
-            t.Evaluation.query_setting_id == t.Evaluation.candidate_setting_id,
-            t.Evaluation.query_layer == t.Evaluation.candidate_layer,
+            t.Evaluation.setting_id.in_(setting_ids),
             t.Metric.name.in_(names),
         )
         .group_by(*columns)
@@ -239,10 +238,10 @@ def _add_means(
     }
     for row in rows:
         group = (row.role, row.corpus)
-        if (row.scope, settings[row.query_setting_id].key, group, row.query_layer) in pending:
+        if (row.scope, settings[row.setting_id].key, group, row.layer) in pending:
             continue
-        layers = values.setdefault(row.query_setting_id, {}).setdefault(group, {}).setdefault(row.name, {})
-        layers.setdefault(row.query_layer, Value(row.mean, row.at_ms))
+        layers = values.setdefault(row.setting_id, {}).setdefault(group, {}).setdefault(row.name, {})
+        layers.setdefault(row.layer, Value(row.mean, row.at_ms))
 
 
 def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Sequence[Row[Any]]) -> str | None:
@@ -282,7 +281,7 @@ def _heatmaps(
     for layer, setting_ids in ready.items():
         cell: Any = (
             select(
-                t.Evaluation.query_setting_id, t.Evaluation.query_language, t.Evaluation.candidate_language,
+                t.Evaluation.setting_id, t.Evaluation.query_language, t.Evaluation.candidate_language,
                 t.Metric.value,
             )
             .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
@@ -292,10 +291,9 @@ def _heatmaps(
                 t.ExperimentJob.experiment_id == experiment_id,
                 t.ExperimentCorpus.experiment_id == experiment_id,
                 t.ExperimentCorpus.role == "test",
-                t.Evaluation.query_setting_id.in_(setting_ids),
-                t.Evaluation.query_setting_id == t.Evaluation.candidate_setting_id,
+                t.Evaluation.setting_id.in_(setting_ids),
                 t.Evaluation.measure == "retrieval",
-                t.Evaluation.query_layer == layer,
+                t.Evaluation.layer == layer,
                 t.Metric.name == HEATMAP_METRIC,
             )
         )  # fmt: skip

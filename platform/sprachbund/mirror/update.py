@@ -14,13 +14,14 @@ from sprachbund.config import Config
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import LeaseLost, SpecError, nearest
+from sprachbund.measures import METRICS
 from sprachbund.mirror.backend import Backend, FoundRun
 from sprachbund.mirror.describe import status_text
-from sprachbund.mirror.heatmap import draw
 from sprachbund.mirror.leases import Leases, Row
 from sprachbund.mirror.reading import read, status
-from sprachbund.mirror.records import Point, RunRecord, new_points
+from sprachbund.mirror.records import Heatmap, Point, RunRecord, new_points
 from sprachbund.progress import Silent
+from sprachbund.report import charts
 from sprachbund.work.keys import content_key
 
 SETTING_FILE = "setting.json"
@@ -92,11 +93,11 @@ class _Mirrored:
         self.leases.add_missing(self.experiment_id)
         try:
             # Claimed before looking what MLflow has: nobody else makes these runs from here on.
-            claimed, now = self.leases.claim(self.experiment_id)
+            claimed = self.leases.claim(self.experiment_id)
             self.mlflow_id = self.backend.experiment(self.name)
             self.found = {run.run_id: run for run in self.backend.runs(self.mlflow_id, self.name)}
             claimed |= self.leases.claim_also(self.experiment_id, self._outdated() - claimed.keys())
-            self._bring_up(claimed, now, progress)
+            self._bring_up(claimed, progress)
             self._retire_others()
         except LeaseLost as lost:
             # Whoever took the rows over brings them up to date.
@@ -119,7 +120,7 @@ class _Mirrored:
             ).all()
         return {setting_id for setting_id, run_id, logged in rows if run_id not in self.found or logged != now}
 
-    def _bring_up(self, claimed: Mapping[int, Row], now: int, progress: Progress) -> None:
+    def _bring_up(self, claimed: Mapping[int, Row], progress: Progress) -> None:
         if not claimed:
             return
         with reading(self.leases.engine) as connection:
@@ -140,10 +141,10 @@ class _Mirrored:
                 else:
                     self.tally.updated += 1
                     self._log(run_id, record, update, update.tags)
-                self.leases.record(self.experiment_id, record.setting_id, run_id, update.after(logged), now)
+                self.leases.record(self.experiment_id, record.setting_id, run_id, update.after(logged))
                 self.tally.points += len(update.points)
             step(1)
-        self.leases.unchanged(self.experiment_id, unchanged, now)
+        self.leases.unchanged(self.experiment_id, unchanged)
         self.tally.unchanged += len(unchanged)
         for setting_id in claimed.keys() - {record.setting_id for record in records}:
             self.leases.forget(self.experiment_id, setting_id)
@@ -243,6 +244,16 @@ class _Update:
 
 def _changed(wanted: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if known.get(name) != value}
+
+
+def draw(heatmap: Heatmap, path: Path) -> None:
+    """Write the retrieval of one setting as a picture."""
+    metric = METRICS[heatmap.metric]
+    title = f"{metric.name}: {heatmap.setting}, layer {heatmap.layer}"
+    grid = charts.heat_map(
+        heatmap.languages, heatmap.languages, heatmap.values, low=metric.low, high=metric.high, title=title
+    )
+    charts.save(grid, path, dpi=120)
 
 
 def _document(record: RunRecord) -> str:

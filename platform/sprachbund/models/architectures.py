@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError, nearest
-from sprachbund.vocabulary import FINAL, SITES, sort_layers
+from sprachbund.vocabulary import FINAL, SITES, layer_order
 
 ENCODERS = ("bert", "camembert", "roberta", "xlm-roberta")
 """Model types that read a whole text at once and so can neither write nor predict it."""
@@ -115,7 +115,7 @@ class Architecture:
                 )
         if not layers:
             raise ModelError(f"no layer requested; layers are 0 … {self.n_blocks} and final")
-        return tuple(sort_layers(set(layers)))
+        return tuple(sorted(set(layers), key=layer_order))
 
     def check_blocks(self, blocks: Sequence[int] | None) -> tuple[int, ...]:
         """`blocks` sorted without repetitions, all of them for None; raises ModelError for an unknown one."""
@@ -226,7 +226,7 @@ def describe(config: Mapping[str, Any], declared: Mapping[str, Any] | None = Non
         raise ModelError("config.json has no 'model_type': is this the folder of a transformers model?")
     if model_type == IMPORTED:
         width = _integer(config, ("hidden_size",), "dimension")
-        layers = tuple(sort_layers(config["layers"]))
+        layers = tuple(sorted(config["layers"], key=layer_order))
         return Architecture(model_type, "imported", 0, width, "", (), ("none",), imported_layers=layers)
     if declared is not None:
         return _describe_declared(model_type, config, declared)

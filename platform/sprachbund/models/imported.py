@@ -23,8 +23,8 @@ from sprachbund.corpora.source import Code
 from sprachbund.errors import CorpusError, ModelError, SpecError, nearest
 from sprachbund.fields import Source, Strict, as_list
 from sprachbund.models.architectures import IMPORTED, VECTORS, read_config
-from sprachbund.spec.reading import read_yaml
-from sprachbund.vocabulary import sort_layers
+from sprachbund.spec.reading import at_line, read_yaml
+from sprachbund.vocabulary import layer_order
 
 
 class Meta(Strict):
@@ -66,12 +66,12 @@ def import_vectors(vectors: Path, meta: Path, out: Path) -> Imported:
         text = corpus.texts[language]
         key = vectors_key(text)
         entry = known.setdefault(key, {"corpus": corpus.name, "language": language, "n_items": len(text), "layers": []})
-        entry["layers"] = sort_layers({*entry["layers"], about.layer})
+        entry["layers"] = sorted({*entry["layers"], about.layer}, key=layer_order)
         tensors[f"{key}/{about.layer}"] = values
     dimensions = {values.shape[1] for values in tensors.values()}
     if len(dimensions) > 1:
         raise ModelError(f"{vectors}: {min(dimensions)} and {max(dimensions)} dimensions in one encoder; expected one")
-    layers = sort_layers({layer for entry in known.values() for layer in entry["layers"]})
+    layers = sorted({layer for entry in known.values() for layer in entry["layers"]}, key=layer_order)
     config = {
         "model_type": IMPORTED,
         "name": about.name,
@@ -110,14 +110,17 @@ def check_vectors(name: str, config: Mapping[str, Any], layers: Iterable[str], c
 def _read_meta(path: Path) -> Meta:
     if not path.is_file():
         raise SpecError(f"{path}: no such file")
-    content = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    text = path.read_text(encoding="utf-8")
+    content = read_yaml(text, str(path))
     try:
         return Meta.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "meta"
         hint = nearest(str(first["loc"][-1]), Meta.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise SpecError(f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}{hint}") from None
+        raise SpecError(
+            f"{path}{at_line(text, first['loc'])}: {field}: {first['msg'].removeprefix('Value error, ')}{hint}"
+        ) from None
 
 
 def _matched(

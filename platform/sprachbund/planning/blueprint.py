@@ -12,8 +12,8 @@ from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import layer_order
-from sprachbund.work.kinds import EXPERT_OVERLAP, EXPERT_SET
-from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, kind_key, unique_wants
+from sprachbund.work.payloads.fit import EXPERT_OVERLAP, ExpertOverlapPayload, ExpertSetPayload
+from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, unique_wants
 
 REPORTED_ROLES = ("select", "test")
 
@@ -91,11 +91,11 @@ def _layers(spec: Spec, model: PlanModel) -> tuple[str, ...]:
 
 
 def _overlaps(wants: Sequence[Want], settings: Iterable[PlannedSetting]) -> list[Want]:
-    """Overlap of expert sets at every k in use, one want per scorer."""
-    by_scorer: dict[str, list[Want]] = {}
+    """Overlap of expert sets at every k in use, one want per scorer and sites."""
+    alike: dict[tuple[str, tuple[str, ...]], list[Want]] = {}
     for want in unique_wants(wants):
-        if want.kind is EXPERT_SET:
-            by_scorer.setdefault(str(want.payload["scorer"]), []).append(want)
+        if isinstance(want.payload, ExpertSetPayload):
+            alike.setdefault((want.payload.scorer, want.payload.sites), []).append(want)
     ks = sorted(
         {
             each.intervention.k
@@ -104,19 +104,9 @@ def _overlaps(wants: Sequence[Want], settings: Iterable[PlannedSetting]) -> list
         }
     )
     found = []
-    for scorer, sets in by_scorer.items():
+    for (scorer, _), sets in alike.items():
         if len(sets) < 2 or not ks:
             continue
-        subjects = sorted(want.subject for want in sets)
-        key = kind_key(EXPERT_OVERLAP, sets=subjects, ks=ks)
-        found.append(
-            Want(
-                kind=EXPERT_OVERLAP,
-                subject=key,
-                label=f"overlap of {scorer} experts",
-                bundle=key,
-                payload={"sets": subjects, "ks": ks},
-                needs=tuple(subjects),
-            )
-        )
+        payload = ExpertOverlapPayload(sets=tuple(sorted(want.subject for want in sets)), ks=tuple(ks))
+        found.append(Want.of(EXPERT_OVERLAP, payload, f"overlap of {scorer} experts"))
     return found

@@ -1,14 +1,20 @@
 """Comparisons of settings over language pairs, and choices made by them, as wants."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
-from sprachbund.work.kinds import CHOICE, COMPARISON
-from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, kind_key
+from sprachbund.work.payloads.compare import (
+    CHOICE,
+    COMPARISON,
+    Candidates,
+    ChoicePayload,
+    ComparedSetting,
+    ComparisonPayload,
+)
+from sprachbund.work.plan import ChoiceGroup, PlanCorpus, PlanModel, PlannedSetting, Want
 
 
 def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
@@ -49,66 +55,57 @@ def comparison_want(
     metrics = list(statistics.metrics)
     if spec.choose is not None and spec.choose.metric not in metrics:
         metrics.append(spec.choose.metric)
-    payload: dict[str, Any] = {
-        "group": group,
-        "split": members[0].split,
-        "role": role,
-        "settings": [
-            {
-                "setting": setting.key,
-                "baseline": setting.baseline,
-                "target": setting.intervention.target,
-                "controls": controls.get(setting.key, {}),
-            }
+    payload = ComparisonPayload(
+        group=group,
+        split=members[0].split,
+        role=role,
+        settings=tuple(
+            ComparedSetting(
+                setting.key, setting.baseline, setting.intervention.target, _as_tuples(controls.get(setting.key, {}))
+            )
             for setting in settings
-        ],
-        "pairs": [[corpus.key, *map(code_of, pair)] for corpus in members for pair in language_pairs(spec, corpus)],
-        "layers": list(layers),
-        "metrics": metrics,
-        "resamples": statistics.resamples,
-        "confidence": statistics.confidence,
-        "unit": statistics.unit,
-        "multiplicity": statistics.multiplicity,
-        "seed": spec.seed,
-    }
-    subject = kind_key(COMPARISON, **payload, evaluations=sorted(needed))
-    return Want(
-        kind=COMPARISON,
-        subject=subject,
-        label=f"comparison on {group} ({role}) for {model.name}",
-        bundle=subject,
-        payload={**payload, "key": subject},
-        needs=tuple(needed),
-        needs_layers=layers,
+        ),
+        pairs=tuple(
+            (corpus.key, code_of(first), code_of(second))
+            for corpus in members
+            for first, second in language_pairs(spec, corpus)
+        ),
+        layers=layers,
+        metrics=tuple(metrics),
+        resamples=statistics.resamples,
+        confidence=statistics.confidence,
+        unit=statistics.unit,
+        multiplicity=statistics.multiplicity,
+        seed=spec.seed,
+        evaluations=tuple(needed),
     )
+    return Want.of(COMPARISON, payload, f"comparison on {group} ({role}) for {model.name}", needs_layers=layers)
 
 
-def choice_want(spec: Spec, settings: Sequence[PlannedSetting], layers: tuple[str, ...], comparison: Want) -> Want:
+def _as_tuples(controls: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    return {variant: tuple(members) for variant, members in controls.items()}
+
+
+def choice_want(
+    spec: Spec, settings: Sequence[PlannedSetting], layers: tuple[str, ...], comparison: Want, group: str
+) -> Want:
     """The best setting and layer of every group by a comparison on `select`."""
     choose = spec.choose
     assert choose is not None
-    groups: dict[str, list[str]] = {}
+    groups: dict[ChoiceGroup, list[str]] = {}
     for setting in settings:
-        if setting.choice_group is not None:
-            groups.setdefault(setting.choice_group, []).append(setting.key)
+        if setting.choice is not None:
+            groups.setdefault(setting.choice, []).append(setting.key)
     # Where the layer is not chosen over, one choice is made at every layer.
     choices = [list(layers)] if "layer" in choose.over else [[layer] for layer in layers]
-    payload = {
-        "comparison": comparison.subject,
-        "metric": choose.metric,
-        "scope": choose.scope,
-        "groups": [
-            {"name": name, "settings": settings, "layers": among}
-            for name, settings in groups.items()
+    payload = ChoicePayload(
+        comparison=comparison.subject,
+        metric=choose.metric,
+        scope=choose.scope,
+        groups=tuple(
+            Candidates(group.name, tuple(members), tuple(among))
+            for group, members in groups.items()
             for among in choices
-        ],
-    }
-    subject = kind_key(CHOICE, **payload)
-    return Want(
-        kind=CHOICE,
-        subject=subject,
-        label=f"choice by {choose.metric} on {comparison.payload['group']}",
-        bundle=subject,
-        payload=payload,
-        needs=(comparison.subject,),
+        ),
     )
+    return Want.of(CHOICE, payload, f"choice by {choose.metric} on {group}")

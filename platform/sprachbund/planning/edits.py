@@ -1,17 +1,24 @@
 """Interventions as work to do: what selects units or directions, where values come from, and the edits' identity."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sprachbund.catalogue.edits import units_of
 from sprachbund.errors import SpecError
 from sprachbund.planning.fit_inputs import FitInputs
 from sprachbund.planning.labels import Point
 from sprachbund.spec.controls import ControlSpec
-from sprachbund.work.keys import content_key
-from sprachbund.work.kinds import INTERVENTION
-from sprachbund.work.plan import PlannedIntervention, Want, kind_key
+from sprachbund.work.payloads.fit import (
+    INTERVENTION,
+    Control,
+    DirectionPlace,
+    EditedDirections,
+    EditedUnits,
+    Incremental,
+    InterventionPayload,
+)
+from sprachbund.work.plan import PlannedIntervention, Want
 
 ANY = "*"
 
@@ -25,8 +32,24 @@ class ControlPoint:
     language: str | None = None
 
     @property
-    def payload(self) -> dict[str, Any]:
-        return {"variant": self.control.variant, "values": self.control.values, "label": self.control.label}
+    def method(self) -> str:
+        """What interventions of this control are called."""
+        return "random" if self.control.random else self.control.variant
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """Sites of the expert sets, those whose units may be chosen, where these are edited, and of the statistics."""
+
+    ranked: tuple[str, ...]
+    scored: tuple[str, ...]
+    edited: tuple[str, ...]
+    responding: tuple[str, ...]
+
+    @property
+    def apart(self) -> bool:
+        """Whether units are edited elsewhere than they are scored."""
+        return self.scored != self.edited
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +67,8 @@ class EditPlanner:
     def _units(self, point: Point, control: ControlPoint | None) -> PlannedIntervention:
         row, inputs = point.row, self.inputs
         assert row.selection is not None and point.scorer is not None
-        sites = row.sites or inputs.sites
-        count, fraction = self._count(point, sites)
+        where = self._sites(point)
+        count, fraction = self._count(point, where.scored)
         toward = point.target if control is None or control.language is None else control.language
         among = inputs.all_languages() if point.target is None else inputs.languages(point.target)
         sources = [language for language in among if language != toward]
@@ -57,38 +80,67 @@ class EditPlanner:
             select = [toward if wrong and toward is not None else str(point.target)]
         else:
             select = among
-        experts = {language: inputs.expert_set(language, point.scorer) for language in select}
+        experts = {language: inputs.expert_set(language, point.scorer, where.ranked) for language in select}
         pooling = row.pooling or inputs.spec.experts.pooling
-        statistics = {language: inputs.statistics(language, pooling=pooling) for language in among}
-        if toward is not None:
-            statistics[toward] = inputs.statistics(toward, pooling=pooling)
-        payload: dict[str, Any] = {
-            **self._common(point, control, toward, maps),
-            "selection": {"how": row.selection.how, "q": row.selection.q, "effect": row.selection.effect},
-            "k": point.k if row.selection.how == "per_block" else count,
-            "sites": list(sites),
-            "value": point.value,
-            "value_from": row.value_from,
-            "experts": experts,
-            "statistics": statistics,
-            "sources": sources,
-            **self._incremental(point, list(statistics), pooling),
-        }
+        moved = among if toward is None else dict.fromkeys([*among, toward])
+        statistics = {language: inputs.statistics(language, where.responding, pooling) for language in moved}
+        edited = EditedUnits(
+            how=row.selection.how,
+            k=point.k if row.selection.how == "per_block" else count,
+            q=row.selection.q,
+            effect=row.selection.effect,
+            sites=where.scored,
+            edit_sites=where.edited if where.apart else None,
+            value=point.value,
+            value_from=row.value_from,
+            experts=experts,
+            statistics=statistics,
+            sources=tuple(sources),
+            incremental=self._incremental(point, list(statistics), pooling),
+        )
         given = [("select", key, "expert_set") for key in experts.values()]
         if toward is not None and row.rule.to_target:
             given.append(("values", statistics[toward], "unit_statistics"))
         given += [("source", statistics[language], "unit_statistics") for language in sources]
-        needs = (*experts.values(), *statistics.values())
         extra = {
             "k": count,
             "k_fraction": fraction,
             "scorer": point.scorer,
-            "score_site": "+".join(inputs.sites),
+            "score_site": "+".join(where.ranked),
             "selection": row.selection.how,
             "value": point.value,
             "value_from": row.value_from,
         }
-        return self._planned(point, control, payload, experts, needs, given, sites, extra)
+        payload = self._payload(point, control, toward, maps, edited)
+        return self._planned(point, control, payload, given, where.edited, extra)
+
+    def _sites(self, point: Point) -> "Sites":
+        """Where a point's units are ranked, chosen and edited; SpecError for a site that is not there."""
+        row, inputs = point.row, self.inputs
+        if row.site_pairs is None:
+            scored = tuple(row.sites or inputs.sites)
+            outside = [site for site in scored if site not in inputs.sites]
+            if outside:
+                raise SpecError(
+                    f"{point.where}.sites: '{outside[0]}' is not among experts.sites ({', '.join(inputs.sites)}), where"
+                    " units are scored; score_sites and edit_sites tell the two apart"
+                )
+            return Sites(inputs.sites, scored, scored, inputs.sites)
+        width = {(block, site): width for block, site, width in inputs.model.units}
+        for names in row.site_pairs:
+            for name, site in zip(("score_sites", "edit_sites"), names, strict=True):
+                inputs.check_site(site, f"{point.where}.{name}")
+        for block in range(1, inputs.model.n_blocks + 1):
+            for scored_at, edited_at in row.site_pairs:
+                found, expected = width.get((block, edited_at)), width.get((block, scored_at))
+                if found != expected:
+                    raise SpecError(
+                        f"{point.where}.edit_sites: {edited_at} has {found} units in block {block} of"
+                        f" {inputs.model.name}, {scored_at} has {expected}; expected as many: a unit is edited in the"
+                        " place of the one that is scored"
+                    )
+        scored, edited = (tuple(sites) for sites in zip(*row.site_pairs, strict=True))
+        return Sites(scored, scored, edited, edited)
 
     def _direction(self, point: Point, control: ControlPoint | None) -> PlannedIntervention:
         row, inputs = point.row, self.inputs
@@ -105,19 +157,23 @@ class EditPlanner:
         first = toward if toward is not None else among[0]
         sources = [language for language in among if language != first]
         maps = sources if row.per_language else [ANY]
-        found: dict[str, list[list[Any]]] = {}
+        places: dict[str, tuple[DirectionPlace, ...]] = {}
         for each in maps:
             others = sources if each == ANY else [each]
-            found[each] = [
-                [site, block, inputs.direction(row.direction, first, others, site, block, row.pooling, row.rank)]
+            places[each] = tuple(
+                DirectionPlace(
+                    site,
+                    block,
+                    inputs.direction(row.direction, first, others, site, block, row.pooling, row.rank),
+                )
                 for block in blocks
                 for site in row.sites
-            ]
-        keys = [key for places in found.values() for _, _, key in places]
-        payload = {**self._common(point, control, toward, maps), "direction": row.direction, "directions": found}
-        given = [("select", key, "direction") for key in keys]
+            )
+        edited = EditedDirections(row.direction, places)
+        given = [("select", key, "direction") for key in edited.keys]
         extra = {"direction": row.direction}
-        return self._planned(point, control, payload, {"directions": keys}, tuple(keys), given, row.sites, extra)
+        payload = self._payload(point, control, toward, maps, edited)
+        return self._planned(point, control, payload, given, row.sites, extra)
 
     def _check_rank(self, point: Point, languages: Sequence[str]) -> None:
         row, model = point.row, self.inputs.model
@@ -130,70 +186,62 @@ class EditPlanner:
         if row.rank > most:
             raise SpecError(f"{point.where}.rank: found {row.rank}, expected at most {most}: {why}")
 
-    def _common(
-        self, point: Point, control: ControlPoint | None, toward: str | None, maps: Sequence[str]
-    ) -> dict[str, Any]:
-        row = point.row
-        seed = None if control is None else control.seed
-        return {
-            "method": row.method if control is None else _control_method(control),
-            "base_method": row.method,
-            "edit": row.edit,
-            "strength": point.strength,
-            "target": point.target,
-            "toward": toward,
-            "maps": list(maps),
-            "blocks": row.blocks,
-            "tokens": row.tokens,
-            "control": None if control is None else control.payload,
-            "seed": None if seed is None else [self.inputs.spec.seed, seed],
-        }
+    def _payload(
+        self,
+        point: Point,
+        control: ControlPoint | None,
+        toward: str | None,
+        maps: Sequence[str],
+        edited: EditedUnits | EditedDirections,
+    ) -> InterventionPayload:
+        row, inputs = point.row, self.inputs
+        assert row.edit is not None
+        beside = None
+        if control is not None:
+            beside = Control(control.control.variant, control.control.values, control.control.label)
+        return InterventionPayload(
+            model=inputs.model.fingerprint,
+            method=row.method if control is None else control.method,
+            base_method=row.method,
+            edit=row.edit,
+            strength=point.strength,
+            target=point.target,
+            toward=toward,
+            maps=tuple(maps),
+            blocks=None if row.blocks is None else tuple(row.blocks),
+            tokens=row.tokens,
+            control=beside,
+            seed=None if control is None or control.seed is None else (inputs.spec.seed, control.seed),
+            edited=edited,
+        )
 
-    def _incremental(self, point: Point, languages: Sequence[str], pooling: str) -> Mapping[str, Any]:
-        """What fitting with earlier edits on needs: the texts of sources and target, run anew for every place."""
+    def _incremental(self, point: Point, languages: Sequence[str], pooling: str) -> Incremental | None:
+        """What fitting with earlier edits on needs, where that is asked for."""
         if point.row.fit == "at_once":
-            return {"fit": "at_once"}
+            return None
         inputs = self.inputs
         assert inputs.fit is not None
-        return {
-            "fit": "incremental",
-            "texts": {language: inputs.fit.texts[language].key for language in languages},
-            "model_dtype": inputs.model.dtype,
-            "attention": inputs.model.attention,
-            "pooling": pooling,
-            "fit_tokens": inputs.spec.experts.tokens,
-        }
+        texts = {language: inputs.fit.texts[language].as_sentences for language in languages}
+        return Incremental(texts, inputs.model.numerics, pooling, inputs.spec.experts.tokens)
 
     def _planned(
         self,
         point: Point,
         control: ControlPoint | None,
-        payload: dict[str, Any],
-        shared: Mapping[str, Any],
-        needs: tuple[str, ...],
+        payload: InterventionPayload,
         given: Sequence[tuple[str, str, str]],
         sites: Sequence[str],
         columns: Mapping[str, Any],
     ) -> PlannedIntervention:
-        row, model = point.row, self.inputs.model
-        key = kind_key(INTERVENTION, **payload)
-        incremental = payload.get("fit") == "incremental"
-        self.inputs.wants.append(
-            Want(
-                kind=INTERVENTION,
-                subject=key,
-                label=" ".join(str(part) for part in (payload["method"], row.edit, point.target) if part is not None),
-                bundle=content_key("bundle", 1, kind="intervention", shared=dict(shared)),
-                payload={**payload, "intervention": key, "model": model.fingerprint},
-                model=model.fingerprint if incremental else None,
-                needs=needs,
-            )
-        )
+        row = point.row
+        called = " ".join(part for part in (payload.method, row.edit, point.target) if part is not None)
+        want = Want.of(INTERVENTION, payload, called)
+        self.inputs.wants.append(want)
         details = {
             "base_method": row.method,
             "blocks": row.blocks,
-            "values_language": payload["toward"],
-            "input_languages": payload["maps"] if row.per_language else None,
+            "values_language": payload.toward,
+            "input_languages": list(payload.maps) if row.per_language else None,
             "pooling": row.pooling,
             "source": row.source,
             "fit": None if row.fit == "at_once" else row.fit,
@@ -202,8 +250,8 @@ class EditPlanner:
             "effect": None if row.selection is None else row.selection.effect,
         }
         return PlannedIntervention(
-            key=key,
-            method=payload["method"],
+            key=want.subject,
+            method=payload.method,
             target=point.target,
             strength=point.strength,
             control=None if control is None else control.control.label,
@@ -220,12 +268,6 @@ class EditPlanner:
     def _count(self, point: Point, sites: Sequence[str]) -> tuple[int | None, float | None]:
         """k as a count of units, and as the fraction it was given as; both None for a threshold."""
         inputs, row, k, where = self.inputs, point.row, point.k, point.where
-        outside = [site for site in sites if site not in inputs.sites]
-        if outside:
-            raise SpecError(
-                f"{where}.sites: '{outside[0]}' is not among experts.sites"
-                f" ({', '.join(inputs.sites)}), where units are scored"
-            )
         inputs.check_blocks(row.blocks, where)
         assert row.selection is not None
         if k is None:
@@ -238,10 +280,10 @@ class EditPlanner:
                     f"{where}.k: {k} is more than the {min(parts)} units of the narrowest site of {inputs.model.name};"
                     f" selection per_block takes at most {min(parts)}"
                 )
-            self._check_controls(point, [_units_of(k, width) for width in parts], parts)
+            self._check_controls(point, [units_of(k, width) for width in parts], parts)
             return (k, None) if isinstance(k, int) else (None, k)
         n_units = sum(parts)
-        count = _units_of(k, n_units)
+        count = units_of(k, n_units)
         twice = 2 if row.selection.how == "top_and_bottom" else 1
         if twice * count > n_units:
             raise SpecError(
@@ -272,12 +314,3 @@ class EditPlanner:
                         f" k: {point.k} makes at least {n_experts} of {n_units} units of {self.inputs.model.name}"
                         f" experts; expected at most {n_units // 2}, or no '{control.label}'"
                     )
-
-
-def _units_of(k: int | float, n_units: int) -> int:
-    """k as a count where it is a fraction of so many units."""
-    return max(1, math.floor(k * n_units + 0.5)) if isinstance(k, float) else k
-
-
-def _control_method(control: ControlPoint) -> str:
-    return "random" if control.control.random else control.control.variant

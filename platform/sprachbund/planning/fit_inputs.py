@@ -1,16 +1,23 @@
 """What interventions are made from: unit statistics, expert sets and directions of the fit text, as wants."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sprachbund.catalogue import plugins
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import MLP_SITES, SITES
-from sprachbund.work.keys import content_key
-from sprachbund.work.kinds import DIRECTION, EXPERT_SET, UNIT_STATISTICS
-from sprachbund.work.plan import PlanCorpus, PlanModel, Want, kind_key
+from sprachbund.work.kind import Kind
+from sprachbund.work.payloads.base import Payload
+from sprachbund.work.payloads.fit import (
+    DIRECTION,
+    EXPERT_SET,
+    UNIT_STATISTICS,
+    DirectionPayload,
+    ExpertSetPayload,
+    UnitStatisticsPayload,
+)
+from sprachbund.work.plan import PlanCorpus, PlanModel, Want
 
 MOST_DEFAULT_NEGATIVES = 12
 
@@ -100,86 +107,48 @@ class FitInputs:
     def statistics(self, language: str, sites: Sequence[str] | None = None, pooling: str | None = None) -> str:
         """One language's responses and moments at these sites (by default those where units are scored)."""
         assert self.fit is not None
-        experts, text = self.spec.experts, self.fit.texts[language]
-        passes = {"model": self.model.fingerprint, "dtype": self.model.dtype, "attention": self.model.attention}
-        payload = {
-            **passes,
-            "text": text.key,
-            "sites": list(sites or self.sites),
-            "pooling": pooling or experts.pooling,
-            "tokens": experts.tokens,
-        }
-        subject = kind_key(UNIT_STATISTICS, **payload)
-        self.wants.append(
-            Want(
-                kind=UNIT_STATISTICS,
-                subject=subject,
-                label=f"units of {self.model.name} on {self.fit.name} {language}",
-                # One pass serves every site and pooling.
-                bundle=content_key("bundle", 1, **passes, corpus=self.fit.key),
-                payload={**payload, "key": subject, "language": language},
-                model=self.model.fingerprint,
-            )
+        experts = self.spec.experts
+        payload = UnitStatisticsPayload(
+            numerics=self.model.numerics,
+            corpus=self.fit.key,
+            text=self.fit.texts[language].as_sentences,
+            sites=tuple(sites or self.sites),
+            pooling=pooling or experts.pooling,
+            tokens=experts.tokens,
         )
-        return subject
+        return self._want(UNIT_STATISTICS, payload, f"units of {self.model.name} on {self.fit.name} {language}")
 
-    def expert_set(self, language: str, scorer: str) -> str:
-        """All units ranked by how well they tell this language from its negatives."""
+    def expert_set(self, language: str, scorer: str, sites: Sequence[str] | None = None) -> str:
+        """All units of these sites ranked by how well they tell this language from its negatives."""
+        chosen = tuple(sites or self.sites)
         version = plugins.scorer_version(scorer, "experts.scorers")
-        target = self.statistics(language)
-        negatives = {each: self.statistics(each) for each in self.negatives(language)}
-        subject = kind_key(
-            EXPERT_SET,
+        payload = ExpertSetPayload(
+            model=self.model.fingerprint,
+            target=language,
             scorer=scorer,
             scorer_version=version,
-            target=target,
-            negatives=sorted(negatives.values()),
+            statistics={each: self.statistics(each, chosen) for each in self.languages(language)},
+            sites=chosen,
+            pooling=self.spec.experts.pooling,
+            tokens=self.spec.experts.tokens,
         )
-        self.wants.append(
-            Want(
-                kind=EXPERT_SET,
-                subject=subject,
-                label=f"{scorer} experts of {language}",
-                bundle=content_key("bundle", 1, kind="expert_set", texts=sorted([target, *negatives.values()])),
-                payload={
-                    "key": subject,
-                    "model": self.model.fingerprint,
-                    "target": language,
-                    "scorer": scorer,
-                    "scorer_version": version,
-                    "statistics": {language: target, **negatives},
-                    "negatives": sorted(negatives),
-                    "sites": list(self.sites),
-                    "pooling": self.spec.experts.pooling,
-                    "tokens": self.spec.experts.tokens,
-                },
-                needs=(target, *negatives.values()),
-            )
-        )
-        return subject
+        return self._want(EXPERT_SET, payload, f"{scorer} experts of {language}")
 
     def direction(
         self, method: str, target: str, others: Sequence[str], site: str, block: int, pooling: str, rank: int | None
     ) -> str:
         """A direction that tells `target` from `others` at one site of one block."""
-        statistics: Mapping[str, str] = {each: self.statistics(each, (site,), pooling) for each in (target, *others)}
-        identity: dict[str, Any] = {
-            "method": method,
-            "site": site,
-            "block": block,
-            "rank": rank,
-            "target": statistics[target],
-            "others": {each: statistics[each] for each in sorted(others)},
-        }
-        subject = kind_key(DIRECTION, **identity)
-        self.wants.append(
-            Want(
-                kind=DIRECTION,
-                subject=subject,
-                label=f"{method} of {target} at {site} of block {block}",
-                bundle=content_key("bundle", 1, kind="direction", statistics=dict(statistics)),
-                payload={**identity, "key": subject, "model": self.model.fingerprint, "target_language": target},
-                needs=tuple(statistics.values()),
-            )
+        payload = DirectionPayload(
+            model=self.model.fingerprint,
+            method=method,
+            target=target,
+            statistics={each: self.statistics(each, (site,), pooling) for each in (target, *others)},
+            site=site,
+            block=block,
+            rank=rank,
         )
-        return subject
+        return self._want(DIRECTION, payload, f"{method} of {target} at {site} of block {block}")
+
+    def _want(self, kind: Kind, payload: Payload, label: str) -> str:
+        self.wants.append(Want.of(kind, payload, label))
+        return self.wants[-1].subject

@@ -1,4 +1,7 @@
-"""What settings are called in tables: short, and different wherever two rows of an experiment differ."""
+"""What settings are called in tables: short, and different wherever two rows of an experiment differ.
+
+Labels are for people. Nothing reads one: what a setting is, stands beside and is chosen from are keys.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,8 +23,49 @@ class Point:
     strength: float | None = None
 
 
-def label_of(point: Point, many_scorers: bool, without: Collection[str] = ()) -> str:
-    """The name of a setting, or of the group it is chosen from `without` the fields that are chosen over."""
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Whole labels of one model's settings, put together in one place: each part is named once.
+
+    model: its name, where the experiment has several. many_scorers: whether scorers need telling apart.
+    """
+
+    model: str | None
+    many_scorers: bool
+
+    def setting(self, row: InterventionSpec, point: Point | None, member: str | None = None) -> str:
+        """Of a setting; of no edits without a `point`; with a `member`, of that control of it."""
+        return self._whole(point, _transform(row), member, self.model)
+
+    def within_model(self, row: InterventionSpec, point: Point | None, member: str | None = None) -> str:
+        """As `setting`, without the model: the same for the same cell of every model."""
+        return self._whole(point, _transform(row), member, None)
+
+    def untransformed(self, point: Point | None, member: str | None = None) -> str:
+        """Of what a transformed setting is made from."""
+        return self._whole(point, None, member, self.model)
+
+    def group(self, model: str, row: InterventionSpec, point: Point | None, over: Collection[str]) -> str:
+        """Of the settings that are chosen from: without the fields that are chosen `over`."""
+        edits = "none" if point is None else edits_label(point, True, over)
+        return " ".join([model, edits, *([row.transform] if row.transform != "none" else [])])
+
+    def _whole(self, point: Point | None, transform: str | None, member: str | None, model: str | None) -> str:
+        parts = [] if point is None else [edits_label(point, self.many_scorers)]
+        parts += [] if transform is None else [transform]
+        name = " + ".join(parts) or "none"
+        name = name if member is None else f"{member} of {name}"
+        return name if model is None else f"{name} ({model})"
+
+
+def _transform(row: InterventionSpec) -> str | None:
+    if row.transform == "none":
+        return None
+    return row.transform if row.components is None else f"{row.transform} r={row.components}"
+
+
+def edits_label(point: Point, many_scorers: bool, without: Collection[str] = ()) -> str:
+    """The edits of a cell, `without` some of its fields."""
     row = point.row
     parts = [row.method if row.method != "direction" else str(row.direction)]
     if point.target is not None:
@@ -30,6 +74,9 @@ def label_of(point: Point, many_scorers: bool, without: Collection[str] = ()) ->
     parts += _edit(point, without)
     if row.sites is not None and not (row.method == "direction" and row.sites == ["block"]):
         parts.append(f"at {'+'.join(row.sites)}")
+    if row.site_pairs is not None:
+        scored, edited = ("+".join(sites) for sites in zip(*row.site_pairs, strict=True))
+        parts.append(f"scored at {scored} edited at {edited}")
     if row.blocks is not None:
         parts.append(f"blocks {','.join(map(str, row.blocks))}")
     if row.tokens != "all":

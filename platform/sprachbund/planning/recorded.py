@@ -12,13 +12,14 @@ from sprachbund.corpora.text import fingerprint
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms
 from sprachbund.db.rows import chunks, id_of, insert_many, upsert
-from sprachbund.db.tables.work import ROLES
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.languages import table as languages
 from sprachbund.languages.trained import trained_on
 from sprachbund.planning.blueprint import Blueprint
 from sprachbund.planning.resolve import Resolved, ResolvedModel
+from sprachbund.vocabulary import ROLES
 from sprachbund.work.keys import content_key
+from sprachbund.work.payloads.stored import to_json
 from sprachbund.work.plan import JobPlan, PlannedIntervention, PlannedSetting
 
 
@@ -45,7 +46,7 @@ def record(
     }
     for measure in resolved.spec.evaluations.measures:
         upsert(connection, t.MetricName, plugins.find("measure", measure).metric_row(), ["name"], [])
-    jobs = queue.insert_jobs(connection, _job_rows(drawing), _edges(drawing))
+    jobs = queue.insert_jobs(connection, _job_rows(drawing), _edges(drawing, False), _edges(drawing, True))
     reopened = queue.reopen_wanted(connection, list(drawing.jobs.existing))
     experiment_id, revision = _record_experiment(connection, resolved)
     ids = _job_ids(connection, drawing.jobs.keys)
@@ -60,9 +61,10 @@ def record(
                 "setting_id": settings[setting.key],
                 "ordinal": ordinal,
                 "label": setting.label,
+                "name": setting.name,
                 "control_of_id": settings[setting.control_of] if setting.control_of else None,
                 "baseline_id": settings[setting.baseline] if setting.baseline else None,
-                "choice_group": setting.choice_group,
+                "choice_group": setting.choice.key if setting.choice else None,
             }
             for ordinal, setting in enumerate(blueprint.settings)
         ],
@@ -225,7 +227,7 @@ def _job_rows(drawing: Drawing) -> list[dict[str, Any]]:
             "subject": job.subject,
             "bundle": job.bundle,
             "model": job.model,
-            "payload": dict(job.payload),
+            "payload": to_json(job.payload),
             "label": job.label,
             "priority": job.kind.priority,
         }
@@ -233,8 +235,9 @@ def _job_rows(drawing: Drawing) -> list[dict[str, Any]]:
     ]
 
 
-def _edges(drawing: Drawing) -> list[tuple[str, str]]:
-    return [(job.key, needed) for job in drawing.jobs.new for needed in job.needs]
+def _edges(drawing: Drawing, lenient: bool) -> list[tuple[str, str]]:
+    jobs = (job for job in drawing.jobs.new if job.kind.lenient is lenient)
+    return [(job.key, needed) for job in jobs for needed in job.needs]
 
 
 def _job_ids(connection: Connection, keys: Sequence[str]) -> list[int]:

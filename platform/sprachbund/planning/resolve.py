@@ -6,8 +6,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from sprachbund.catalogue.edits import FITTED_TRANSFORMS
 from sprachbund.corpora import Corpus, TextSet, fingerprint, overlap, read_corpora
+from sprachbund.corpora.text import fingerprint_of_parts
 from sprachbund.errors import CorpusError, ModelError, SpecError, nearest
 from sprachbund.models.architectures import Architecture, describe, read_config
 from sprachbund.models.fingerprints import find_folder
@@ -16,6 +16,7 @@ from sprachbund.models.imported import check_vectors
 from sprachbund.planning.side_texts import ROLES as SIDE_EFFECT_ROLES
 from sprachbund.planning.side_texts import check_side_effects, side_effect_corpora
 from sprachbund.spec.experiment import ModelSpec, Spec
+from sprachbund.vocabulary import FITTED_TRANSFORMS
 from sprachbund.work.keys import canonical_json, content_key
 from sprachbund.work.plan import PlanCorpus, PlanModel, PlanText
 
@@ -167,12 +168,7 @@ def plan_corpus(corpus: Corpus, source: Mapping[str, Any]) -> PlanCorpus:
         split=corpus.split,
         selected={name: source.get(name) for name in ("filter", "limit", "sample_seed")},
     )
-    texts = {
-        side: PlanText(
-            content_key("text", 1, corpus=key, language=side, fingerprint=fingerprint(text)), text.language, len(text)
-        )
-        for side, text in corpus.texts.items()
-    }
+    texts = {side: _plan_text(key, side, text) for side, text in corpus.texts.items()}
     first = next(iter(corpus.texts.values()))
     grouped = () if any(group is None for group in first.groups) else ("group",)
     return PlanCorpus(
@@ -184,6 +180,19 @@ def plan_corpus(corpus: Corpus, source: Mapping[str, Any]) -> PlanCorpus:
         texts,
         ("item", "language", *grouped, *first.labels),
         tuple(first.word_labels),
+    )
+
+
+def _plan_text(corpus: str, side: str, text: TextSet) -> PlanText:
+    def of(kind: str, digest: str) -> str:
+        return content_key(kind, 1, corpus=corpus, language=side, fingerprint=digest)
+
+    return PlanText(
+        key=of("text", fingerprint(text)),
+        sentences=of("sentences", fingerprint_of_parts(text, ["text"])),
+        documents=of("documents", fingerprint_of_parts(text, ["text", "group"])),
+        language=text.language,
+        n_items=len(text),
     )
 
 

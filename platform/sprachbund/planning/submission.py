@@ -19,7 +19,9 @@ from sprachbund.planning.compared import language_pairs
 from sprachbund.planning.recorded import Drawing, record
 from sprachbund.planning.resolve import Resolved, resolve
 from sprachbund.spec.experiment import Spec
-from sprachbund.work.kinds import KINDS, UNIT_STATISTICS
+from sprachbund.work.kinds import KINDS
+from sprachbund.work.payloads.fit import UnitStatisticsPayload
+from sprachbund.work.payloads.stored import layers_in
 from sprachbund.work.plan import KnownJob, jobs_for
 
 
@@ -107,21 +109,20 @@ def _sentences(drawing: Drawing) -> int:
     passes: dict[Any, int] = {}
     for job in drawing.jobs.new:
         if job.kind.needs_model:
-            payload = job.payload
-            key = (job.bundle, payload["text"]) if job.kind is UNIT_STATISTICS else job.key
-            passes[key] = payload["sentences"] if "sentences" in payload else sizes[payload["text"]]
+            asked = job.payload
+            key = (job.bundle, asked.text.key) if isinstance(asked, UnitStatisticsPayload) else job.key
+            passes[key] = asked.sentences(sizes)
     return sum(passes.values())
 
 
 def _known(connection: Connection, subjects: Sequence[str]) -> dict[str, list[KnownJob]]:
     found: dict[str, list[KnownJob]] = {}
-    columns = select(t.Job.subject, t.Job.key, t.Job.kind, t.Job.payload)
+    columns = select(t.Job.subject, t.Job.key, t.Job.kind, layers_in(t.Job.payload).label("layers"))
     for chunk in chunks(subjects):
-        for subject, key, kind, payload in connection.execute(
+        for subject, key, kind, layers in connection.execute(
             columns.where(t.Job.subject.in_(chunk)).order_by(t.Job.id)
         ):
-            layers = tuple(payload["layers"]) if KINDS[kind].layered else None
-            found.setdefault(subject, []).append(KnownJob(key, layers))
+            found.setdefault(subject, []).append(KnownJob(key, tuple(layers) if KINDS[kind].layered else None))
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import ColumnElement, Connection, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sprachbund.db.engine import now_ms
@@ -24,13 +24,16 @@ def lock_submissions(connection: Connection) -> None:
 
 
 def insert_jobs(
-    connection: Connection, rows: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]
+    connection: Connection,
+    rows: Sequence[Mapping[str, Any]],
+    edges: Sequence[tuple[str, str]],
+    soft: Sequence[tuple[str, str]] = (),
 ) -> dict[str, int]:
     """Queue jobs and what they need; returns the id of every key in `rows`.
 
-    rows: columns key, kind, version, subject, bundle, model, payload, label, priority and, where a job
-    asks for them, device and memory_mb. edges: (key of a job, key of one it needs); a needed job may be an
-    older one. A key that exists already keeps its row, and is reopened if it failed or was cancelled.
+    rows: columns key, kind, version, subject, bundle, model, payload, label and priority. edges: (key of a job, key
+    of one it needs); a needed job may be an older one. soft: edges of jobs that wait for a need, but go on without it
+    where it failed. A key that exists already keeps its row, and is reopened if it failed or was cancelled.
 
     Raises:
         ValueError: an edge names a key that is neither in `rows` nor in the database.
@@ -39,7 +42,7 @@ def insert_jobs(
     build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     now = connection.scalar(select(now_ms(connection)))
     fresh = {
-        "device": None, "memory_mb": None, "state": "queued", "available_ms": now, "created_ms": now,
+        "state": "queued", "available_ms": now, "created_ms": now,
         "attempt": 0, "failures": 0, "losses": 0,
     }  # fmt: skip
     for chunk in _chunks(rows):
@@ -47,24 +50,31 @@ def insert_jobs(
         connection.execute(build(Job).on_conflict_do_nothing(index_elements=["key"]), values)
     keys = [row["key"] for row in rows]
     reopen_wanted(connection, keys)
-    ids = _ids(connection, sorted({*keys, *(needed for _, needed in edges), *(job for job, _ in edges)}))
-    missing = [key for edge in edges for key in edge if key not in ids]
+    ids = _ids(connection, sorted({*keys, *(key for edge in (*edges, *soft) for key in edge)}))
+    missing = [key for edge in (*edges, *soft) for key in edge if key not in ids]
     if missing:
         raise ValueError(f"an edge names job {missing[0]}, which does not exist")
-    for pairs in _chunks(edges):
-        values = [{"job_id": ids[job], "needs_id": ids[needed]} for job, needed in pairs]
+    for pairs in _chunks([*((*edge, False) for edge in edges), *((*edge, True) for edge in soft)]):
+        values = [{"job_id": ids[job], "needs_id": ids[needed], "soft": lenient} for job, needed, lenient in pairs]
         connection.execute(build(JobEdge).on_conflict_do_nothing(), values)
     return {key: ids[key] for key in keys}
 
 
 def reopen_wanted(connection: Connection, keys: Sequence[str]) -> int:
     """Queue those of `keys` again that failed or were cancelled, as if never tried; returns how many."""
-    return sum(
-        connection.execute(
-            reopened(connection).where(Job.key.in_(chunk), Job.state.in_(("failed", "cancelled")))
-        ).rowcount
-        for chunk in _chunks(keys)
-    )
+    return sum(reopen_ended(connection, Job.key.in_(chunk)) for chunk in _chunks(keys))
+
+
+def reopen_ended(connection: Connection, chosen: ColumnElement[bool]) -> int:
+    """Queue the `chosen` jobs again that failed or were cancelled, and what went on without them; returns how many.
+
+    What went on without them (a comparison) and what was made of that (a choice) is not counted.
+    """
+    again = reopened(connection).where(chosen, Job.state.in_(("failed", "cancelled"))).returning(Job.id)
+    ids = list(connection.execute(again).scalars())
+    for chunk in _chunks(ids):
+        statements.redo(connection, chunk)
+    return len(ids)
 
 
 def cancel_unwanted(connection: Connection) -> int:

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, func, insert, not_, select, update
 
@@ -13,7 +14,11 @@ from sprachbund.db.engine import now_ms, reading, single, writing
 from sprachbund.db.tables import Experiment, ExperimentJob, Job, Runner
 from sprachbund.errors import DatabaseError, LeaseLost
 from sprachbund.queue import statements
-from sprachbund.queue.enqueue import cancel_unwanted, reopened
+from sprachbund.queue.enqueue import cancel_unwanted, reopen_ended, reopened
+from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.base import Payload
+
+P = TypeVar("P", bound=Payload)
 
 # Retries wait twice as long each time, up to this.
 BACKOFF_MAX_MS = 300_000
@@ -21,13 +26,12 @@ BACKOFF_MAX_MS = 300_000
 STALE_LEASES = 3
 # A runner that was not heard of for so long is taken for dead where nobody cleaned up after it.
 SILENT_MS = 360_000
-UNLIMITED_MB = 2**31 - 1
 # Where runners share a bundle, none takes fewer jobs than this at once: siblings are cheaper together.
 LEAST_SHARE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+@dataclass(frozen=True)
+class Claim(Generic[P]):
     """A job that a runner holds. Claims are equal if job, attempt and runner are."""
 
     job_id: int
@@ -38,10 +42,15 @@ class Claim:
     kind: str = field(compare=False)
     version: int = field(compare=False)
     model: str | None = field(compare=False)
-    payload: dict[str, Any] = field(compare=False, repr=False)
+    stored: Mapping[str, Any] = field(compare=False, repr=False)
     label: str = field(compare=False)
     bundle: str = field(compare=False)
     subject: str = field(compare=False)
+
+    @cached_property
+    def payload(self) -> P:
+        """What the job is asked; DatabaseError where another version planned it."""
+        return cast(P, read_payload(self.kind, self.stored, f"'{self.label}'"))
 
 
 class Queue:
@@ -82,18 +91,15 @@ class Queue:
         limit: int = 1,
         runners: int = 1,
         prefer_model: str | None = None,
-        device: str | None = None,
-        memory_mb: int | None = None,
         lease_ms: int = 120_000,
-    ) -> list[Claim]:
+    ) -> list[Claim[Any]]:
         """Take the next job and up to `limit` - 1 of its ready siblings (same bundle); [] if there is none.
 
         With several `runners` at work a claim is one of so many parts of what is left of the bundle (but
         LEAST_SHARE jobs, where there are): parts shrink towards the end, so that all end at about the same time.
 
         Next is the smallest priority, then a job of `prefer_model` (callers bound how often in a row they
-        ask for it), then the oldest. kinds: name to version of what the runner implements. A job that asks
-        for a device or for memory goes to runners that have it; no `memory_mb` is no limit.
+        ask for it), then the oldest. kinds: name to version of what the runner implements.
         """
         if not kinds or limit < 1:
             return []
@@ -101,8 +107,6 @@ class Queue:
             "runner_id": runner_id,
             "lease_ms": lease_ms,
             "max_losses": self._max_losses,
-            "device": device,
-            "memory_mb": UNLIMITED_MB if memory_mb is None else memory_mb,
             "lost": "its runner vanished: the lease ran out without a heartbeat",
         }
         if limit > 1:
@@ -131,10 +135,10 @@ class Queue:
             rows = connection.execute(
                 select(Runner.id, Runner.capabilities).where(_alive(connection) | (Runner.id == runner_id))
             ).all()
-        can = {row.id: _suits(row.capabilities) for row in rows}
+        can = {row.id: row.capabilities.get("kinds") for row in rows}
         return sum(each == can[runner_id] for each in can.values())
 
-    def heartbeat(self, claims: Sequence[Claim]) -> set[int]:
+    def heartbeat(self, claims: Sequence[Claim[Any]]) -> set[int]:
         """Renew the leases of one runner's claims; returns the ids of the jobs it still holds."""
         if not claims:
             return set()
@@ -153,7 +157,7 @@ class Queue:
 
     @contextmanager
     def finishing(
-        self, claim: Claim, *, environment: Mapping[str, Any] | None = None, batch_plan: str | None = None
+        self, claim: Claim[Any], *, environment: Mapping[str, Any] | None = None, batch_plan: str | None = None
     ) -> Iterator[Connection]:
         """The one transaction that stores a job's results and marks it done.
 
@@ -172,7 +176,7 @@ class Queue:
             yield connection
             _mark_mirror(connection, claim.job_id)
 
-    def fail(self, claim: Claim, error: str, *, retry: bool) -> bool:
+    def fail(self, claim: Claim[Any], error: str, *, retry: bool) -> bool:
         """Record a failure; returns whether the job will be tried again.
 
         With `retry` it is queued again after a pause, unless it failed `max_failures` times or nobody wants
@@ -187,7 +191,7 @@ class Queue:
             again = retry and failed + 1 < self._max_failures
             return self._end(connection, claim, "failed", error=error, again=again, pause_ms=pause) == "queued"
 
-    def release(self, claim: Claim) -> bool:
+    def release(self, claim: Claim[Any]) -> bool:
         """Give a job back unfinished, counting no failure; False if the lease was lost before."""
         try:
             with writing(self._engine) as connection:
@@ -209,7 +213,7 @@ class Queue:
             return cancel_unwanted(connection)
 
     def retry(self, name: str | None = None) -> int:
-        """Queue failed and cancelled jobs again; returns how many.
+        """Queue failed and cancelled jobs again, and what went on without them; returns how many the former are.
 
         Of one experiment, which is wanted again if it was cancelled; or of all that are not cancelled.
 
@@ -221,8 +225,7 @@ class Queue:
                 self._set_cancelled(connection, name, False)
             planned = select(ExperimentJob.job_id).join(Experiment, Experiment.id == ExperimentJob.experiment_id)
             chosen = planned.where(not_(Experiment.cancelled) if name is None else Experiment.name == name)
-            again = reopened(connection).where(Job.id.in_(chosen), Job.state.in_(("failed", "cancelled")))
-            return int(connection.execute(again).rowcount)
+            return reopen_ended(connection, Job.id.in_(chosen))
 
     def reopen(self, job_ids: Sequence[int]) -> int:
         """Queue finished jobs again, because a file they made was evicted; returns how many."""
@@ -233,8 +236,8 @@ class Queue:
     def status(self, experiment: str | None = None) -> dict[str, dict[str, int]]:
         """How many jobs of each kind are in each state, of one experiment or of all.
 
-        Beside the states of jobs there is `blocked`: queued, but a need, near or far, failed or was
-        cancelled. `queued` counts the others.
+        Beside the states of jobs there is `blocked`: queued, but a need that it cannot do without, near or far,
+        failed or was cancelled. `queued` counts the others.
         """
         table: dict[str, dict[str, int]] = {}
         values = {"everything": experiment is None, "experiment": experiment}
@@ -262,15 +265,12 @@ class Queue:
             if not kinds:
                 return False
             others = select(func.count()).where(Runner.state == "alive", Runner.id != runner_id)
-            memory = row.get("memory_mb")
             values = statements.kind_parameters(kinds) | {
-                "device": str(row["device"]).split(":")[0] if row.get("device") else None,
-                "memory_mb": UNLIMITED_MB if memory is None else memory,
                 "alone": connection.execute(others).scalar_one() == 0,
             }
             return bool(connection.execute(statements.has_work(len(kinds)), values).scalar_one())
 
-    def _take(self, connection: Connection, values: dict[str, Any], n_kinds: int) -> list[Claim]:
+    def _take(self, connection: Connection, values: dict[str, Any], n_kinds: int) -> list[Claim[Any]]:
         statement = statements.claim(
             connection.dialect.name,
             n_kinds,
@@ -280,10 +280,10 @@ class Queue:
         )
         # Where all that was found had been lost once too often, look further.
         while rows := connection.execute(statement, values).all():
-            claims = [
+            claims: list[Claim[Any]] = [
                 Claim(
                     job_id=row.id, attempt=row.attempt, runner_id=values["runner_id"], lease_ms=values["lease_ms"],
-                    key=row.key, kind=row.kind, version=row.version, model=row.model, payload=row.payload,
+                    key=row.key, kind=row.kind, version=row.version, model=row.model, stored=row.payload,
                     label=row.label, bundle=row.bundle, subject=row.subject,
                 )
                 for row in sorted(rows, key=lambda row: row.id)
@@ -302,7 +302,7 @@ class Queue:
     @staticmethod
     def _end(
         connection: Connection,
-        claim: Claim,
+        claim: Claim[Any],
         outcome: str,
         *,
         error: str | None = None,
@@ -352,14 +352,7 @@ def _alive(connection: Connection) -> Any:
     return (Runner.state == "alive") & (Runner.seen_ms >= now_ms(connection) - SILENT_MS)
 
 
-def _suits(capabilities: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What decides which jobs suit a runner."""
-    device = capabilities.get("device")
-    kind_of_device = None if device is None else str(device).split(":")[0]
-    return capabilities.get("kinds"), kind_of_device, capabilities.get("memory_mb")
-
-
-def _attempt_of(claim: Claim) -> dict[str, int]:
+def _attempt_of(claim: Claim[Any]) -> dict[str, int]:
     return {"job_id": claim.job_id, "attempt": claim.attempt, "runner_id": claim.runner_id}
 
 

@@ -1,21 +1,42 @@
 """The SQL of claiming and of counting, the same text on both engines but for clock and row locks."""
 # ruff: noqa: S608 - the texts are put together of fixed parts; every value is bound
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import JSON, TextClause, bindparam, text
+from sqlalchemy import JSON, Connection, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import TextualSelect
 
 from sprachbund.db.engine import NOW_MS
 from sprachbund.db.tables import Job
 
-# Every need is done. Derived each time: counters of open needs would have to be kept right by everyone.
-_READY = """NOT EXISTS (
+_STATE = "(SELECT state FROM jobs WHERE jobs.id = up.needs_id)"
+# A need that will not come: it ended otherwise, or waits for one that did. Upwards from it, by index: few steps.
+_LOST_NEED = f"""(need.state IN ('failed', 'cancelled') OR (need.state = 'queued' AND (
+            WITH RECURSIVE above (id, state) AS (
+                SELECT up.needs_id, {_STATE} FROM job_edges AS up WHERE up.job_id = need.id AND NOT up.soft
+                UNION
+                SELECT up.needs_id, {_STATE} FROM above JOIN job_edges AS up ON up.job_id = above.id
+                WHERE above.state = 'queued' AND NOT up.soft)
+            SELECT 1 FROM above WHERE state IN ('failed', 'cancelled') LIMIT 1) IS NOT NULL))"""
+
+# Every need is done, or is soft and will not come. Derived each time: counters of open needs would have to be kept
+# right by everyone. Not as NOT EXISTS, for which PostgreSQL may read whole tables (as below).
+_READY = f"""(
         SELECT 1 FROM job_edges AS edge JOIN jobs AS need ON need.id = edge.needs_id
-        WHERE edge.job_id = job.id AND need.state <> 'done')"""
+        WHERE edge.job_id = job.id AND need.state <> 'done' AND NOT (edge.soft AND {_LOST_NEED})
+        LIMIT 1) IS NULL"""
+
+# Queued jobs that wait, near or far, for one that failed or was cancelled, and these.
+_DEAD = """dead (id) AS (
+        SELECT job.id FROM jobs AS job WHERE job.state IN ('failed', 'cancelled')
+        UNION
+        SELECT job.id FROM dead JOIN job_edges AS edge ON edge.needs_id = dead.id
+            JOIN jobs AS job ON job.id = edge.job_id
+        WHERE NOT edge.soft AND job.state = 'queued'
+    )"""
 
 # An experiment that is not cancelled planned the job, or a job that is due needs it. Not as EXISTS, which
 # PostgreSQL may answer by reading whole tables into a hash: this is asked of few jobs, by index.
@@ -47,7 +68,7 @@ _HEAD = "job.id, job.priority, job.bundle, job.state, job.losses"
 def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharing: bool = False) -> TextualSelect:
     """One statement that finds the next job and its ready siblings and takes them.
 
-    Bound: runner_id, lease_ms, max_losses, device, memory_mb, lost, kind_i and version_i for i < n_kinds;
+    Bound: runner_id, lease_ms, max_losses, lost, kind_i and version_i for i < n_kinds;
     `limit` if bundled; `runners` and `least` if also sharing: then a runner takes one of `runners` parts of the
     siblings, but not fewer than `least` where there are so many; `model` if preferring. A lost job (its lease
     ran out) is taken over like a queued one and counted; at max_losses it becomes failed, and cancelled where
@@ -133,9 +154,7 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
 
 def _suitable(n_kinds: int) -> str:
     kinds = " OR ".join(f"(job.kind = :kind_{i} AND job.version = :version_{i})" for i in range(n_kinds))
-    return f"""(({kinds})
-        AND (job.device IS NULL OR job.device = :device)
-        AND (job.memory_mb IS NULL OR job.memory_mb <= :memory_mb))"""
+    return f"({kinds})"
 
 
 def kind_parameters(kinds: Mapping[str, int]) -> dict[str, Any]:
@@ -148,20 +167,23 @@ def kind_parameters(kinds: Mapping[str, int]) -> dict[str, Any]:
 def has_work(n_kinds: int) -> TextClause:
     """Whether a job that suits this runner is running somewhere, or queued and not stuck.
 
-    Stuck: a need of it, near or far, failed, was cancelled, or is queued and suits no runner; `alone` says
-    that there is no other. Bound as in `claim`, and `alone`.
+    Stuck: a need of it, near or far, failed or was cancelled (and is not soft), or is queued and suits no runner;
+    `alone` says that there is no other. Bound as in `claim`, and `alone`.
     """
     suitable = _suitable(n_kinds)
     return text(f"""
-    WITH RECURSIVE stuck (id) AS (
+    WITH RECURSIVE {_DEAD},
+    stuck (id) AS (
         SELECT job.id FROM jobs AS job
-        WHERE job.state IN ('failed', 'cancelled') OR (job.state = 'queued' AND :alone AND NOT {suitable})
+        WHERE job.state = 'queued' AND :alone AND NOT {suitable} AND job.id NOT IN (SELECT id FROM dead)
         UNION
         SELECT edge.job_id FROM stuck JOIN job_edges AS edge ON edge.needs_id = stuck.id
+        WHERE edge.job_id NOT IN (SELECT id FROM dead)
     )
     SELECT EXISTS (
         SELECT 1 FROM jobs AS job
-        WHERE job.state IN ('queued', 'running') AND {suitable} AND job.id NOT IN (SELECT id FROM stuck))
+        WHERE job.state IN ('queued', 'running') AND {suitable}
+            AND job.id NOT IN (SELECT id FROM dead) AND job.id NOT IN (SELECT id FROM stuck))
     """)
 
 
@@ -238,17 +260,44 @@ CLEAN_RUNS = {
 }
 MARK_RUN = text("UPDATE mlflow_runs SET dirty = true WHERE experiment_id = :experiment_id AND setting_id = :setting_id")
 
-# A queued job is blocked when something it needs, near or far, failed or was cancelled.
-STATUS = text("""
-    WITH RECURSIVE held_up (id) AS (
-        SELECT edge.job_id FROM jobs AS need JOIN job_edges AS edge ON edge.needs_id = need.id
-        WHERE need.state IN ('failed', 'cancelled')
+# What went on without a job that is tried again, near or far, and what was made of that: it is queued once more, or
+# cancelled where nobody wants it. So is what waits or runs, which looked at its needs before: a claim or a finish
+# at the same moment then meets a changed row. Through hard edges only queued jobs pass the news on.
+_REDO = f"""
+    WITH RECURSIVE below (id, softly) AS (
+        SELECT edge.job_id, edge.soft FROM job_edges AS edge JOIN jobs AS job ON job.id = edge.job_id
+        WHERE edge.needs_id IN :ids AND (edge.soft OR job.state = 'queued')
         UNION
-        SELECT edge.job_id FROM held_up JOIN job_edges AS edge ON edge.needs_id = held_up.id
-    ),
+        SELECT edge.job_id, (edge.soft OR below.softly) FROM below JOIN job_edges AS edge ON edge.needs_id = below.id
+            JOIN jobs AS job ON job.id = edge.job_id
+        WHERE edge.soft OR below.softly OR job.state = 'queued'
+    )
+    UPDATE jobs AS job SET
+        state = CASE WHEN {_WANTED.format(job="job")} THEN 'queued' ELSE 'cancelled' END,
+        available_ms = CASE WHEN state = 'queued' AND available_ms > {{now}} THEN available_ms ELSE {{now}} END,
+        finished_ms = NULL, runner_id = NULL, lease_expires_ms = NULL
+    WHERE job.state IN ('queued', 'running', 'done') AND job.id IN (SELECT id FROM below WHERE softly)
+    RETURNING id"""
+_RELEASE_ATTEMPTS = """UPDATE job_attempts SET outcome = 'released', finished_ms = {now}
+    WHERE outcome = 'running' AND job_id IN :ids"""
+
+
+def redo(connection: Connection, ids: Sequence[int]) -> None:
+    """Queue again whatever went on without the jobs `ids`, which are tried again. A runner of it loses its lease."""
+    now = NOW_MS[connection.dialect.name]
+    for statement in (_REDO, _RELEASE_ATTEMPTS):
+        found = connection.execute(
+            text(statement.format(now=now)).bindparams(bindparam("ids", expanding=True)), {"ids": list(ids)}
+        )
+        ids = list(found.scalars()) if found.returns_rows else []
+
+
+# A queued job is blocked when something it cannot do without, near or far, failed or was cancelled.
+STATUS = text(f"""
+    WITH RECURSIVE {_DEAD},
     shown AS (
         SELECT job.kind, CASE
-            WHEN job.state = 'queued' AND job.id IN (SELECT id FROM held_up) THEN 'blocked'
+            WHEN job.state = 'queued' AND job.id IN (SELECT id FROM dead) THEN 'blocked'
             ELSE job.state END AS state
         FROM jobs AS job
         WHERE :everything OR job.id IN (

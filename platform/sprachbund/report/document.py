@@ -1,16 +1,18 @@
 """An experiment's report: one HTML file with its tables and figures in the study's layout."""
 
+import json
 from typing import Any
 
 import polars as pl
-import yaml
 from sqlalchemy import Engine
 
 from sprachbund.measures import METRICS
-from sprachbund.report import html, sections, sweep, tasks
+from sprachbund.report import sections, sweep, tasks
+from sprachbund.report.page import Folded, Page, Paragraph, Piece, Table, text_table
 from sprachbund.report.sections import Source
 from sprachbund.report.tables import layout
 from sprachbund.results.comparison import compare
+from sprachbund.spec.reading import write_yaml
 
 
 def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str | None = None) -> str:
@@ -24,10 +26,10 @@ def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str 
         chosen = compare(engine, experiment, metric=metric).layers[-1]
     comparison = compare(engine, experiment, metric=metric, layer=chosen)
     source = Source(engine, comparison, chosen)
-    page = html.Page(f"{experiment}: report")
+    page = Page(f"{experiment}: report")
     page.add("What was run", *_about(source))
     tables = layout(comparison)
-    page.add("Settings compared", *(html.text_table(table) for table in tables))
+    page.add("Settings compared", *(piece for table in tables for piece in text_table(table)))
     page.add("Over layers", *sections.layers(source))
     page.add("ABX tasks and probes", *tasks.tasks(source))
     page.add("Distances (Table 1)", *sections.distances(source))
@@ -43,7 +45,7 @@ def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str 
     return page.render()
 
 
-def _about(source: Source) -> list[str]:
+def _about(source: Source) -> list[Piece]:
     audit = source.read("SELECT * FROM experiment_audit WHERE experiment = :experiment").row(0, named=True)
     models = source.read(
         "SELECT DISTINCT m.name AS name, m.fingerprint AS fingerprint, m.architecture AS architecture, "
@@ -52,37 +54,37 @@ def _about(source: Source) -> list[str]:
         "JOIN models m ON m.id = s.model_id WHERE x.name = :experiment ORDER BY m.name"
     )
     corpora = source.read(
-        "SELECT xc.role AS role, c.name AS name, c.split AS split, c.kind AS kind, ct.language AS language, "
+        "SELECT DISTINCT xc.role AS role, c.name AS name, c.split AS split, c.kind AS kind, ct.language AS language, "
         "ct.n_items AS n_items FROM experiments x JOIN experiment_corpora xc ON xc.experiment_id = x.id "
         "JOIN corpora c ON c.id = xc.corpus_id JOIN corpus_texts ct ON ct.corpus_id = c.id "
         "WHERE x.name = :experiment ORDER BY xc.role, c.name, ct.language"
     )
-    pieces = []
+    pieces: list[Piece] = []
     missing = int(audit["missing_cells"] or 0)
     state = "complete" if not missing else f"{missing} of {audit['expected_cells']} cells are missing"
     pieces.append(
-        html.paragraph(
+        Paragraph(
             f"Revision {audit['experiment_revision']}; {audit['n_settings']} settings, {audit['n_controls']} of them "
             f"controls; {audit['n_layers']} layers; {audit['done_jobs']} of {audit['expected_jobs']} jobs done; "
             f"{state}."
         )
     )
     rows = [[str(row[name]) for name in models.columns] for row in models.iter_rows(named=True)]
-    pieces.append(html.table(["model", "fingerprint", "architecture", "blocks", "width"], rows, labels=3))
+    pieces.append(Table(["model", "fingerprint", "architecture", "blocks", "width"], rows, labels=3))
     listed = []
     for (role, name, split, kind), group in corpora.group_by("role", "name", "split", "kind", maintain_order=True):
         sizes = sorted(set(group["n_items"].to_list()))
         size = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         listed.append([str(role), f"{name}/{split}", str(kind), size, ", ".join(group["language"].to_list())])
-    pieces.append(html.table(["role", "corpus", "kind", "items", "languages"], listed, labels=3))
+    pieces.append(Table(["role", "corpus", "kind", "items", "languages"], listed, labels=3))
     if audit["choices"]:
-        pieces.append(html.paragraph(f"Chosen on the select role: {audit['choices']}."))
+        pieces.append(Paragraph(f"Chosen on the select role: {audit['choices']}."))
     for line in source.comparison.missing[:10]:
-        pieces.append(html.paragraph(f"Missing: {line}.", note=True))
+        pieces.append(Paragraph(f"Missing: {line}.", note=True))
     return pieces
 
 
-def _definitions(source: Source) -> list[str]:
+def _definitions(source: Source) -> list[Piece]:
     shown = [name for name in (*source.comparison.metrics, *sections.CURVES) if name in METRICS]
     rows = [
         [metric.name, metric.unit, metric.better, metric.description]
@@ -90,8 +92,8 @@ def _definitions(source: Source) -> list[str]:
     ]
     statistics = _statistics(source)
     return [
-        html.table(["metric", "unit", "better", "definition"], rows, labels=4),
-        html.paragraph(
+        Table(["metric", "unit", "better", "definition"], rows, labels=4),
+        Paragraph(
             f"Intervals and p of settings: paired bootstrap of {statistics['unit']}s, {statistics['resamples']} "
             f"resamples, {100 * float(statistics['confidence']):g} %, the same draws for all settings and pairs; q: "
             f"{statistics['multiplicity']} within all compared settings and layers of a metric and scope. A random "
@@ -102,7 +104,7 @@ def _definitions(source: Source) -> list[str]:
 
 def _content(source: Source) -> dict[str, Any]:
     found = source.read("SELECT CAST(spec AS TEXT) AS spec FROM experiments WHERE name = :experiment")
-    return dict(yaml.safe_load(found["spec"][0]))
+    return dict(json.loads(found["spec"][0]))
 
 
 def _statistics(source: Source) -> dict[str, Any]:
@@ -110,8 +112,8 @@ def _statistics(source: Source) -> dict[str, Any]:
     return {**defaults, **_content(source).get("statistics", {})}
 
 
-def _spec(source: Source) -> list[str]:
-    text = yaml.safe_dump(_content(source), sort_keys=False, allow_unicode=True)
+def _spec(source: Source) -> list[Piece]:
+    text = write_yaml(_content(source))
     versions = source.read(
         "SELECT DISTINCT kind, version FROM job_status WHERE experiment = :experiment ORDER BY kind, version"
     )
@@ -122,7 +124,7 @@ def _spec(source: Source) -> list[str]:
     ).with_columns(pl.col("seconds").cast(pl.Float64).fill_null(0.0))
     rows = [[row["kind"], str(row["n"]), f"{row['seconds']:.1f}"] for row in runs.iter_rows(named=True)]
     return [
-        f"<details><summary>the file with its defaults</summary><pre>{html.escape(text)}</pre></details>",
-        html.table(["jobs", "n", "seconds"], rows),
-        html.paragraph(f"Kinds and versions: {kinds}.", note=True),
+        Folded("the file with its defaults", text),
+        Table(["jobs", "n", "seconds"], rows),
+        Paragraph(f"Kinds and versions: {kinds}.", note=True),
     ]

@@ -2,26 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.orm import aliased
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import LostArtifactError, QueryError, SprachbundError, nearest
+from sprachbund.errors import QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
-from sprachbund.files.tensors import load_tensors
-from sprachbund.report.plots import COLOURS, new_figure
-from sprachbund.work.kinds import PAIR_EVALUATION
+from sprachbund.report.charts import COLOURS, new_figure, styled
+from sprachbund.results.snapshots import snapshot_layer
+from sprachbund.vocabulary import DRAWN_BY, DrawnBy
+from sprachbund.work.payloads.measure import PAIR_EVALUATION, PairEvaluationPayload
+from sprachbund.work.payloads.stored import from_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Method = Literal["pca", "umap"]
-METHODS: tuple[Method, ...] = ("pca", "umap")
 Vectors = Mapping[str, NDArray[Any]]
 
 
@@ -94,23 +93,27 @@ def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str 
 
 
 def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str) -> Recorded:
-    job = aliased(t.Job)
-    statement = (
-        select(job.payload)
-        .join(t.ExperimentJob, t.ExperimentJob.job_id == job.id)
+    rows = connection.execute(
+        select(t.Job.id, t.Job.payload)
+        .distinct()
+        .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
+        .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
         .where(
             t.Experiment.name == experiment,
-            job.kind == PAIR_EVALUATION.name,
-            job.payload["query_setting"].as_string() == setting.key,
-            job.payload["corpus"].as_string() == corpus,
+            t.Job.kind == PAIR_EVALUATION.name,
+            t.Setting.key == setting.key,
+            t.Corpus.key == corpus,
         )
     )
     snapshots: dict[str, str] = {}
     fitted: dict[str, str] = {}
-    for payload in connection.execute(statement).scalars():
-        snapshots |= payload["snapshots"]
-        fitted |= payload["fit_snapshots"]
+    for job_id, stored in rows:
+        steered = from_json(PairEvaluationPayload, stored, f"job {job_id}").steered
+        snapshots |= steered.snapshots
+        fitted |= steered.fitted
     if not snapshots:
         raise QueryError(f"setting '{setting.label}' is not evaluated on this corpus")
     return Recorded(
@@ -126,41 +129,22 @@ def read_vectors(
     engine: Engine, store: ArtifactStore, snapshots: Mapping[str, str], layer: str
 ) -> dict[str, NDArray[np.float32]]:
     """float32 [n, d] by language. Raises QueryError if a layer was not computed or its file is not there any more."""
-    found: dict[str, NDArray[np.float32]] = {}
     with reading(engine) as connection:
-        for language, key in snapshots.items():
-            statement = (
-                select(t.SnapshotPart.layer, t.SnapshotPart.tensor, t.Artifact.uri, t.Artifact.digest, t.Artifact.state)
-                .join(t.Snapshot, t.Snapshot.id == t.SnapshotPart.snapshot_id)
-                .join(t.Artifact, t.Artifact.id == t.SnapshotPart.artifact_id)
-                .where(t.Snapshot.key == key)
-            )
-            parts = {row.layer: row for row in connection.execute(statement)}
-            if layer not in parts:
-                have = ", ".join(sorted(parts)) or "none; run the experiment first"
-                raise QueryError(f"no embeddings of {language} at layer {layer}, layers there are: {have}")
-            part = parts[layer]
-            try:
-                if part.state != "present":
-                    raise LostArtifactError(part.uri)
-                path = store.fetch(part.uri, part.digest)
-            except LostArtifactError:
-                raise QueryError(
-                    f"the embeddings of {language} at layer {layer} were evicted; submit and run the experiment again"
-                ) from None
-            found[language] = load_tensors(path, [part.tensor])[part.tensor].astype(np.float32)
-    return found
+        return {
+            language: snapshot_layer(connection, store, key, layer, language) for language, key in snapshots.items()
+        }
 
 
-def space_figure(panels: list[Panel], *, method: Method = "pca", items: int | None = 400, seed: int = 0) -> "Figure":
+@styled
+def space_figure(panels: list[Panel], *, method: DrawnBy = "pca", items: int | None = 400, seed: int = 0) -> "Figure":
     """The panels side by side on the same axes, a colour per language, each language's mean as a large mark.
 
     Embeddings are scaled to length one, as cosine measures see them. `pca`: the two principal components of all panels
     together; `umap`: one UMAP of all panels together, by cosine. items: at most so many of each language, the same
     ones everywhere. Raises SprachbundError if the panels do not fit together or a package is missing.
     """
-    if method not in METHODS:
-        raise QueryError(f"method: found '{method}', expected one of {', '.join(METHODS)}{nearest(method, METHODS)}")
+    if method not in DRAWN_BY:
+        raise QueryError(f"method: found '{method}', expected one of {', '.join(DRAWN_BY)}{nearest(method, DRAWN_BY)}")
     languages = list(panels[0].vectors)
     shapes = {array.shape for panel in panels for array in panel.vectors.values()}
     if len(shapes) != 1 or any(list(panel.vectors) != languages for panel in panels):
@@ -194,7 +178,7 @@ def space_figure(panels: list[Panel], *, method: Method = "pca", items: int | No
     return figure
 
 
-def _project(stacked: NDArray[np.float64], method: Method, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
+def _project(stacked: NDArray[np.float64], method: DrawnBy, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
     """float64 [n, 2] and the axes' labels."""
     if method == "umap":
         try:

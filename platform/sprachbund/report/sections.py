@@ -8,9 +8,9 @@ import polars as pl
 from sqlalchemy import Engine
 
 from sprachbund.measures import METRICS
-from sprachbund.report import html
+from sprachbund.report.charts import Series, heat_map, line_chart, stacked_bars
+from sprachbund.report.page import Beside, Heading, Paragraph, Picture, Piece, Table
 from sprachbund.report.published import SOURCE, published
-from sprachbund.report.svg import Series, line_chart, stacked_bars
 from sprachbund.report.tables import EMPTY
 from sprachbund.results import query
 from sprachbund.results.comparison import Comparison
@@ -44,7 +44,7 @@ class Source:
         return query.run(self.engine, sql, used, **LIMITS)
 
 
-def distances(source: Source) -> list[str]:
+def distances(source: Source) -> list[Piece]:
     """Table 1: distances among the languages' means, before → after, and what the study published of the model."""
     found = source.read(
         "SELECT * FROM distance_table WHERE experiment = :experiment AND role = :role AND layer = :layer "
@@ -75,20 +75,20 @@ def distances(source: Source) -> list[str]:
     if "published" in marks:
         notes.append(f"Published: {SOURCE}; the last hidden state, mean of five targets.")
     columns = ["model", "setting", "all pairs", "target → medoid", "others → medoid", "to target"]
-    return [html.table(columns, rows, labels=2, marks=marks, notes=notes)]
+    return [Table(columns, rows, labels=2, marks=marks, notes=notes)]
 
 
-def heat_maps(source: Source) -> list[str]:
+def heat_maps(source: Source) -> list[Piece]:
     """Retrieval of every ordered pair without steering, and per target with it and the difference."""
     metric = source.comparison.metric
     found = source.read(
-        "SELECT setting, setting_ordinal, target, method, chosen, coalesce(collection, corpus) AS corpus, "
+        "SELECT setting, setting_key, setting_ordinal, target, method, chosen, coalesce(collection, corpus) AS corpus, "
         "query_language, candidate_language, value, delta FROM retrieval_results "
         "WHERE experiment = :experiment AND role = :role AND layer = :layer AND metric = :metric "
         "AND control IS NULL AND transform = 'none' ORDER BY setting_ordinal",
         metric=metric,
     )
-    pieces = []
+    pieces: list[Piece] = []
     for (corpus,), rows in found.group_by("corpus", maintain_order=True):
         languages = sorted({*rows["query_language"], *rows["candidate_language"]})
         high = max(rows["value"].to_list())
@@ -96,29 +96,29 @@ def heat_maps(source: Source) -> list[str]:
         caption = f"{corpus}, no intervention, {metric}, layer {source.layer}; rows ask, columns answer"
         pieces.append(_grid(caption, plain, "value", languages, 0.0, high))
         for (target,), of_target in rows.filter(pl.col("method") != "none").group_by("target", maintain_order=True):
-            pieces.append(html.heading(f"towards {target}" if target else "without a target"))
-            labels = of_target.sort("chosen", "setting_ordinal", descending=[True, False])["setting"]
+            pieces.append(Heading(f"towards {target}" if target else "without a target"))
+            first = of_target.sort("chosen", "setting_ordinal", descending=[True, False])
+            of_settings = list(first.group_by("setting_key", "setting", maintain_order=True))
             maps = []
-            for label in labels.unique(maintain_order=True).to_list()[:MOST_SETTINGS]:
-                own = of_target.filter(pl.col("setting") == label)
+            for (_, label), own in of_settings[:MOST_SETTINGS]:
                 reach = max([0.05, *(abs(each) for each in own["delta"].drop_nulls().to_list())])
-                maps.append(_grid(label, own, "value", languages, 0.0, high))
+                maps.append(_grid(str(label), own, "value", languages, 0.0, high))
                 maps.append(_grid("… minus none", own, "delta", languages, -reach, reach, difference=True))
-            pieces.append(html.beside(maps))
-            more = labels.n_unique() - MOST_SETTINGS
+            pieces.append(Beside(maps))
+            more = len(of_settings) - MOST_SETTINGS
             if more > 0:
-                pieces.append(html.paragraph(f"{more} more settings: view retrieval_results.", note=True))
+                pieces.append(Paragraph(f"{more} more settings: view retrieval_results.", note=True))
     return pieces
 
 
-def gains(source: Source) -> list[str]:
+def gains(source: Source) -> list[Piece]:
     """Gains over pairs: the median with its interval leads, the greatest comes last."""
     found = source.read(
         "SELECT * FROM gain_summary WHERE experiment = :experiment AND role = :role AND layer = :layer "
         "AND metric = :metric AND scope IN ('all', 'target_query') ORDER BY scope, setting_ordinal",
         metric=source.comparison.metric,
     )
-    pieces = []
+    pieces: list[Piece] = []
     for scope, title in (("target_query", "target as query"), ("all", "all pairs")):
         rows, marks = [], []
         own = found.filter(pl.col("scope") == scope)
@@ -136,16 +136,16 @@ def gains(source: Source) -> list[str]:
                              EMPTY, _signed(known.greatest_gain)])  # fmt: skip
                 marks.append("published")
         columns = ["setting", "median gain", "interval", "gaining", "mean gain", "interval", "least", "greatest"]
-        shown = html.table(columns, rows, marks=marks)
-        pieces += [html.heading(f"{source.comparison.metric}, {title}"), shown] if shown else []
+        shown = Table(columns, rows, marks=marks)
+        pieces += [Heading(f"{source.comparison.metric}, {title}"), shown] if shown else []
     if pieces:
-        pieces.append(html.paragraph(
+        pieces.append(Paragraph(
             "Gains in points against the setting's baseline. Median: languages resampled. Mean: query and candidate "
             "languages as crossed random effects. The greatest of many pairs is mostly luck.", note=True))  # fmt: skip
     return pieces
 
 
-def correlations(source: Source) -> list[str]:
+def correlations(source: Source) -> list[Piece]:
     """Table 2: accuracy and distance over language pairs."""
     found = source.read(
         "SELECT * FROM distance_correlations WHERE experiment = :experiment AND role = :role AND layer = :layer "
@@ -156,7 +156,7 @@ def correlations(source: Source) -> list[str]:
         ("distance_after", "distance_before"), ("gain", "distance_drop"),
     ]  # fmt: skip
     rows = []
-    for (setting,), group in found.group_by("setting", maintain_order=True):
+    for (_, setting), group in found.group_by("setting_key", "setting", maintain_order=True):
         cells = [str(setting)]
         for y, x in wanted:
             own = group.filter(pl.col("y") == y, pl.col("x") == x)
@@ -171,12 +171,12 @@ def correlations(source: Source) -> list[str]:
         "resampled languages; slopes with crossed random effects are in the view distance_correlations."
     )
     columns = ["setting", *(f"{y} ~ {x}".replace("_", " ") for y, x in wanted)]
-    return [html.table(columns, rows, notes=[note] if rows else [])]
+    return [Table(columns, rows, notes=[note] if rows else [])]
 
 
-def experts(source: Source) -> list[str]:
+def experts(source: Source) -> list[Piece]:
     """What expert sets share per k, and in which blocks they are."""
-    pieces = []
+    pieces: list[Piece] = []
     overlap = source.read(
         "SELECT model, k, target, other_target, scorer, jaccard, expected_shared FROM expert_overlap "
         "WHERE experiment = :experiment AND scorer = other_scorer ORDER BY model, scorer, k, target, other_target"
@@ -187,8 +187,8 @@ def experts(source: Source) -> list[str]:
         cells = {frozenset((row["target"], row["other_target"])): row["jaccard"] for row in group.iter_rows(named=True)}
         values = [[cells.get(frozenset((a, b))) if a != b else None for b in languages] for a in languages]
         caption = f"{model}, {scorer}: Jaccard of the top {k}"
-        maps.append(html.heat_map(caption, languages, languages, values, low=0.0, high=1.0))
-    pieces.append(html.beside(maps))
+        maps.append(Picture(heat_map(languages, languages, values, low=0.0, high=1.0), caption))
+    pieces.append(Beside(maps))
     layers = source.read(
         "SELECT model, target, scorer, k, block, site, experts, mean_score FROM expert_layers "
         "WHERE experiment = :experiment AND target IN (SELECT i.target FROM experiments x "
@@ -206,12 +206,12 @@ def experts(source: Source) -> list[str]:
             series.append(Series(site, [by_block.get(block) for block in blocks]))
         score = sum(row["mean_score"] * row["experts"] / k for row in group.iter_rows(named=True))
         caption = f"{model}: top {k} of {target} by {scorer}, mean score {score:.2f}"
-        charts.append(html.figure(stacked_bars([str(b) for b in blocks], series, x="block", y="experts"), caption))
-    pieces.append(html.beside(charts))
+        charts.append(Picture(stacked_bars([str(b) for b in blocks], series, x="block", y="experts"), caption))
+    pieces.append(Beside(charts))
     return pieces
 
 
-def controls(source: Source) -> list[str]:
+def controls(source: Source) -> list[Piece]:
     """Steered settings against the distributions of their controls."""
     found = source.read(
         "SELECT * FROM control_comparison WHERE experiment = :experiment AND role = :role AND layer = :layer "
@@ -237,29 +237,29 @@ def controls(source: Source) -> list[str]:
         "p",
     ]
     note = "p = (1 + controls at least as good) / (1 + n): with n controls it cannot be smaller than 1 / (1 + n)."
-    return [html.table(columns, rows, labels=2, notes=[note] if rows else [])]
+    return [Table(columns, rows, labels=2, notes=[note] if rows else [])]
 
 
-def layers(source: Source) -> list[str]:
+def layers(source: Source) -> list[Piece]:
     """Retrieval and ABX over layers, a line per setting, controls dashed between their extremes.
 
     Nothing where many settings have fewer than three layers: lines between two points hide each other, and the
     tables have the numbers.
     """
     comparison = source.comparison
-    settings = comparison.rows.filter(pl.col("kind") == "setting")["setting"].n_unique()
+    settings = comparison.rows.filter(pl.col("kind") == "setting")["setting_key"].n_unique()
     if len(comparison.layers) < 3 and settings > MOST_LINES:
         return []
     stored = source.read(
-        "SELECT metric, setting, setting_ordinal, layer, avg(value) AS value FROM retrieval_results "
+        "SELECT metric, setting_key, setting, setting_ordinal, layer, avg(value) AS value FROM retrieval_results "
         "WHERE experiment = :experiment AND role = :role AND control IS NULL "
         "AND metric IN ('mrr', 'meaning_abx', 'language_abx') "
-        "GROUP BY metric, setting, setting_ordinal, layer ORDER BY setting_ordinal"
+        "GROUP BY metric, setting_key, setting, setting_ordinal, layer ORDER BY setting_ordinal"
     )
     other = source.read(
-        "SELECT metric, setting, setting_ordinal, layer, avg(value) AS value FROM alignment_results "
+        "SELECT metric, setting_key, setting, setting_ordinal, layer, avg(value) AS value FROM alignment_results "
         "WHERE experiment = :experiment AND role = :role AND control IS NULL AND metric = 'language_abx' "
-        "GROUP BY metric, setting, setting_ordinal, layer ORDER BY setting_ordinal"
+        "GROUP BY metric, setting_key, setting, setting_ordinal, layer ORDER BY setting_ordinal"
     )
     charts = [_curves(comparison)]
     both = pl.concat([stored, other], how="vertical_relaxed") if other.height else stored
@@ -268,41 +268,42 @@ def layers(source: Source) -> list[str]:
         if metric == comparison.metric or not own.height:
             continue
         series = []
-        for (setting,), group in own.group_by("setting", maintain_order=True):
+        for (_, setting), group in own.group_by("setting_key", "setting", maintain_order=True):
             values = dict(zip(group["layer"], group["value"], strict=True))
             series.append(Series(str(setting), [values.get(layer) for layer in comparison.layers]))
         chart = line_chart(comparison.layers, series, x="layer", y=metric)
-        charts.append(html.figure(chart, f"{metric}: mean over ordered pairs; {METRICS[metric].better} is better"))
-    return [html.beside(charts)]
+        charts.append(Picture(chart, f"{metric}: mean over ordered pairs; {METRICS[metric].better} is better"))
+    return [Beside(charts)]
 
 
-def _curves(comparison: Comparison) -> str:
+def _curves(comparison: Comparison) -> Picture:
     rows = comparison.rows.filter(pl.col("metric") == comparison.metric)
     corpus = rows["corpus"].unique(maintain_order=True).to_list()[:1]
     rows = rows.filter(pl.col("corpus").is_in(corpus))
     series: list[Series] = []
     places: dict[str, int] = {}
-    for (kind, setting), group in rows.group_by("kind", "setting", maintain_order=True):
+    for (key, steered, _, setting), group in rows.group_by(
+        "setting_key", "control_of_key", "control", "setting", maintain_order=True
+    ):
         by_layer = {row["layer"]: row for row in group.iter_rows(named=True)}
         picked = [by_layer.get(layer, {}) for layer in comparison.layers]
         values, low, high = ([row.get(name) for row in picked] for name in ("value", "value_low", "value_high"))
-        if kind == "control":
-            steered = str(setting).removeprefix(f"{group['control'][0]} of ")
-            series.append(Series(str(setting), values, beside=places[steered], low=low, high=high))
+        if steered is not None and key is None:
+            series.append(Series(str(setting), values, beside=places[str(steered)], low=low, high=high))
         else:
-            places[str(setting)] = len(series)
+            places[str(key)] = len(series)
             series.append(Series(str(setting), values))
     chart = line_chart(comparison.layers, series, x="layer", y=comparison.metric)
-    return html.figure(chart, f"{comparison.metric} by layer, mean over pairs; controls dashed, from lowest to highest")
+    return Picture(chart, f"{comparison.metric} by layer, mean over pairs; controls dashed, from lowest to highest")
 
 
 def _grid(
     caption: str, rows: pl.DataFrame, column: str, languages: Sequence[str], low: float, high: float,
     difference: bool = False,
-) -> str:  # fmt: skip
+) -> Picture:  # fmt: skip
     cells = {(row["query_language"], row["candidate_language"]): row[column] for row in rows.iter_rows(named=True)}
     values = [[cells.get((a, b)) for b in languages] for a in languages]
-    return html.heat_map(caption, languages, languages, values, low=low, high=high, difference=difference)
+    return Picture(heat_map(languages, languages, values, low=low, high=high, difference=difference), caption)
 
 
 def _arrow(row: dict[str, Any], name: str) -> str:

@@ -3,9 +3,9 @@
 import polars as pl
 
 from sprachbund.errors import QueryError
-from sprachbund.report import html
+from sprachbund.report.charts import Series, line_chart
+from sprachbund.report.page import Beside, Paragraph, Picture, Piece, Table
 from sprachbund.report.sections import Source
-from sprachbund.report.svg import Series, line_chart
 from sprachbund.report.tables import EMPTY, digits
 from sprachbund.results.pareto import Pareto, pareto
 from sprachbund.results.side_effects import COLUMNS
@@ -18,7 +18,7 @@ _TITLES = {
 }
 
 
-def side_effects(source: Source) -> list[str]:
+def side_effects(source: Source) -> list[Piece]:
     """Every measured side effect per setting, each with its difference to the baseline."""
     rows = source.comparison.side_effects.filter(pl.col("control_of").is_null())
     shown = [name for name in COLUMNS if rows.height and rows[name].null_count() < rows.height]
@@ -29,10 +29,10 @@ def side_effects(source: Source) -> list[str]:
         for row in rows.iter_rows(named=True)
     ]
     note = "Value and difference to the unsteered model; shares and perplexity are those of the setting's target."
-    return [html.table(["setting", *(name.replace("_", " ") for name in shown)], cells, notes=[note])]
+    return [Table(["setting", *(name.replace("_", " ") for name in shown)], cells, notes=[note])]
 
 
-def sweep(source: Source) -> list[str]:
+def sweep(source: Source) -> list[Piece]:
     """Gain and costs over k (or strength), a line per target; then the front over all of them."""
     over, points = _points(source)
     if not over:
@@ -41,7 +41,7 @@ def sweep(source: Source) -> list[str]:
     found = points
     extra = [name for name in _TITLES if name in measured.columns and measured[name].null_count() < measured.height]
     if extra:
-        found = points.join(measured.select("setting", *extra), on="setting", how="left")
+        found = points.join(measured.select("setting_key", *extra), on="setting_key", how="left")
     charts = []
     places = sorted(set(found[over].to_list()))
     for name in ("gain", *extra):
@@ -50,17 +50,17 @@ def sweep(source: Source) -> list[str]:
             values = dict(zip(group[over], group[name], strict=True))
             series.append(Series(f"{line} {target or ''}".strip(), [values.get(place) for place in places]))
         chart = line_chart([f"{place:g}" for place in places], series, x=over, y=_TITLES[name])
-        charts.append(html.figure(chart, f"{_TITLES[name]} over {over}, layer {source.layer}"))
-    return [html.beside(charts)]
+        charts.append(Picture(chart, f"{_TITLES[name]} over {over}, layer {source.layer}"))
+    return [Beside(charts)]
 
 
-def front(source: Source) -> list[str]:
+def front(source: Source) -> list[Piece]:
     """The Pareto front as a table; nothing where no side effect was measured."""
     try:
         found = pareto(source.comparison)
     except QueryError as error:
         if source.comparison.side_effects.height:
-            return [html.paragraph(f"No front: {error}.", note=True)]
+            return [Paragraph(f"No front: {error}.", note=True)]
         return []
     return [_front_table(found)]
 
@@ -86,7 +86,7 @@ def _points(source: Source) -> tuple[str, pl.DataFrame]:
     return "", rows
 
 
-def _front_table(found: Pareto) -> str:
+def _front_table(found: Pareto) -> Table:
     columns = ["model", "target", "setting", *found.objectives, "front"]
     rows = [
         [
@@ -99,7 +99,7 @@ def _front_table(found: Pareto) -> str:
     marks = ["" if row["front"] else "control" for row in found.rows.iter_rows(named=True)]
     ways = ", ".join(f"{name.replace('_', ' ')} {way}" for name, way in found.objectives.items())
     note = f"Front: no setting of the same model and target is at least as good in all and better in one ({ways})."
-    return html.table(columns, rows, labels=3, marks=marks, notes=[note])
+    return Table(columns, rows, labels=3, marks=marks, notes=[note])
 
 
 def _effect(value: float | None, delta: float | None) -> str:

@@ -257,9 +257,9 @@ def _label_columns(comparison: Comparison) -> tuple[str, ...]:
 
 def _groups(comparison: Comparison, rows: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
     """Rows of one line of a table with its label cells; control rows are indented."""
-    keys = ["kind", *_label_columns(comparison)]
-    for key, group in rows.group_by(keys, maintain_order=True):
-        kind, setting, *others = key
+    identity = ["kind", "setting_key", "control_of_key", "control"]
+    for key, group in rows.group_by([*identity, *_label_columns(comparison)], maintain_order=True):
+        kind, _, _, _, setting, *others = key
         name = str(setting)
         if kind == "control":
             name = f"  {group['control'][0]} ×{group['n_seeds'][0]}"
@@ -268,7 +268,7 @@ def _groups(comparison: Comparison, rows: pl.DataFrame) -> Iterator[tuple[tuple[
 
 def _same(row: dict[str, Any], columns: tuple[str, ...]) -> pl.Expr:
     """The controls of the setting, language or pair that a row is about."""
-    names = [name for name in columns if name != "target"]
+    names = ["setting_key", *(name for name in columns if name not in ("setting", "target"))]
     return pl.all_horizontal(pl.col(name) == pl.lit(row[name], pl.String) for name in names)
 
 

@@ -1,37 +1,44 @@
 """ABX tasks and probes over layers and checkpoints, for a report."""
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
-from sprachbund.report import html
+from sprachbund.report.charts import Series, line_chart
+from sprachbund.report.page import Beside, Picture, Piece, Table
 from sprachbund.report.sections import Source
-from sprachbund.report.svg import Series, line_chart
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _ASKED = (("abx_results", "abx", "ABX score"), ("probe_results", "probe_accuracy", "probe accuracy"))
 
 
-def tasks(source: Source) -> list[str]:
+def tasks(source: Source) -> list[Piece]:
     """Scores of every task and label over layers, a line per setting, and over steps where checkpoints have them."""
-    pieces = []
+    pieces: list[Piece] = []
     for view, metric, name in _ASKED:
         found = source.read(
-            f"SELECT task, setting, setting_ordinal, family, step, layer, value, ci_low, ci_high FROM {view} "  # noqa: S608 - fixed names
+            "SELECT task, setting, setting_key, xs.name AS name, family, step, layer, value, ci_low, ci_high "  # noqa: S608 - fixed names
+            f"FROM {view} JOIN experiments x ON x.name = experiment JOIN settings s ON s.key = setting_key "
+            "JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = s.id "
             "WHERE experiment = :experiment AND role = :role AND metric = :metric AND control IS NULL "
             "AND query_language IS NULL AND candidate_language IS NULL ORDER BY task, setting_ordinal, layer_ordinal",
             metric=metric,
         )
         charts = []
         for (task,), rows in found.group_by("task", maintain_order=True):
-            charts.append(html.figure(_over_layers(source, rows, name), f"{task}: {name} by layer"))
+            charts.append(Picture(_over_layers(source, rows, name), f"{task}: {name} by layer"))
             steps = _over_steps(rows.filter(pl.col("layer") == source.layer), name)
-            charts.append(html.figure(steps, f"{task}: {name} at layer {source.layer} by training step"))
-        pieces.append(html.beside(charts))
+            charts.append(Picture(steps, f"{task}: {name} at layer {source.layer} by training step"))
+        pieces.append(Beside(charts))
     kept = [piece for piece in pieces if piece]
     return [*kept, *_together(source)] if kept else []
 
 
-def _over_layers(source: Source, rows: pl.DataFrame, name: str) -> str:
+def _over_layers(source: Source, rows: pl.DataFrame, name: str) -> "Figure | None":
     series: list[Series] = []
-    for (setting,), group in rows.group_by("setting", maintain_order=True):
+    for (_, setting), group in rows.group_by("setting_key", "setting", maintain_order=True):
         by_layer = {row["layer"]: row for row in group.iter_rows(named=True)}
         picked = [by_layer.get(layer, {}) for layer in source.comparison.layers]
         values, low, high = ([row.get(part) for row in picked] for part in ("value", "ci_low", "ci_high"))
@@ -39,21 +46,19 @@ def _over_layers(source: Source, rows: pl.DataFrame, name: str) -> str:
     return line_chart(source.comparison.layers, series, x="layer", y=name)
 
 
-def _over_steps(rows: pl.DataFrame, name: str) -> str:
-    """A line per family and kind of setting; nothing for fewer than two steps."""
+def _over_steps(rows: pl.DataFrame, name: str) -> "Figure | None":
+    """A line per family and kind of setting; None for fewer than two steps."""
     steps = sorted(set(rows["step"].drop_nulls().to_list()))
     if len(steps) < 2:
-        return ""
-    # The same setting of several checkpoints differs in the model's name, which labels put in parentheses.
-    rows = rows.with_columns(line=pl.col("setting").str.replace(r" \([^()]*\)$", ""))
+        return None
     series = []
-    for (family, line), group in rows.group_by("family", "line", maintain_order=True):
+    for (family, line), group in rows.group_by("family", "name", maintain_order=True):
         values = dict(zip(group["step"], group["value"], strict=True))
         series.append(Series(f"{line} ({family})" if family else str(line), [values.get(step) for step in steps]))
     return line_chart([f"{step:g}" for step in steps], series, x="step", y=name)
 
 
-def _together(source: Source) -> list[str]:
+def _together(source: Source) -> list[Piece]:
     found = source.read(
         "SELECT * FROM probe_abx WHERE experiment = :experiment AND probe_metric = 'probe_accuracy' "
         "AND abx_metric = 'abx' AND correlation IS NOT NULL AND n_points > 2 "
@@ -68,4 +73,4 @@ def _together(source: Source) -> list[str]:
     ]  # fmt: skip
     note = "Pearson's, over three points or more, which are not independent: a description, not a test."
     columns = ["over", "of", "probe", "ABX task", "correlation", "points"]
-    return [html.table(columns, rows, labels=4, notes=[note] if rows else [])]
+    return [Table(columns, rows, labels=4, notes=[note] if rows else [])]

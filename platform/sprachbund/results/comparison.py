@@ -1,19 +1,19 @@
 """Results as Polars frames, and the comparison of an experiment's settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
 
 from sprachbund.measures import MEASURES, METRICS
-from sprachbund.results import query
-from sprachbund.results.reader import LIMITS, Reader, known, known_experiment, typed
+from sprachbund.results.left_out import LeftOut, left_out
+from sprachbund.results.reader import Reader, known, known_experiment, read_view
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after
-from sprachbund.vocabulary import layer_order
+from sprachbund.vocabulary import SCOPES, layer_order
 
-SCOPES = ("all", "target_query", "target_candidate", "without_target")
 # What a comparison may be broken down by, and the columns that takes.
 BY: dict[str, tuple[str, ...]] = {
     "setting": (),
@@ -46,8 +46,9 @@ def alignment(engine: Engine, experiment: str) -> pl.DataFrame:
 class Comparison:
     """An experiment's settings side by side.
 
-    rows: one per corpus, setting (or variant of a setting's controls), layer, metric and, where asked for,
-        language or pair. `value` is the mean over language pairs; of a control row (kind 'control') the mean
+    rows: one per corpus, setting (`setting_key`) or variant of a setting's controls (`control` and
+        `control_of_key`), layer, metric and, where asked for, language or pair.
+        `value` is the mean over language pairs; of a control row (kind 'control') the mean
         over its seeds, with value_low and value_high the extremes. baseline and delta refer to `vs`, or to
         each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
         there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
@@ -57,7 +58,8 @@ class Comparison:
     side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
     chosen: (setting, layer) chosen on the select role.
     detail_layers, layer_reason: the layers to look at closely, and why these.
-    missing: a line for everything that the plan asks for and the database does not have yet.
+    left_out: settings without a row, because something failed on the way to their evaluations.
+    missing: a line for each of them, and for everything else that the plan asks for and the database does not have yet.
     """
 
     experiment: str
@@ -74,6 +76,7 @@ class Comparison:
     controls: pl.DataFrame
     side_effects: pl.DataFrame
     chosen: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...]
     missing: list[str]
 
 
@@ -112,20 +115,26 @@ def compare(
     shown = [metric, *(each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique()))]
     metrics = tuple(dict.fromkeys(shown))
     extra = tuple(dict.fromkeys(column for each in by for column in BY[each]))
+    absent = tuple(left_out(engine, experiment, role))
+    gone = [each.setting_key for each in absent]
+    # Controls stand beside a row: without it they say nothing.
+    present = settings.filter(
+        ~pl.col("setting_key").is_in(gone), ~pl.col("control_of_key").is_in(gone).fill_null(False)
+    )
     sums = read.sums(metrics, extra)
-    levels = _levels(sums, settings, scope, extra)
-    rows = _with_tests(levels, stored, vs, extra)
+    levels = _levels(sums, present, scope, extra)
+    against = None if vs is None else settings.row(by_predicate=pl.col("setting") == vs, named=True)
+    rows = _with_tests(levels, stored, against, extra)
     rows = _with_sizes(rows, read, vs, extra)
     rows = _with_centring(rows, extra)
-    plain = rows.filter(pl.col("control_of").is_null()).with_columns(kind=pl.lit("setting"))
+    plain = rows.filter(pl.col("control_of_key").is_null()).with_columns(kind=pl.lit("setting"))
     condensed = _condensed(rows, settings, extra)
     chosen = read.chosen()
-    detail, reason = _detail_layers(layer, chosen, plain, layers, metric)
-    both = pl.concat([plain, condensed], how="diagonal_relaxed").with_columns(
-        chosen=pl.struct("setting", "layer").map_elements(
-            lambda cell: (cell["setting"], cell["layer"]) in chosen, return_dtype=pl.Boolean
-        )
-    )
+    detail, reason = _detail_layers(layer, chosen["layer"].to_list(), plain, layers, metric)
+    both = pl.concat([plain, condensed], how="diagonal_relaxed")
+    picked = chosen.select("setting_key", "layer", chosen=True)
+    both = both.join(picked, on=["setting_key", "layer"], how="left", maintain_order="left")
+    both = both.with_columns(pl.col("chosen").fill_null(False))
     order = [*(["target"] if "target" in by else []), "corpus", "ordinal", "kind_order", "setting", *extra]
     both = both.with_columns(kind_order=(pl.col("kind") == "control").cast(pl.Int64))
     both = both.sort([*order, "layer_ordinal", "metric"], nulls_last=False, maintain_order=True)
@@ -140,21 +149,23 @@ def compare(
         layer_reason=reason,
         by=tuple(by),
         vs=vs,
-        rows=both.drop("kind_order", "control_of", strict=False),
+        rows=both.drop("kind_order", "control_of"),
         controls=_controls(plain, condensed, read.control_tests(), extra),
         side_effects=side_effects(engine, experiment),
-        chosen=chosen,
-        missing=[*_missing_cells(sums, settings, layers, corpora, metric, scope), *read.unfinished()],
+        chosen=tuple(chosen.select("setting", "layer").iter_rows()),
+        left_out=absent,
+        missing=[
+            *_missing_rows(absent),
+            *_missing_cells(sums, present, layers, corpora, metric, scope),
+            *read.unfinished(),
+        ],
     )
 
 
 def _results(engine: Engine, view: str, experiment: str) -> pl.DataFrame:
     known_experiment(engine, experiment)
-    sql = (
-        f"SELECT * FROM {view} WHERE experiment = :experiment ORDER BY setting_ordinal, role, corpus, "  # noqa: S608 - a fixed name
-        "layer_ordinal, query_language, candidate_language, metric"
-    )
-    return typed(query.run(engine, sql, {"experiment": experiment}, **LIMITS))
+    order = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
+    return read_view(engine, view, f"experiment = :experiment ORDER BY {order}", {"experiment": experiment})
 
 
 def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Sequence[str]) -> pl.DataFrame:
@@ -166,37 +177,46 @@ def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Seque
         sums = sums.filter(
             pl.when(ordered).then(pl.col("target_side").is_in(sides)).otherwise(pl.col("target_side").is_in(either))
         )
-    keys = ["corpus", "setting", "layer", "layer_ordinal", "metric", *extra]
+    keys = ["corpus", "setting_key", "layer", "layer_ordinal", "metric", *extra]
     means = sums.group_by(keys, maintain_order=True).agg(
         value=pl.col("sum_value").sum() / pl.col("n_values").sum(),
         baseline=pl.when(pl.col("n_pairs").sum() > 0).then(pl.col("sum_baseline").sum() / pl.col("n_pairs").sum()),
         n_pairs=pl.col("n_values").sum(),
     )
-    return means.join(settings, on="setting", how="inner")
+    return means.join(settings, on="setting_key", how="inner")
 
 
-def _with_tests(levels: pl.DataFrame, stored: pl.DataFrame, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
+def _with_tests(
+    levels: pl.DataFrame, stored: pl.DataFrame, vs: Mapping[str, Any] | None, extra: Sequence[str]
+) -> pl.DataFrame:
     """Baselines, differences, and what comparison jobs stored about them (of means over all pairs only)."""
     keys = ["corpus", "layer", "metric"]
-    levels = levels.with_columns(baseline_setting=pl.lit(vs, pl.String) if vs else pl.col("own_baseline"))
+    name, key = (pl.lit(vs["setting"]), pl.lit(vs["setting_key"])) if vs else (None, None)
+    levels = levels.with_columns(
+        baseline_setting=pl.col("own_baseline") if name is None else name,
+        baseline_key=pl.col("own_baseline_key") if key is None else key,
+    )
     if vs is not None:
-        reference = levels.filter(pl.col("setting") == vs).select(*keys, *extra, baseline="value")
+        reference = levels.filter(pl.col("setting_key") == vs["setting_key"])
+        reference = reference.select(*keys, *extra, baseline="value")
         levels = levels.drop("baseline").join(reference, on=[*keys, *extra], how="left", nulls_equal=True)
     levels = levels.with_columns(delta=pl.col("value") - pl.col("baseline"))
     if extra:
         empty = [pl.lit(None, pl.Float64).alias(name) for name in _STORED if name not in levels.columns]
         return levels.with_columns(empty)
-    # A value and its interval are the same whatever it is compared with.
-    valued = stored.unique([*keys, "setting"]).select(*keys, "setting", *_renamed(_STORED[:3]))
-    wanted = levels.select("setting", "baseline_setting").unique()
-    tested = stored.join(wanted, on=["setting", "baseline_setting"])
-    joined = levels.join(valued, on=[*keys, "setting"], how="left").join(
-        tested.select(*keys, "setting", *_renamed(_STORED[3:])), on=[*keys, "setting"], how="left"
-    )
+    # A value and its interval are the same whatever it is compared with; tests are of its own baseline.
+    stored = stored.select(*keys, "setting_key", *(pl.col(name).alias(f"stored_{name}") for name in _STORED))
+    joined = levels.join(stored, on=[*keys, "setting_key"], how="left")
+    tested = pl.col("baseline_key") == pl.coalesce("own_baseline_key", "setting_key")
     return joined.with_columns(
-        pl.coalesce(f"stored_{name}", name) if name in joined.columns else pl.col(f"stored_{name}").alias(name)
+        pl.coalesce(_of(name, tested), name) if name in joined.columns else _of(name, tested).alias(name)
         for name in _STORED
     ).drop([f"stored_{name}" for name in _STORED])
+
+
+def _of(name: str, tested: pl.Expr) -> pl.Expr:
+    stored = pl.col(f"stored_{name}")
+    return stored if name in _STORED[:3] else pl.when(tested).then(stored)
 
 
 def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
@@ -208,14 +228,10 @@ def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequenc
     found = detectable_after(low, high, read.confidence())
     rows = rows.with_columns(detectable=pl.Series(found, dtype=pl.Float64).fill_nan(None))
     gains = read.gains()
-    keys = ["corpus", "setting", "layer", "metric"]
+    keys = ["corpus", "setting_key", "layer", "metric"]
     if extra or vs is not None:
         return rows.with_columns(pl.lit(None, gains.schema[name]).alias(name) for name in gains.columns[len(keys) :])
     return rows.join(gains, on=keys, how="left")
-
-
-def _renamed(names: Sequence[str]) -> list[pl.Expr]:
-    return [pl.col(name).alias(f"stored_{name}") for name in names]
 
 
 def _with_centring(rows: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
@@ -231,12 +247,12 @@ def _with_centring(rows: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
 
 def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
     """One row per variant of a setting's controls, over its seeds (or languages)."""
-    steered = settings.select(control_of="setting", ordinal="ordinal")
-    keys = ["corpus", "control_of", "control", "layer", "layer_ordinal", "metric", *extra]
+    steered = settings.select(control_of_key="setting_key", control_of="setting", ordinal="ordinal")
+    keys = ["corpus", "control_of_key", "control", "layer", "layer_ordinal", "metric", *extra]
     same = ["model", "method", "selection", "direction", "edit", "strength", "target", "k", "k_fraction",
-            "transform", "side", "baseline_setting"]  # fmt: skip
+            "transform", "side", "baseline_setting", "baseline_key"]  # fmt: skip
     return (
-        rows.filter(pl.col("control_of").is_not_null())
+        rows.filter(pl.col("control_of_key").is_not_null())
         .group_by(keys, maintain_order=True)
         .agg(
             *(pl.col(name).first() for name in same),
@@ -249,7 +265,7 @@ def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str])
             n_pairs=pl.col("n_pairs").min(),
             n_seeds=pl.len().cast(pl.Int64),
         )
-        .join(steered, on="control_of", how="left")
+        .join(steered, on="control_of_key", how="left")
         .with_columns(
             kind=pl.lit("control"), setting=pl.col("control") + " of " + pl.col("control_of"),
         )
@@ -257,12 +273,12 @@ def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str])
 
 
 def _controls(plain: pl.DataFrame, condensed: pl.DataFrame, tests: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
-    keys = ["corpus", "setting", "layer", "metric"]
+    keys = ["corpus", "setting_key", "layer", "metric"]
     against = condensed.select(
         "corpus", "layer", "layer_ordinal", "metric", *extra, "control", "n_seeds",
-        setting="control_of", mean="value", low="value_low", high="value_high",
+        setting_key="control_of_key", mean="value", low="value_low", high="value_high",
     )  # fmt: skip
-    own = plain.select(*keys, *extra, "ordinal", "value")
+    own = plain.select(*keys, *extra, "setting", "ordinal", "value")
     joined = own.join(against, on=[*keys, *extra], how="inner", nulls_equal=True).with_columns(
         delta=pl.col("value") - pl.col("mean")
     )
@@ -275,14 +291,14 @@ def _controls(plain: pl.DataFrame, condensed: pl.DataFrame, tests: pl.DataFrame,
 
 def _detail_layers(
     layer: str | int | None,
-    chosen: Sequence[tuple[str, str]],
+    chosen: Sequence[str],
     plain: pl.DataFrame,
     layers: Sequence[str],
     metric: str,
 ) -> tuple[tuple[str, ...], str]:
     if layer is not None:
         return (str(layer),), "as asked"
-    picked = {each for _, each in chosen if each in layers}
+    picked = {each for each in chosen if each in layers}
     if picked:
         return tuple(sorted(picked, key=layer_order)), "chosen on the select role"
     better = METRICS[metric].better
@@ -296,6 +312,11 @@ def _detail_layers(
     return (means["layer"][0],), "best on the reported text itself, not chosen beforehand"
 
 
+def _missing_rows(absent: Sequence[LeftOut]) -> list[str]:
+    lines = [each.line for each in absent]
+    return [*lines, "q-values are adjusted over the rows that are there"] if lines else []
+
+
 def _missing_cells(
     sums: pl.DataFrame,
     settings: pl.DataFrame,
@@ -307,8 +328,8 @@ def _missing_cells(
     """Cells of the metric without all of the pairs that the fullest cell of their corpus has."""
     own = sums.filter(pl.col("metric") == metric)
     counts = {
-        (row["corpus"], row["setting"], row["layer"]): row["n"]
-        for row in own.group_by("corpus", "setting", "layer").agg(n=pl.col("n_values").sum()).iter_rows(named=True)
+        (row["corpus"], row["setting_key"], row["layer"]): row["n"]
+        for row in own.group_by("corpus", "setting_key", "layer").agg(n=pl.col("n_values").sum()).iter_rows(named=True)
     }
     lines = []
     for corpus in corpora:
@@ -317,7 +338,7 @@ def _missing_cells(
             if setting["target"] is None and (scope != "all" or metric == "to_target"):
                 continue
             for layer in layers:
-                found = counts.get((corpus, setting["setting"], layer), 0)
+                found = counts.get((corpus, setting["setting_key"], layer), 0)
                 if found < expected or not found:
                     lines.append(
                         f"{setting['setting']}, layer {layer}, {metric} on {corpus}: "

@@ -1,6 +1,6 @@
 """One item of one language pair, looked at closely: its texts, and what it finds before and after steering."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import QueryError, nearest
 from sprachbund.files.artifacts import ArtifactStore
-from sprachbund.files.tensors import load_tensors
 from sprachbund.languages.table import resolve
 from sprachbund.results.diff import find_setting
+from sprachbund.results.snapshots import snapshot_layer
 from sprachbund.vocabulary import layer_order
+from sprachbund.work.payloads.measure import PairEvaluationPayload
+from sprachbund.work.payloads.stored import from_json
 
 MOST = 5
 # Transforms this needs no runner for.
@@ -63,7 +65,7 @@ class _Evaluated:
     """A pair evaluation's payload, for where its embeddings are."""
 
     label: str
-    payload: Mapping[str, Any]
+    payload: PairEvaluationPayload
 
 
 def explain_item(
@@ -80,7 +82,7 @@ def explain_item(
     """What item `item` (its name, or its number from 0) of `pair` (`eng_Latn:deu_Latn`, query first) finds.
 
     Cosines are computed anew from stored snapshots, under the setting's baseline and under the setting.
-    Raises QueryError for a pair, item, setting or layer that was not evaluated, ArtifactError for a lost file.
+    Raises QueryError for a pair, item, setting or layer that was not evaluated, and for a lost file.
     """
     query, candidate = _languages(pair)
     with reading(engine) as connection:
@@ -95,13 +97,13 @@ def explain_item(
         if chosen not in layers:
             raise QueryError(f"layer '{chosen}' was not evaluated; known: {', '.join(layers)}")
         payload = evaluated[-1][0].payload
-        texts = {each: _text(connection, store, payload["texts"][each]) for each in (query, candidate)}
+        texts = {each: _text(connection, store, payload.texts[each].key) for each in (query, candidate)}
         place = _place(texts[query], item)
         sides = []
         for parts in evaluated:
-            at_layer = next(each for each in parts if chosen in each.payload["layers"])
+            at_layer = next(each for each in parts if chosen in each.payload.layers)
             sides.append(_side(connection, store, at_layer, query, candidate, chosen, place, texts[candidate]))
-        corpus = connection.execute(select(t.Corpus.name).where(t.Corpus.key == payload["corpus"])).scalar_one()
+        corpus = connection.execute(select(t.Corpus.name).where(t.Corpus.key == payload.corpus)).scalar_one()
     return ItemExplanation(
         corpus=corpus,
         layer=chosen,
@@ -144,12 +146,12 @@ def _evaluation(
 ) -> list[_Evaluated]:
     """The finished pair evaluations of a setting: several if layers were added later."""
     rows = connection.execute(
-        select(t.Job.payload)
+        select(t.Job.id, t.Job.payload)
         .distinct()
         .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
         .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
               & (t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id))
         .where(
@@ -159,8 +161,8 @@ def _evaluation(
             t.Evaluation.query_language == pair[0],
             t.Evaluation.candidate_language == pair[1],
         )
-    ).scalars()  # fmt: skip
-    found = [_Evaluated(label, payload) for payload in rows]
+    )  # fmt: skip
+    found = [_Evaluated(label, from_json(PairEvaluationPayload, payload, f"job {job_id}")) for job_id, payload in rows]
     if not found:
         known = connection.execute(
             select(t.Evaluation.query_language, t.Evaluation.candidate_language)
@@ -178,7 +180,7 @@ def _evaluation(
 
 
 def _shared_layers(evaluated: Sequence[Sequence[_Evaluated]]) -> list[str]:
-    sets = [{layer for each in parts for layer in each.payload["layers"]} for parts in evaluated]
+    sets = [{layer for each in parts for layer in each.payload.layers} for parts in evaluated]
     return sorted(set.intersection(*sets), key=layer_order)
 
 
@@ -209,10 +211,8 @@ def _side(
     place: int, candidates: TextSet,
 ) -> Side:  # fmt: skip
     payload = evaluated.payload
-    sides = {"query": "plain_", "candidate": ""} if payload.get("side") == "candidate" else {}
-    sides = sides or ({"query": "", "candidate": "plain_"} if payload.get("side") == "query" else {})
-    x = _unit(_vectors(connection, store, payload, query, layer, sides.get("query", "")))
-    y = _unit(_vectors(connection, store, payload, candidate, layer, sides.get("candidate", "")))
+    x = _unit(_vectors(connection, store, payload, query, layer, payload.side == "candidate"))
+    y = _unit(_vectors(connection, store, payload, candidate, layer, payload.side == "query"))
     similarity = y @ x[place]
     gold = gold_groups(candidates.texts)
     own = gold == gold[place]
@@ -226,33 +226,29 @@ def _side(
 
 
 def _vectors(
-    connection: Connection, store: ArtifactStore, payload: Mapping[str, Any], language: str, layer: str, side: str
+    connection: Connection,
+    store: ArtifactStore,
+    payload: PairEvaluationPayload,
+    language: str,
+    layer: str,
+    plain: bool,
 ) -> NDArray[np.float64]:
     """One language's embeddings as the evaluation saw them: float64 [n, d]."""
-    vectors = _layer(connection, store, payload[f"{side}snapshots"][language], layer)
-    transform = payload["transform"]
+    side = payload.side_of(plain)
+    vectors = _layer(connection, store, side.snapshots[language], layer, language)
+    transform = payload.transform
     if transform == "none":
         return vectors
     if transform not in _CENTRED:
         raise QueryError(f"transform '{transform}' is not explained item by item; expected none or centring")
     fitted = vectors
     if transform == "centring":
-        fitted = _layer(connection, store, payload[f"{side}fit_snapshots"][language], layer)
+        fitted = _layer(connection, store, side.fitted[language], layer, language)
     return np.asarray(vectors - fitted.mean(axis=0))
 
 
-def _layer(connection: Connection, store: ArtifactStore, key: str, layer: str) -> NDArray[np.float64]:
-    row = connection.execute(
-        select(t.SnapshotPart.tensor, t.Artifact.uri, t.Artifact.digest, t.Artifact.state)
-        .join(t.Snapshot, t.Snapshot.id == t.SnapshotPart.snapshot_id)
-        .join(t.Artifact, t.Artifact.id == t.SnapshotPart.artifact_id)
-        .where(t.Snapshot.key == key, t.SnapshotPart.layer == layer)
-    ).one_or_none()
-    if row is None or row.state != "present":
-        raise QueryError(
-            f"the embeddings at layer {layer} (snapshot {key[:10]}) are not there any more: run them again"
-        )
-    return load_tensors(store.fetch(row.uri, row.digest), [row.tensor])[row.tensor].astype(np.float64)
+def _layer(connection: Connection, store: ArtifactStore, key: str, layer: str, language: str) -> NDArray[np.float64]:
+    return snapshot_layer(connection, store, key, layer, language).astype(np.float64)
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.orm import aliased
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -13,8 +14,20 @@ from sprachbund.errors import QueryError
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.comparison import Comparison
 from sprachbund.results.reader import known
+from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.stored import from_json
 
 _CHUNK = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a line of the table is about: a setting, or (without a key of its own) one variant of its controls."""
+
+    setting_key: str | None
+    control_of_key: str | None
+    control: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,36 +38,47 @@ class Explanation:
     parts: Mapping[str, Sequence[tuple[str, Any]]] = field(default_factory=dict)
 
 
-def lines_of(comparison: Comparison) -> list[str]:
-    """The settings (and variants of controls) of the comparison's table, in its order."""
-    return list(dict.fromkeys(comparison.rows["setting"].to_list()))
+def lines_of(comparison: Comparison) -> dict[str, Line]:
+    """The settings (and variants of controls) of the comparison's table by what they are called, in its order."""
+    rows = comparison.rows.select("setting", "setting_key", "control_of_key", "control").unique(maintain_order=True)
+    return {row[0]: Line(*row[1:]) for row in rows.iter_rows()}
 
 
 def explain_number(engine: Engine, comparison: Comparison, row: str) -> Explanation:
     """The number of the comparison's metric in one row of its table, at the first layer looked at closely.
 
     row: the row's number from 1 (lines with lowest and highest controls do not count), or the setting's label.
-    Raises QueryError for a row that does not exist, or if the comparison is broken down by languages.
+    Raises QueryError for a row that does not exist, is left out or has no evaluations, or if the comparison is broken
+    down by languages.
     """
     if set(comparison.by) - {"setting", "layer", "target"}:
         raise QueryError("a row is explained over all pairs: leave --by out")
-    labels = lines_of(comparison)
-    if row.isdigit():
-        if not 1 <= int(row) <= len(labels):
-            raise QueryError(f"row {row} does not exist: the table has {len(labels)} rows")
-        label = labels[int(row) - 1]
-    else:
-        known("row", row, labels)
-        label = row
+    label = _label(comparison, row)
+    line = lines_of(comparison)[label]
     layer = comparison.detail_layers[0]
     found = comparison.rows.filter(
-        pl.col("setting") == label, pl.col("layer") == layer, pl.col("metric") == comparison.metric
-    )
+        pl.col("setting_key").eq_missing(line.setting_key), pl.col("control_of_key").eq_missing(line.control_of_key),
+        pl.col("control").eq_missing(line.control), pl.col("layer") == layer, pl.col("metric") == comparison.metric,
+    )  # fmt: skip
     if not found.height:
         raise QueryError(f"{comparison.metric} of '{label}' at layer {layer} has no value yet")
     cell = found.row(0, named=True)
     with reading(engine) as connection:
         return _explain(connection, comparison, cell)
+
+
+def _label(comparison: Comparison, row: str) -> str:
+    """What the row that somebody typed is called."""
+    labels = list(lines_of(comparison))
+    if row.isdigit():
+        if not 1 <= int(row) <= len(labels):
+            raise QueryError(f"row {row} does not exist: the table has {len(labels)} rows")
+        return labels[int(row) - 1]
+    absent = next((each for each in comparison.left_out if each.label == row), None)
+    if absent is not None:
+        raise QueryError(absent.line)
+    known("row", row, labels)
+    return row
 
 
 def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> Explanation:
@@ -63,6 +87,10 @@ def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, 
     control = cell["kind"] == "control"
     members = _members(connection, comparison, cell)
     evaluations = _evaluations(connection, comparison, [each.id for each in members], measure.name, cell)
+    if not evaluations:
+        raise QueryError(
+            f"{metric.name} of '{cell['setting']}' at layer {cell['layer']}: found 0 evaluations, expected one per pair"
+        )
     versions = ", ".join(str(each) for each in sorted({row.version for row in evaluations}))
     parts: dict[str, list[tuple[str, Any]]] = {}
     parts["number"] = [
@@ -85,30 +113,31 @@ def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, 
     return Explanation(f"{comparison.experiment}: {metric.name} of {cell['setting']}", parts)
 
 
-def _members(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> list[Any]:
+def _members(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> Sequence[Any]:
     """The setting itself, or the controls of one variant."""
+    steered = aliased(t.Setting)
     statement = (
-        select(t.Setting.id, t.Setting.key, t.ExperimentSetting.label, t.Model.name.label("model"),
-               t.Model.fingerprint, t.Intervention.artifact_id, t.Intervention.control)
+        select(t.Setting.id, t.Setting.key, t.Model.name.label("model"), t.Model.fingerprint,
+               t.Intervention.artifact_id)
         .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
         .join(t.Model, t.Model.id == t.Setting.model_id)
         .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
+        .outerjoin(steered, steered.id == t.ExperimentSetting.control_of_id)
         .where(t.Experiment.name == comparison.experiment)
         .order_by(t.ExperimentSetting.ordinal)
     )  # fmt: skip
-    rows = connection.execute(statement).all()
     if cell["kind"] != "control":
-        return [row for row in rows if row.label == cell["setting"]]
-    of = f" of {cell['setting'].removeprefix(cell['control'] + ' of ')}"
-    return [row for row in rows if row.control == cell["control"] and row.label.endswith(of)]
+        return connection.execute(statement.where(t.Setting.key == cell["setting_key"])).all()
+    controls = steered.key == cell["control_of_key"], t.Intervention.control == cell["control"]
+    return connection.execute(statement.where(*controls)).all()
 
 
 def _evaluations(
     connection: Connection, comparison: Comparison, settings: Sequence[int], measure: str, cell: Mapping[str, Any]
 ) -> list[Any]:
     statement = (
-        select(t.Evaluation.id, t.Evaluation.version, t.Evaluation.job_id, t.Job.payload, t.Artifact.digest)
+        select(t.Evaluation.id, t.Evaluation.version, t.Evaluation.job_id, t.Job.kind, t.Job.payload, t.Artifact.digest)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
         .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
@@ -119,9 +148,9 @@ def _evaluations(
         .where(
             t.Experiment.name == comparison.experiment,
             t.ExperimentCorpus.role == comparison.role,
-            t.Evaluation.query_setting_id.in_(settings),
+            t.Evaluation.setting_id.in_(settings),
             t.Evaluation.measure == measure,
-            t.Evaluation.query_layer == cell["layer"],
+            t.Evaluation.layer == cell["layer"],
             (t.Corpus.name == cell["corpus"]) | (t.Corpus.collection == cell["corpus"]),
         )
         .order_by(t.Evaluation.id)
@@ -130,8 +159,9 @@ def _evaluations(
 
 
 def _computed_from(connection: Connection, members: Sequence[Any], evaluations: Sequence[Any]) -> list[tuple[str, Any]]:
-    texts = {key for row in evaluations for key in _keys(row.payload, "texts")}
-    snapshots = {key for row in evaluations for key in _keys(row.payload, "snapshots")}
+    payloads = [read_payload(row.kind, row.payload, f"job {row.job_id}") for row in evaluations]
+    texts = {key for payload in payloads for key in payload.text_keys}
+    snapshots = {key for payload in payloads for key in payload.snapshot_keys}
     fingerprints = _looked_up(connection, t.CorpusText.key, t.CorpusText.fingerprint, sorted(texts))
     parts = _looked_up(connection, t.Snapshot.key, t.Artifact.digest, sorted(snapshots))
     edits = [each.artifact_id for each in members if each.artifact_id is not None]
@@ -145,11 +175,6 @@ def _computed_from(connection: Connection, members: Sequence[Any], evaluations: 
         ("jobs", sorted({row.job_id for row in evaluations})),
         ("per-item outcomes", sorted({row.digest for row in evaluations if row.digest})),
     ]
-
-
-def _keys(payload: Mapping[str, Any], name: str) -> list[str]:
-    values = payload.get(name) or {}
-    return list(values.values())
 
 
 def _looked_up(connection: Connection, column: Any, wanted: Any, keys: Sequence[Any]) -> list[Any]:
@@ -170,33 +195,33 @@ def _looked_up(connection: Connection, column: Any, wanted: Any, keys: Sequence[
 def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> list[tuple[str, Any]]:
     if cell["ci_low"] is None:
         return [("tested", "no: this metric is described, not compared (statistics.metrics in the experiment file)")]
-    row = connection.execute(
+    stored = connection.execute(
         select(t.Comparison.__table__, t.Job.payload, t.Job.id.label("job"))
         .join(t.Job, t.Job.id == t.Comparison.job_id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-        .join(t.ExperimentSetting, (t.ExperimentSetting.experiment_id == t.Experiment.id)
-              & (t.ExperimentSetting.setting_id == t.Comparison.setting_id))
+        .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
         .where(
             t.Experiment.name == comparison.experiment,
-            t.ExperimentSetting.label == cell["setting"],
+            t.Setting.key == cell["setting_key"],
             t.Comparison.layer == cell["layer"],
             t.Comparison.metric == cell["metric"],
             t.Comparison.scope == comparison.scope,
             t.Comparison.corpus == cell["corpus"],
+            t.Comparison.role == comparison.role,
         )
         .order_by(t.Comparison.id)
-    ).all()  # fmt: skip
-    stored = next(each for each in row if each.payload["role"] == comparison.role)
-    payload = stored.payload
-    percent = f"{100 * payload['confidence']:g} %"
+        .limit(1)
+    ).one()  # fmt: skip
+    payload = from_json(ComparisonPayload, stored.payload, f"job {stored.job}")
+    percent = f"{100 * payload.confidence:g} %"
     found = [
         ("job", stored.job),
         ("n", f"{stored.n_pairs} pairs, {stored.n_items} items, {stored.n_groups} groups"),
         (
             "interval",
-            f"{percent} percentile bootstrap, {payload['resamples']} resamples of {payload['unit']}s, seed "
-            f"{payload['seed']}, the same draws for every setting and pair: {_span(cell['ci_low'], cell['ci_high'])}",
+            f"{percent} percentile bootstrap, {payload.resamples} resamples of {payload.unit}s, seed "
+            f"{payload.seed}, the same draws for every setting and pair: {_span(cell['ci_low'], cell['ci_high'])}",
         ),
     ]
     if cell["delta"] is None or cell["delta_ci_low"] is None:
@@ -204,8 +229,8 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
     rule = {
         "bh": "Benjamini–Hochberg",
         "by": "Benjamini–Yekutieli",
-        "max_t": f"max-T over {payload['resamples']} item-level swaps",
-    }[payload["multiplicity"]]
+        "max_t": f"max-T over {payload.resamples} item-level swaps",
+    }[payload.multiplicity]
     family = "all compared settings and layers of this metric and scope"
     found += [
         ("baseline", f"{cell['baseline_setting']}: {cell['baseline']:.4f}"),
@@ -219,7 +244,7 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
         span = _span(cell["median_low"], cell["median_high"])
         found.append(("median Δ", f"{cell['median_gain']:+.4f} over pairs, {span}, languages resampled"))
     controls = comparison.controls.filter(
-        pl.col("setting") == cell["setting"],
+        pl.col("setting_key") == cell["setting_key"],
         pl.col("layer") == cell["layer"],
         pl.col("metric") == cell["metric"],
         pl.col("corpus") == cell["corpus"],

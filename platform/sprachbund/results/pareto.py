@@ -61,11 +61,11 @@ def pareto(comparison: Comparison) -> Pareto:
         raise QueryError(
             f"experiment '{comparison.experiment}' measured neither target share nor perplexity: add side_effects"
         )
-    measured = effects.select("setting", *named, *(f"{each}_baseline" for each in named))
-    gains = gains.select("model", "target", "setting", "k", "strength", gain="delta")
-    rows = gains.join(measured, on="setting", how="inner")
+    measured = effects.select("setting_key", *named, *(f"{each}_baseline" for each in named))
+    gains = gains.select("model", "target", "setting_key", "setting", "baseline_setting", "k", "strength", gain="delta")
+    rows = gains.join(measured, on="setting_key", how="inner")
     plain = rows.group_by("model", "target", maintain_order=True).agg(
-        setting=pl.lit("none"),
+        setting=pl.col("baseline_setting").first(),
         k=pl.lit(None, pl.Int64),
         strength=pl.lit(None, pl.Float64),
         gain=pl.lit(0.0),

@@ -144,7 +144,7 @@ def _run_postgresql(
         # A named cursor goes by DECLARE … CURSOR FOR: the server accepts exactly one reading statement.
         with raw.cursor(name="sprachbund_query") as cursor:
             if params:
-                cursor.execute(_percent(sql), dict(params))
+                cursor.execute(percent_style(sql), dict(params))
             else:
                 cursor.execute(sql)
             rows = cursor.fetchmany(max_rows + 1)
@@ -163,7 +163,7 @@ def _run_postgresql(
         pooled.close()
 
 
-def _percent(sql: str) -> str:
+def percent_style(sql: str) -> str:
     """`:name` as psycopg wants it, `%(name)s`, with every other % doubled."""
 
     def replaced(found: re.Match[str]) -> str:
@@ -200,9 +200,9 @@ def _explain(message: str, sql: str) -> str:
 def _columns(sql: str) -> list[str]:
     """Columns of the views and tables that a statement mentions, of all views if it mentions none."""
     words = set(re.findall(r"\w+", sql))
-    found = [column for name, view in VIEWS.items() if name in words for column in view.columns]
+    found = [column for name, view in VIEWS.items() if name in words for column in view.names]
     found += [column.name for name, table in Base.metadata.tables.items() if name in words for column in table.columns]
-    return found or [column for view in VIEWS.values() for column in view.columns]
+    return found or [column for view in VIEWS.values() for column in view.names]
 
 
 def _plain(value: Any) -> Any:

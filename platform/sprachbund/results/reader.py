@@ -1,28 +1,26 @@
 """Reads the parts that results and comparisons are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
 
+from sprachbund.db.views import VIEWS
+from sprachbund.db.views.columns import Type
 from sprachbund.errors import QueryError, nearest
 from sprachbund.results import query
 from sprachbund.vocabulary import layer_order
 
 # Frames may be larger than what a typed-in query should give.
 LIMITS: dict[str, Any] = {"limit_s": 600, "max_rows": 20_000_000}
-_INTEGERS = {
-    *("k", "seed", "chosen", "job", "ordinal", "setting_ordinal", "layer_ordinal"),
-    *("n_items", "n_groups", "n_pairs", "n_values", "n_controls", "n_control_variants", "family_size"),
-    *("n_gaining", "n_languages", "block", "experts", "shared"),
-}
-_FLOATS = {
-    *("k_fraction", "strength", "value", "ci_low", "ci_high", "median", "baseline", "p", "q", "control_p"),
-    *("delta", "delta_ci_low", "delta_ci_high", "control_low", "control_high", "sum_value", "sum_baseline"),
-    *("median_gain", "median_low", "median_high", "mean_gain", "mean_low", "mean_high", "confidence"),
-    *("slope", "slope_low", "slope_high", "share", "jaccard", "mean_score"),
+_DTYPES: dict[Type, Any] = {
+    "integer": pl.Int64,
+    "flag": pl.Int64,
+    "real": pl.Float64,
+    "text": pl.String,
+    "json": pl.String,
 }
 
 
@@ -42,12 +40,21 @@ def known_experiment(engine: Engine, experiment: str) -> None:
     known("experiment", experiment, names)
 
 
-def typed(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same types whatever the rows: a column of NULLs, or no rows, tell none."""
-    types = {
-        name: pl.Int64 if name in _INTEGERS else pl.Float64 if name in _FLOATS else pl.String for name in frame.columns
-    }
-    return frame.cast(types)  # type: ignore[arg-type]
+def typed(frame: pl.DataFrame, view: str, reckoned: Mapping[str, Type] | None = None) -> pl.DataFrame:
+    """The types of the view's columns, whatever the rows: a column of NULLs, or no rows, tell none.
+
+    reckoned: types of columns made from the view's, by name. Raises KeyError for a column that is neither.
+    """
+    types = {column.name: column.type for column in VIEWS[view].columns} | dict(reckoned or {})
+    return frame.cast({name: _DTYPES[types[name]] for name in frame.columns})
+
+
+def read_view(
+    engine: Engine, view: str, where: str, params: Mapping[str, Any], columns: Sequence[str] = ("*",)
+) -> pl.DataFrame:
+    """Rows of a view, typed as it declares. `where` is what follows WHERE, with the parameters :named."""
+    sql = f"SELECT {', '.join(columns)} FROM {view} WHERE {where}"  # noqa: S608 - our own names
+    return typed(query.run(engine, sql, params, **LIMITS), view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +66,29 @@ class Reader:
     role: str
     scope: str
 
-    def _read(self, sql: str, **params: Any) -> pl.DataFrame:
-        named = {"experiment": self.experiment, **params}
-        used = {name: value for name, value in named.items() if f":{name}" in sql}
-        return typed(query.run(self.engine, sql, used, **LIMITS))
+    def _rows(self, sql: str, **params: Any) -> pl.DataFrame:
+        return query.run(self.engine, sql, {"experiment": self.experiment, **params}, **LIMITS)
+
+    def _compared(self, view: str, *columns: str) -> pl.DataFrame:
+        """Columns of a view over comparisons, in this role and scope."""
+        params = {"experiment": self.experiment, "role": self.role, "scope": self.scope}
+        where = "experiment = :experiment AND role = :role AND scope = :scope"
+        return read_view(self.engine, view, where, params, ("corpus", "setting_key", "layer", "metric", *columns))
 
     def settings(self) -> pl.DataFrame:
-        return self._read(
-            "SELECT xs.label AS setting, xs.ordinal AS ordinal, m.name AS model, i.method AS method, "
-            "i.selection AS selection, i.direction AS direction, i.edit AS edit, i.strength AS strength, "
-            "i.target AS target, i.k AS k, i.k_fraction AS k_fraction, i.control AS control, i.seed AS seed, "
-            "s.transform AS transform, s.side AS side, xb.label AS own_baseline, xp.label AS control_of "
-            "FROM experiments x JOIN experiment_settings xs ON xs.experiment_id = x.id "
-            "JOIN settings s ON s.id = xs.setting_id JOIN interventions i ON i.id = s.intervention_id "
-            "JOIN models m ON m.id = s.model_id "
-            "LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = xs.baseline_id "
-            "LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id "
-            "WHERE x.name = :experiment ORDER BY xs.ordinal"
+        found = read_view(
+            self.engine, "planned_settings", "experiment = :experiment ORDER BY setting_ordinal",
+            {"experiment": self.experiment},
+            ("setting_key", "setting", "setting_ordinal", "model", "method", "selection", "direction", "edit",
+             "strength", "target", "k", "k_fraction", "control", "seed", "transform", "side", "baseline_setting",
+             "baseline_key", "control_of", "control_of_key"),
+        )  # fmt: skip
+        return found.rename(
+            {"setting_ordinal": "ordinal", "baseline_setting": "own_baseline", "baseline_key": "own_baseline_key"}
         )
 
     def layers(self) -> tuple[str, ...]:
-        found = self._read(
+        found = self._rows(
             "SELECT xl.layer AS layer FROM experiments x JOIN experiment_layers xl ON xl.experiment_id = x.id "
             "WHERE x.name = :experiment"
         )
@@ -87,7 +96,7 @@ class Reader:
 
     def corpora(self) -> list[str]:
         """Corpora (or collections) that have the role."""
-        found = self._read(
+        found = self._rows(
             "SELECT DISTINCT xc.role AS role, coalesce(c.collection, c.name) AS corpus FROM experiments x "
             "JOIN experiment_corpora xc ON xc.experiment_id = x.id JOIN corpora c ON c.id = xc.corpus_id "
             "WHERE x.name = :experiment AND xc.role <> 'fit' ORDER BY 1, 2"
@@ -96,65 +105,63 @@ class Reader:
         return found.filter(pl.col("role") == self.role)["corpus"].to_list()
 
     def stored(self) -> pl.DataFrame:
-        return self._read(
-            "SELECT corpus, setting, layer, metric, baseline_setting, value, ci_low, ci_high, baseline, delta, "
-            "delta_ci_low, delta_ci_high, p, q, n_pairs FROM setting_comparison "
-            "WHERE experiment = :experiment AND role = :role AND scope = :scope",
-            role=self.role,
-            scope=self.scope,
-        )
+        return self._compared(
+            "setting_comparison", "value", "ci_low", "ci_high", "baseline", "delta",
+            "delta_ci_low", "delta_ci_high", "p", "q", "n_pairs",
+        )  # fmt: skip
 
     def gains(self) -> pl.DataFrame:
         """Differences to each setting's own baseline pair by pair, summed up."""
-        return self._read(
-            "SELECT corpus, setting, layer, metric, median_gain, median_low, median_high, n_gaining "
-            "FROM gain_summary WHERE experiment = :experiment AND role = :role AND scope = :scope",
-            role=self.role,
-            scope=self.scope,
-        )
+        return self._compared("gain_summary", "median_gain", "median_low", "median_high", "n_gaining")
 
     def confidence(self) -> float:
         """Of the comparison's intervals, as the experiment file has it."""
-        found = self._read(
+        found = self._rows(
             "SELECT CAST(x.spec -> 'statistics' ->> 'confidence' AS DOUBLE PRECISION) AS confidence "
             "FROM experiments x WHERE x.name = :experiment"
         )
         return float(found["confidence"][0] or 0.95)
 
     def control_tests(self) -> pl.DataFrame:
-        return self._read(
-            "SELECT corpus, setting, layer, metric, control, p FROM control_comparison "
-            "WHERE experiment = :experiment AND role = :role AND scope = :scope",
-            role=self.role,
-            scope=self.scope,
-        )
+        return self._compared("control_comparison", "control", "p")
 
     def sums(self, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
         """Sums over language pairs (or languages, for metrics of one language) by where the target stands."""
         names = {f"metric_{number}": metric for number, metric in enumerate(metrics)}
         listed = ", ".join(f":{name}" for name in names)
-        columns = ", ".join(["setting", "layer", "layer_ordinal", "metric", "target_side", *extra])
-        parts = [
-            f"SELECT coalesce(collection, corpus) AS corpus, {columns}, sum(value) AS sum_value, "  # noqa: S608 - fixed names
-            f"count(value) AS n_values, sum(baseline) AS sum_baseline, count(baseline) AS n_pairs FROM {view} "
-            "WHERE experiment = :experiment AND role = :role AND query_setting_key = candidate_setting_key "
-            f"AND metric IN ({listed}) GROUP BY coalesce(collection, corpus), {columns}"
+        columns = ", ".join(["setting_key", "layer", "layer_ordinal", "metric", "target_side", *extra])
+        summed: dict[str, Type] = {
+            "sum_value": "real",
+            "n_values": "integer",
+            "sum_baseline": "real",
+            "n_pairs": "integer",
+        }
+        frames = [
+            typed(
+                self._rows(
+                    f"SELECT coalesce(collection, corpus) AS corpus, {columns}, sum(value) AS sum_value, "  # noqa: S608 - fixed names
+                    f"count(value) AS n_values, sum(baseline) AS sum_baseline, count(baseline) AS n_pairs FROM {view} "
+                    f"WHERE experiment = :experiment AND role = :role AND metric IN ({listed}) "
+                    f"GROUP BY coalesce(collection, corpus), {columns}",
+                    role=self.role,
+                    **names,
+                ),
+                view,
+                summed,
+            )
             for view in ("retrieval_results", "alignment_results")
         ]
-        frames = [self._read(part, role=self.role, **names) for part in parts]
         return pl.concat(frames)
 
-    def chosen(self) -> tuple[tuple[str, str], ...]:
-        found = self._read(
-            "SELECT DISTINCT xs.label AS setting, ch.layer AS layer, xs.ordinal AS ordinal FROM experiments x "
-            "JOIN experiment_jobs xj ON xj.experiment_id = x.id JOIN choices ch ON ch.job_id = xj.job_id "
-            "JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = ch.setting_id "
-            "WHERE x.name = :experiment ORDER BY xs.ordinal, ch.layer"
-        )
-        return tuple((row["setting"], row["layer"]) for row in found.iter_rows(named=True))
+    def chosen(self) -> pl.DataFrame:
+        """Settings (key and label) and layers that were chosen on the select role."""
+        return read_view(
+            self.engine, "chosen_settings", "experiment = :experiment ORDER BY setting_ordinal, layer",
+            {"experiment": self.experiment}, ("setting_key", "setting", "layer"),
+        ).unique(maintain_order=True)  # fmt: skip
 
     def unfinished(self) -> list[str]:
-        found = self._read(
+        found = self._rows(
             "SELECT kind, status, count(*) AS n_values FROM job_status WHERE experiment = :experiment "
             "AND status <> 'done' GROUP BY kind, status ORDER BY kind, status"
         )
@@ -162,17 +169,4 @@ class Reader:
         for (kind,), rows in found.group_by("kind", maintain_order=True):
             states = ", ".join(f"{row['n_values']} {row['status']}" for row in rows.iter_rows(named=True))
             lines.append(f"{kind}: {rows['n_values'].sum()} jobs are not done ({states})")
-            if kind == "comparison" and "blocked" in rows["status"].to_list():
-                lines.append(f"intervals, q and controls: the comparison waits for {self._failed()}")
         return lines
-
-    def _failed(self) -> str:
-        """The jobs that failed, as one clause."""
-        found = self._read(
-            "SELECT job, label, error FROM job_status WHERE experiment = :experiment AND status = 'failed' ORDER BY job"
-        )
-        named = [
-            f"job {row['job']} ({row['label']}), which failed: {row['error']}" for row in found.iter_rows(named=True)
-        ]
-        more = f"; and {len(named) - 1} more: mend or leave out their rows and submit again" if len(named) > 1 else ""
-        return (named or ["jobs of another experiment"])[0] + more

@@ -6,8 +6,7 @@ import polars as pl
 from sqlalchemy import Engine
 
 from sprachbund.errors import QueryError
-from sprachbund.results import query
-from sprachbund.results.reader import LIMITS, known, known_experiment
+from sprachbund.results.reader import known, known_experiment, read_view
 
 # Column → metric of the view `side_effects`. Of metrics per language, that of the setting's target.
 COLUMNS: dict[str, str] = {
@@ -39,8 +38,7 @@ def side_effects(engine: Engine, experiment: str) -> pl.DataFrame:
     Raises QueryError for an unknown experiment.
     """
     known_experiment(engine, experiment)
-    sql = "SELECT * FROM side_effects WHERE experiment = :experiment"
-    found = query.run(engine, sql, {"experiment": experiment}, **LIMITS)
+    found = read_view(engine, "side_effects", "experiment = :experiment", {"experiment": experiment})
     targets = sorted({each for each in found["target"].to_list() if each is not None})
     only = targets[0] if len(targets) == 1 else None
     rows: list[dict[str, Any]] = []
@@ -74,16 +72,16 @@ def samples(engine: Engine, experiment: str, setting: str, n: int) -> pl.DataFra
     Raises QueryError for an unknown experiment or setting, and where none of its texts are there.
     """
     known_experiment(engine, experiment)
-    sql = (
-        "SELECT xs.label AS setting FROM experiment_settings xs JOIN experiments x ON x.id = xs.experiment_id"
-        " WHERE x.name = :experiment ORDER BY xs.ordinal"
+    planned = "experiment = :experiment ORDER BY setting_ordinal"
+    labels = read_view(engine, "planned_settings", planned, {"experiment": experiment}, ("setting",))
+    known("setting", setting, labels["setting"].to_list())
+    found = read_view(
+        engine,
+        "generated_samples",
+        "experiment = :experiment AND setting = :setting"
+        " ORDER BY into_language IS NOT NULL, language, into_language, seed, sample",
+        {"experiment": experiment, "setting": setting},
     )
-    known("setting", setting, query.run(engine, sql, {"experiment": experiment}, **LIMITS)["setting"].to_list())
-    sql = (
-        "SELECT * FROM generated_samples WHERE experiment = :experiment AND setting = :setting"
-        " ORDER BY into_language IS NOT NULL, language, into_language, seed, sample"
-    )
-    found = query.run(engine, sql, {"experiment": experiment, "setting": setting}, **LIMITS)
     if found.is_empty():
         raise QueryError(
             f"setting '{setting}' of '{experiment}' has no texts: none were asked for (side_effects.generation or"

@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sprachbund.corpora.source import Code
-
-Variant = Literal["uniform", "profile", "shift", "wrong_language", "wrong_values"]
-VARIANTS: tuple[str, ...] = ("uniform", "profile", "shift", "wrong_language", "wrong_values")
+from sprachbund.vocabulary import VARIANTS, Variant
 
 
 def _seeds(value: Any) -> Any:

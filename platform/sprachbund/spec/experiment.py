@@ -6,28 +6,36 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     Field,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
 
-from sprachbund.catalogue.edits import FITTED_TRANSFORMS
 from sprachbund.corpora.source import Code, CorpusSource
 from sprachbund.errors import SpecError, nearest
-from sprachbund.fields import Source, Strict, as_list, named_once
-from sprachbund.measures.abx import AbxSpec, as_abx
-from sprachbund.measures.geometry import GeometryName, as_geometry
-from sprachbund.measures.probing import ProbeSpec, as_probe
+from sprachbund.fields import Among, Source, Strict, as_list
+from sprachbund.measures import CHOSEN_BY, COMPARED, REQUESTS
 from sprachbund.spec.base import MeasureName, ScorerName
 from sprachbund.spec.interventions import InterventionSpec, as_intervention
 from sprachbund.spec.presets import expand_preset
-from sprachbund.spec.reading import read_yaml
+from sprachbund.spec.reading import at_line, read_yaml
 from sprachbund.spec.side_effects import SideEffectsSpec
-from sprachbund.vocabulary import EmbeddingPooling, Layer, Pooling, RankingMetric, Role, Site, Tokens
+from sprachbund.vocabulary import (
+    FITTED_TRANSFORMS,
+    ROLES,
+    DrawnUnit,
+    EmbeddingPooling,
+    Layer,
+    Pooling,
+    Role,
+    Scope,
+    Site,
+    Tokens,
+)
 
 
 def _as_layer(value: Any) -> Any:
@@ -86,16 +94,13 @@ class EmbeddingsSpec(Strict):
         return value
 
 
-class EvaluationsSpec(Strict):
+class PairsSpec(Strict):
+    """What is evaluated of pairs of languages."""
+
     pairs: Literal["all"] | list[tuple[Code, Code]] = "all"
     mining: bool = False
     measures: Annotated[list[MeasureName], BeforeValidator(as_list)] = Field(default=[])
     approximate_above: Annotated[int, Field(ge=1)] | None = None
-    geometry: Annotated[list[GeometryName], BeforeValidator(as_geometry)] = Field(default=[])
-    abx: Annotated[list[Annotated[AbxSpec, BeforeValidator(as_abx)]], AfterValidator(named_once)] = Field(default=[])
-    probes: Annotated[list[Annotated[ProbeSpec, BeforeValidator(as_probe)]], AfterValidator(named_once)] = Field(
-        default=[]
-    )
 
     @field_validator("pairs", mode="before")
     @classmethod
@@ -114,20 +119,23 @@ class EvaluationsSpec(Strict):
         return pairs
 
 
+# Measures add their own fields, which only they read.
+_REQUESTED: dict[str, Any] = {each.field: (each.type, Field(default=each.default)) for each in REQUESTS}
+EvaluationsSpec: Any = create_model("EvaluationsSpec", __base__=PairsSpec, **_REQUESTED)
+
+
 class ChooseSpec(Strict):
-    metric: Literal[RankingMetric, "distance_gap"] = "top1"
+    metric: Annotated[str, Among(CHOSEN_BY)] = "top1"
     over: list[Literal["k", "strength", "layer"]] = Field(default=["k", "layer"])
-    scope: Literal["all", "target_query", "target_candidate", "without_target"] = "all"
+    scope: Scope = "all"
 
 
 class StatisticsSpec(Strict):
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    unit: Literal["item", "group"] = "item"
+    unit: DrawnUnit = "item"
     multiplicity: Literal["bh", "by", "max_t"] = "bh"
-    metrics: list[Literal[RankingMetric, "language_abx", "paired_distance", "unpaired_distance", "distance_gap"]] = (
-        Field(default=["top1", "mrr", "distance_gap"])
-    )
+    metrics: list[Annotated[str, Among(COMPARED)]] = Field(default=["top1", "mrr", "distance_gap"])
 
 
 class RolesSpec(Strict):
@@ -138,7 +146,7 @@ class RolesSpec(Strict):
     test: Source
 
     def items(self) -> Iterator[tuple[Role, CorpusSource]]:
-        for role in ("fit", "select", "test"):
+        for role in ROLES:
             source = getattr(self, role)
             if source is not None:
                 yield role, source
@@ -220,11 +228,13 @@ def _model_inside(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _one_line(error: ValidationError, where: str) -> str:
+def _one_line(error: ValidationError, where: str, text: str | None) -> str:
     # A misspelt field is also a missing one: say the former.
     first = next((each for each in error.errors() if each["type"] == "extra_forbidden"), error.errors()[0])
     location = tuple(part for part in first["loc"] if not str(part).startswith(("literal[", "list[", "function-")))
     field = ".".join(str(part) for part in location) or "spec"
+    if text is not None:
+        where += at_line(text, location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         names = _field_names(location)
@@ -242,12 +252,15 @@ def _one_line(error: ValidationError, where: str) -> str:
     return f"{where}: {field}: {message}{shown}{more}"
 
 
-def parse(content: dict[str, Any], where: str = "spec") -> Spec:
-    """A checked Spec from a mapping, its preset expanded; raises SpecError in one line."""
+def parse(content: dict[str, Any], where: str = "spec", text: str | None = None) -> Spec:
+    """A checked Spec from a mapping, its preset expanded; raises SpecError in one line.
+
+    text: the YAML that the mapping was read from, so that an error names the line.
+    """
     try:
         return Spec.model_validate(expand_preset(content, where))
     except ValidationError as error:
-        raise SpecError(_one_line(error, where)) from None
+        raise SpecError(_one_line(error, where, text)) from None
 
 
 def load(path: str | Path) -> Spec:
@@ -262,4 +275,4 @@ def load(path: str | Path) -> Spec:
         raise SpecError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
-    return parse(read_yaml(text, str(path)), str(path))
+    return parse(read_yaml(text, str(path)), str(path), text)

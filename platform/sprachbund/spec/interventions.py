@@ -4,24 +4,24 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from sprachbund.catalogue.directions import DIRECTION_EDITS, TARGETLESS_DIRECTIONS, DirectionMethod
-from sprachbund.catalogue.edits import (
-    EDITS,
-    POOLED_TRANSFORMS,
-    UNIT_METHODS,
-    Edit,
-    EditRule,
-    How,
-    Method,
-    Transform,
-    canonical_value,
-    parse_value,
-)
+from sprachbund.catalogue.directions import DIRECTIONS, edits_along
+from sprachbund.catalogue.edits import EDITS, EditRule, canonical_value, parse_value
 from sprachbund.corpora.source import Code
-from sprachbund.fields import Strict, as_list
+from sprachbund.fields import Among, Strict, as_list
 from sprachbund.spec.base import ScorerName
 from sprachbund.spec.controls import ControlSpec, as_control
-from sprachbund.vocabulary import SITES, Pooling, Site
+from sprachbund.vocabulary import (
+    POOLED_TRANSFORMS,
+    SITES,
+    UNIT_METHODS,
+    EditTokens,
+    How,
+    Method,
+    Pooling,
+    Site,
+    SteeredSide,
+    Transform,
+)
 
 
 class SelectionSpec(Strict):
@@ -64,9 +64,9 @@ class InterventionSpec(Strict):
     selection: Annotated[SelectionSpec | None, BeforeValidator(_as_selection)] = None
     k: Annotated[list[int | float] | None, BeforeValidator(as_list)] = None
     scorers: Annotated[list[ScorerName] | None, BeforeValidator(as_list)] = None
-    direction: DirectionMethod | None = None
+    direction: Annotated[str, Among(DIRECTIONS)] | None = None
     rank: Annotated[int, Field(ge=1)] | None = None
-    edit: Edit | None = None
+    edit: Annotated[str, Among(EDITS)] | None = None
     strength: Annotated[list[float] | None, BeforeValidator(as_list)] = None
     value: Annotated[list[str] | None, BeforeValidator(as_list)] = None
     value_from: Literal["pooled", "tokens"] | None = None
@@ -74,9 +74,11 @@ class InterventionSpec(Strict):
     source: Literal["others", "input"] | None = None
     fit: Literal["at_once", "incremental"] = "at_once"
     sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
+    score_sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
+    edit_sites: Annotated[list[Site] | None, BeforeValidator(as_list)] = None
     blocks: Annotated[list[int] | None, BeforeValidator(as_list)] = None
-    tokens: Literal["all", "content", "last"] = "all"
-    side: Literal["both", "query", "candidate"] = "both"
+    tokens: EditTokens = "all"
+    side: SteeredSide = "both"
     controls: list[Annotated[ControlSpec, BeforeValidator(as_control)]] = Field(default=[])
 
     @property
@@ -89,7 +91,8 @@ class InterventionSpec(Strict):
     def targetless(self) -> bool:
         """Whether no language is steered towards."""
         if self.method == "direction":
-            return self.direction in TARGETLESS_DIRECTIONS
+            assert self.direction is not None
+            return DIRECTIONS[self.direction].targetless
         return self.method == "own" and (not self.rule.to_target or self.value == ["zero"])
 
     @property
@@ -109,7 +112,8 @@ class InterventionSpec(Strict):
         method = filled.get("method", "none")
         if method == "direction":
             filled.setdefault("direction", "diff_mean")
-            filled.setdefault("edit", "project_out" if filled["direction"] in TARGETLESS_DIRECTIONS else "add")
+            direction = DIRECTIONS.get(str(filled["direction"]))
+            filled.setdefault("edit", "project_out" if direction is not None and direction.targetless else "add")
             filled.setdefault("pooling", "mean")
             filled.setdefault("sites", ["block"])
         elif method in UNIT_METHODS:
@@ -140,7 +144,7 @@ class InterventionSpec(Strict):
             )
         return value
 
-    @field_validator("targets", "k", "scorers", "strength", "value", "sites", "blocks")
+    @field_validator("targets", "k", "scorers", "strength", "value", "sites", "score_sites", "edit_sites", "blocks")
     @classmethod
     def _not_empty(cls, chosen: list[Any] | None) -> list[Any] | None:
         if chosen == []:
@@ -169,6 +173,36 @@ class InterventionSpec(Strict):
     @classmethod
     def _known_value(cls, values: list[str] | None) -> list[str] | None:
         return None if values is None else list(dict.fromkeys(canonical_value(value) for value in values))
+
+    @model_validator(mode="after")
+    def _sites_in_pairs(self) -> "InterventionSpec":
+        scored, edited = self.score_sites, self.edit_sites
+        if scored is None and edited is None:
+            return self
+        if self.method not in UNIT_METHODS:
+            raise ValueError(f"score_sites and edit_sites are of units; method '{self.method}' takes 'sites' at most")
+        if scored is None or edited is None:
+            missing = "score_sites" if scored is None else "edit_sites"
+            raise ValueError(f"{missing} is missing: score_sites and edit_sites go together ('sites' stands for both)")
+        if self.sites is not None:
+            raise ValueError("sites stands for score_sites and edit_sites: give either it or them")
+        if len(scored) != len(edited):
+            raise ValueError(
+                f"score_sites has {len(scored)} and edit_sites {len(edited)} sites; expected as many: a unit that is"
+                " scored at one is edited at the other in its place"
+            )
+        for name, sites in (("score_sites", scored), ("edit_sites", edited)):
+            if len(set(sites)) < len(sites):
+                raise ValueError(f"{name} lists a site twice")
+        return self
+
+    @property
+    def site_pairs(self) -> list[tuple[Site, Site]] | None:
+        """(scored, edited) of sites that are told apart, in the order of the edited; None where they are the same."""
+        if self.score_sites is None or self.edit_sites is None:
+            return None
+        pairs = zip(self.score_sites, self.edit_sites, strict=True)
+        return sorted(pairs, key=lambda pair: SITES.index(pair[1]))
 
     @model_validator(mode="after")
     def _fields_that_apply(self) -> "InterventionSpec":
@@ -202,13 +236,17 @@ class InterventionSpec(Strict):
         why = "method 'direction' moves along a direction, it selects no units; use 'experts' with {}"
         for name in ("k", "selection", "scorers", "value", "value_from"):
             self._refuse(name, why.format(name))
-        if self.edit not in DIRECTION_EDITS[self.direction]:
-            known = ", ".join(DIRECTION_EDITS[self.direction])
-            raise ValueError(f"edit '{self.edit}' does not go with direction '{self.direction}'; use {known}")
-        if self.source == "input" and self.direction != "diff_mean":
-            raise ValueError("source 'input' goes with direction 'diff_mean' only")
-        if self.rank is not None and self.direction not in ("pca", "language_means"):
-            raise ValueError(f"rank goes with directions pca and language_means, '{self.direction}' has its own")
+        rule, edits = DIRECTIONS[self.direction], edits_along(self.direction)
+        if self.edit not in edits:
+            raise ValueError(
+                f"edit '{self.edit}' does not go with direction '{self.direction}'; use {', '.join(edits)}"
+            )
+        if self.source == "input" and not rule.per_input:
+            known = " and ".join(f"'{name}'" for name, each in DIRECTIONS.items() if each.per_input)
+            raise ValueError(f"source 'input' goes with direction {known} only")
+        if self.rank is not None and not rule.ranked:
+            known = " and ".join(name for name, each in DIRECTIONS.items() if each.ranked)
+            raise ValueError(f"rank goes with directions {known}, '{self.direction}' has its own")
         if self.fit == "incremental":
             raise ValueError("fit 'incremental' is for edits of units (mean_act, gaussian_act, linear_act)")
 
@@ -226,14 +264,14 @@ class InterventionSpec(Strict):
                     f"value is '{value}' with value_from: tokens; per-token values are not kept, only their"
                     " mean: use mean or zero, or value_from: pooled"
                 )
-        if self.value_from == "tokens" and self.edit == "linear_act":
-            raise ValueError("value_from: tokens keeps means and variances only; linear_act needs pooled responses")
+        if self.value_from == "tokens" and rule.reads == "samples":
+            raise ValueError(f"value_from: tokens keeps means and variances only; {self.edit} needs pooled responses")
         if not rule.transport:
             self._refuse("source", f"edit '{self.edit}' does not depend on where activations start; leave source out")
             if self.fit == "incremental":
                 raise ValueError(f"fit 'incremental' changes nothing for edit '{self.edit}'; leave it out")
-        if self.edit == "aura" and (self.scorers or ["auroc"]) != ["auroc"]:
-            raise ValueError("edit 'aura' scales by AUROC; leave scorers out or use auroc")
+        if rule.reads == "auroc" and (self.scorers or ["auroc"]) != ["auroc"]:
+            raise ValueError(f"edit '{self.edit}' scales by AUROC; leave scorers out or use auroc")
         if self.targetless and self.targets is not None:
             raise ValueError("targets has no meaning where every language's own experts are dampened; leave it out")
 

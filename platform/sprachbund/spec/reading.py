@@ -1,46 +1,71 @@
-"""Reading YAML as experiment files mean it: 1.2 booleans, no repeated fields, one-line errors."""
+"""YAML as experiment files mean it: version 1.2, no repeated fields, one-line errors that name the line.
 
-import re
-from typing import Any
+In YAML 1.2 only true and false are truth values: `no` is Norwegian, `on` is a word.
+"""
 
-import yaml
+import io
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from sprachbund.errors import SpecError
 
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 booleans: only true and false; `no` is Norwegian, `on` is a word."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-
-
-def _unique_mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if isinstance(key, (str, int)) and key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"'{key}' is given twice", key_node.start_mark)
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
 
 
 def read_yaml(text: str, where: str) -> dict[str, Any]:
     """The mapping in a YAML text; raises SpecError with the line for anything else."""
+    from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+
     try:
-        content = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise SpecError(f"{where}{line}: not readable as YAML: {problem}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # an anchor given anew is valid YAML
+            content = _yaml().load(text)
+    # ValueError: a number or a date that there is not.
+    except (YAMLError, ValueError) as error:
+        marked = error if isinstance(error, MarkedYAMLError) else None
+        line = f" line {marked.problem_mark.line + 1}" if marked and marked.problem_mark else ""
+        problem = (marked and marked.problem) or str(error)
+        raise SpecError(f"{where}{line}: not readable as YAML: {problem.splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise SpecError(f"{where}: expected fields such as 'name: …', found {type(content).__name__}")
     return content
+
+
+def at_line(text: str, location: Sequence[str | int]) -> str:
+    """` line 12`: where the field at `location` of a readable text is, or as much of its path as the text has.
+
+    "" where it has nothing of it. Parts that the text lacks are passed over: a single value may stand for a list.
+    """
+    from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+    node, line = _yaml().compose(io.StringIO(text)), None
+    for part in location:
+        if isinstance(node, MappingNode):
+            pairs = {key.value: (key, value) for key, value in node.value}
+            if part in pairs:
+                key, node = pairs[part]
+                line = key.start_mark.line + 1
+        elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return "" if line is None else f" line {line}"
+
+
+def write_yaml(content: Any, *, flow: bool = False) -> str:
+    """The content as YAML that `read_yaml` reads, in its own order; `flow`: in one line, as `--set` takes it."""
+    written = io.StringIO()
+    writer = _yaml()
+    writer.default_flow_style = flow
+    writer.width = 10_000 if flow else 120
+    writer.dump(content, written)
+    return written.getvalue().removesuffix("...\n")
+
+
+def _yaml() -> "YAML":
+    from ruamel.yaml import YAML
+
+    made = YAML(typ="safe", pure=True)
+    made.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    return made

@@ -5,21 +5,37 @@ jobs already exist per subject, so that one more layer, language or target costs
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sprachbund.vocabulary import layer_order
+from sprachbund.vocabulary import SteeredSide, layer_order
 from sprachbund.work.keys import content_key
-from sprachbund.work.kinds import KINDS, Kind
+from sprachbund.work.kind import Kind
+from sprachbund.work.payloads.base import Layered, Numerics, Payload, TextInput
 
 
 @dataclass(frozen=True, slots=True)
 class PlanText:
-    """One language of one corpus: the key of its ingested text."""
+    """One language of one corpus: the key of its ingested text, and of parts of it.
+
+    sentences: of the sentences alone; documents: of these and their groups.
+    """
 
     key: str
+    sentences: str
+    documents: str
     language: str
     n_items: int
+
+    @property
+    def as_sentences(self) -> TextInput:
+        """The text for a pass."""
+        return TextInput(self.key, self.sentences)
+
+    @property
+    def as_documents(self) -> TextInput:
+        """The text where items or groups of them are drawn for intervals."""
+        return TextInput(self.key, self.documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,11 @@ class PlanModel:
     imported_layers: tuple[str, ...] = ()
 
     @property
+    def numerics(self) -> Numerics:
+        """The model as jobs compute with it."""
+        return Numerics(self.fingerprint, self.dtype, self.attention)
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """All layers of embeddings: 0, 1 … n_blocks, final."""
         return self.imported_layers or (*(str(number) for number in range(self.n_blocks + 1)), "final")
@@ -69,12 +90,36 @@ class Want:
     subject: str
     label: str
     bundle: str
-    payload: Mapping[str, Any]
+    payload: Payload
     model: str | None = None
     layers: tuple[str, ...] | None = None
     needs: tuple[str, ...] = ()
     # Which layers the needed work must cover, where this work has none of its own.
     needs_layers: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        kind: Kind,
+        payload: Payload,
+        label: str,
+        layers: tuple[str, ...] | None = None,
+        needs_layers: tuple[str, ...] | None = None,
+    ) -> "Want":
+        """The want that a payload says: subject, needs, model and bundle follow from it."""
+        subject = kind_key(kind, payload)
+        shared, runs = payload.shared, payload.runs
+        return cls(
+            kind=kind,
+            subject=subject,
+            label=label,
+            bundle=subject if shared is None else content_key("bundle", 1, kind=kind.name, **shared),
+            payload=payload,
+            model=None if runs is None else runs.model,
+            layers=layers,
+            needs=payload.needs,
+            needs_layers=needs_layers,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +150,33 @@ class PlannedIntervention:
 
 
 @dataclass(frozen=True, slots=True)
+class ChoiceGroup:
+    """Settings of which one is chosen: the group's identity, and what people call it."""
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedSetting:
-    """A setting of the experiment and its place in the comparison."""
+    """A setting of the experiment and its place in the comparison. `name`: the label without the model."""
 
     key: str
     label: str
+    name: str
     model: PlanModel
     intervention: PlannedIntervention
     transform: str
     transform_parameters: Mapping[str, Any]
-    side: str
+    side: SteeredSide
     baseline: str | None
     control_of: str | None
-    choice_group: str | None
+    choice: ChoiceGroup | None
+
+    @property
+    def edits(self) -> str | None:
+        """The intervention whose edits are on; None where nothing is edited."""
+        return None if self.intervention.key == NONE.key else self.intervention.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +197,7 @@ class PlannedJob:
     bundle: str
     label: str
     model: str | None
-    payload: Mapping[str, Any]
+    payload: Payload
     needs: tuple[str, ...]
 
 
@@ -164,17 +223,7 @@ def unique_wants(wants: Iterable[Want]) -> list[Want]:
             merged[want.subject] = want
         elif before.layers is not None and want.layers is not None:
             layers = tuple(sorted({*before.layers, *want.layers}, key=layer_order))
-            merged[want.subject] = Want(
-                before.kind,
-                before.subject,
-                before.label,
-                before.bundle,
-                before.payload,
-                before.model,
-                layers,
-                before.needs,
-                before.needs_layers,
-            )
+            merged[want.subject] = replace(before, layers=layers)
     return list(merged.values())
 
 
@@ -195,9 +244,9 @@ def jobs_for(wants: Sequence[Want], known: Mapping[str, Sequence[KnownJob]]) -> 
         missing = _missing(want.layers, covering)
         if missing is not None:
             layers = missing or None
-            payload = dict(want.payload)
-            if layers is not None:
-                payload["layers"] = list(layers)
+            payload = want.payload
+            if isinstance(payload, Layered):
+                payload = replace(payload, layers=missing)
             key = content_key("job", want.kind.version, subject=want.subject, layers=list(layers or ()))
             needed = needs_of(want, layers, serving)
             new.append(PlannedJob(key, want.kind, want.subject, want.bundle, want.label, want.model, payload, needed))
@@ -253,9 +302,9 @@ def setting_key(model: PlanModel, intervention: str, transform: str, parameters:
     )
 
 
-def kind_key(kind: Kind, /, **inputs: Any) -> str:
+def kind_key(kind: Kind, payload: Payload) -> str:
     """A subject: the content key of a kind of work and its logical inputs."""
-    return content_key(kind.name, KINDS[kind.name].version, **inputs)
+    return content_key(kind.name, kind.version, **payload.inputs)
 
 
 NONE = PlannedIntervention(key=content_key("intervention", 1, method="none"), method="none")

@@ -1,29 +1,23 @@
 """Directions of languages in activations: found from pooled responses, made into edits of whole vectors.
 
-Arrays in, numbers out, for one site of one block. A method is one module and one line in `_METHODS`; which edits go
-with it stands in `sprachbund.directions.DIRECTION_EDITS`. Formulas and sources: docs/methods.md.
+Arrays in, numbers out, for one site of one block. A method is one module and one line in
+`sprachbund.catalogue.directions`. Formulas and sources: docs/methods.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pkgutil import resolve_name
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund.catalogue.directions import DIRECTION_EDITS
+from sprachbund.catalogue.directions import DIRECTIONS, edits_along
+from sprachbund.catalogue.edits import EDITS
 from sprachbund.errors import ModelError, nearest
 from sprachbund_runners.directions.found import Found
-from sprachbund_runners.directions.lda import lda
-from sprachbund_runners.directions.leace import leace
-from sprachbund_runners.directions.means import diff_mean, language_means
-from sprachbund_runners.directions.pca import pca
-from sprachbund_runners.directions.probe import probe
 from sprachbund_runners.directions.responses import Responses
 from sprachbund_runners.interventions.low_rank import LowRank
 
 __all__ = ["Found", "edit_of", "find", "random_like"]
-
-_METHODS: dict[str, Callable[[Responses], Found]] = {"diff_mean": diff_mean, "lda": lda, "leace": leace, "probe": probe}
-_RANKED: dict[str, Callable[[Responses, int | None], Found]] = {"pca": pca, "language_means": language_means}
 
 
 def find(
@@ -42,18 +36,20 @@ def find(
     that do not fit each other, are not finite or too few, and languages that do not differ.
     """
     responses = Responses.of(target, others)
-    if method in _RANKED:
+    if method not in DIRECTIONS:
+        raise ModelError(
+            f"direction '{method}' is not known; expected {', '.join(DIRECTIONS)}{nearest(method, DIRECTIONS)}"
+        )
+    rule = DIRECTIONS[method]
+    function: Callable[..., Found] = resolve_name(rule.function)
+    if rule.ranked:
         if rank is not None and rank < 1:
             raise ModelError(f"direction '{method}': rank is {rank}, expected at least 1")
-        return _RANKED[method](responses, rank)
-    if method not in _METHODS:
-        raise ModelError(
-            f"direction '{method}' is not known; expected {', '.join(DIRECTION_EDITS)}"
-            f"{nearest(method, DIRECTION_EDITS)}"
-        )
+        return function(responses, rank)
     if rank is not None:
-        raise ModelError(f"direction '{method}' has no rank to choose; rank goes with {', '.join(_RANKED)}")
-    return _METHODS[method](responses)
+        ranked = ", ".join(name for name, each in DIRECTIONS.items() if each.ranked)
+        raise ModelError(f"direction '{method}' has no rank to choose; rank goes with {ranked}")
+    return function(responses)
 
 
 def edit_of(found: Found, edit: str, strength: float, site: str, block: int, tokens: str = "all") -> LowRank:
@@ -62,20 +58,10 @@ def edit_of(found: Found, edit: str, strength: float, site: str, block: int, tok
     `add`: h' = h + strength·shift, any finite strength. `project_out`: h' = h − strength·U·Vᵀ·(h − mean), strength in
     [0, 1]. Raises ModelError for an edit that the method does not have and for other strengths.
     """
-    known = DIRECTION_EDITS[found.method]
+    known = edits_along(found.method)
     if edit not in known:
         raise ModelError(f"edit '{edit}' does not go with direction '{found.method}'; use {', '.join(known)}")
-    if edit == "add":
-        assert found.shift is not None
-        if not np.isfinite(strength):
-            raise ModelError(f"strength is {strength}, expected a finite number")
-        none = np.zeros((found.width, 0), dtype=np.float32)
-        return LowRank(site, block, none, none, (strength * found.shift).astype(np.float32), tokens)
-    if not 0 <= strength <= 1:
-        raise ModelError(f"strength is {strength:g}; edit 'project_out' takes 0 to 1")
-    writes = -strength * found.writes
-    constant = -writes @ (found.reads.T @ found.mean)
-    u, v, c = (each.astype(np.float32) for each in (writes, found.reads, constant))
+    u, v, c = (each.astype(np.float32) for each in resolve_name(EDITS[edit].function)(found, strength))
     return LowRank(site, block, u, v, c, tokens)
 
 

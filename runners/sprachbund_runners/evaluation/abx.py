@@ -17,19 +17,17 @@ O(n² (d + log n)) time and O(n) memory beside the distances of one block of x.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError, SpecError, nearest
+from sprachbund.vocabulary import DISTANCES, Distance
 from sprachbund_runners.evaluation.abx_kernel import count_wins
 from sprachbund_runners.evaluation.similarity import blocks, checked_embeddings, unit_vectors
 
-Distance = Literal["angular", "cosine", "euclidean"]
-DISTANCES: tuple[Distance, ...] = ("angular", "cosine", "euclidean")
-
-_BLOCK_BYTES = 1 << 23
+BLOCK_BYTES = 1 << 23
 """Of distances held at once: 8 MiB in float64, which is some hundred x against some thousand candidates."""
 
 
@@ -330,7 +328,7 @@ def _distance_blocks(vectors: AbxVectors, group: AbxGroup) -> Any:
     expand = None if len(distinct) == len(group.ab) else place.reshape(-1)
     chosen = group.ab if expand is None else group.ab[first]
     others = _transposed(vectors.rows, chosen)
-    step = max(1, _BLOCK_BYTES // (8 * len(group.ab)))
+    step = max(1, BLOCK_BYTES // (8 * len(group.ab)))
     for start in range(0, len(group.x), step):
         rows = slice(start, min(start + step, len(group.x)))
         distances = vectors.rows[group.x[rows]] @ others

@@ -14,9 +14,6 @@ from sprachbund_runners.evaluation.margins import Margin, Refused, margin
 from sprachbund_runners.evaluation.neighbours import K_MARGIN, Neighbours, gold_copies
 from sprachbund_runners.evaluation.similarity import UnitVectors
 
-XTREME_INDEX = 7
-"""The index at which XTREME's evaluate_retrieval.py reads its list of layers by default."""
-
 
 def xsim_error(
     forward: Neighbours,
@@ -78,20 +75,6 @@ def mexa_hits(forward: Neighbours, backward: Neighbours, x: UnitVectors, y: Unit
     if x.n < 2:
         return np.full(x.n, np.nan)
     return (_wins(forward, x, y) & _wins(backward, y, x)).astype(np.float64)
-
-
-def xtreme_layer(n_blocks: int, index: int = XTREME_INDEX) -> str:
-    """The layer, in our count, that XTREME's Tatoeba code reads at `index` of its list for a model of n_blocks.
-
-    It keeps the last n_blocks of the n_blocks + 1 hidden states, so that the embeddings are gone and index 7 is the
-    output of block 8. Its script reads index 7 of models with 12 blocks and 13 of those with 24. The last one is
-    `final`, after the final norm where there is one. Raises ValueError if there is no such index.
-    """
-    if not 0 <= index < n_blocks:
-        raise ValueError(
-            f"XTREME's layer: index {index} of a model with {n_blocks} blocks; expected 0 to {n_blocks - 1}"
-        )
-    return "final" if index == n_blocks - 1 else str(index + 1)
 
 
 def _scores(scoring: Scoring, forward: Neighbours) -> NDArray[np.float64]:

@@ -1,7 +1,9 @@
 """The measures of a pair of languages, by name, and pairs of which one side is steered."""
 
+from pkgutil import resolve_name
 from typing import Literal
 
+from sprachbund.measures import MEASURES
 from sprachbund_runners.evaluation.distances import (
     LanguageVectors,
     centroid_distance,
@@ -10,7 +12,6 @@ from sprachbund_runners.evaluation.distances import (
     within_distance,
 )
 from sprachbund_runners.evaluation.language_abx import language_abx
-from sprachbund_runners.evaluation.retrieval_scores import retrieval_scores
 from sprachbund_runners.evaluation.scores import PairMeasure, PairScores
 
 
@@ -29,13 +30,6 @@ def distance_scores(x: LanguageVectors, y: LanguageVectors) -> PairScores:
 def spread_values(x: LanguageVectors) -> dict[str, float]:
     """Cosine distances within one language."""
     return {"spread": spread(x), "within_distance": within_distance(x)}
-
-
-PAIR_MEASURES: dict[str, PairMeasure] = {
-    "retrieval": retrieval_scores,
-    "language_abx": language_abx_scores,
-    "distances": distance_scores,
-}
 
 
 def one_sided(
@@ -63,3 +57,11 @@ def one_sided(
         arrays=arrays,
         notes={**one.notes, **other.notes},
     )
+
+
+PAIR_MEASURES: dict[str, PairMeasure] = {
+    measure.name: resolve_name(measure.function)
+    for measure in MEASURES.values()
+    if measure.extent == "pair" and not measure.optional and measure.function
+}
+"""Those of every pair that is evaluated."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
 from sprachbund_runners.evaluation.gold import checked_groups
-from sprachbund_runners.evaluation.neighbours import K_CSLS, Collector, Neighbours, gold_copies
+from sprachbund_runners.evaluation.neighbours import K_CSLS, Neighbours, gold_copies
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
-from sprachbund_runners.evaluation.similarity import BLOCK_SIZE, SimilarityMatrix, UnitVectors, check_same_width
+from sprachbund_runners.evaluation.similarity import BLOCK_SIZE, UnitVectors, check_same_width
 
 SAMPLE = 256
 """Queries of each side on which recall is measured."""
@@ -30,19 +30,6 @@ class Lists:
     forward: Neighbours
     backward: Neighbours
     recall: float
-
-
-def exact_lists(x: UnitVectors, y: UnitVectors, k: int = K_CSLS, block_size: int = BLOCK_SIZE) -> Lists:
-    """The k nearest of both sides from one pass over the matrix, of which one block is held at a time.
-
-    Raises ModelError if widths or types differ, ValueError if block_size < 1.
-    """
-    check_same_width(x, y)
-    near = Collector.of(x, y, k)
-    matrix = SimilarityMatrix(x, y, block_size, cache_bytes=0)
-    for block, similarity in matrix.all_blocks():
-        near.add(similarity, *matrix.slices(block))
-    return Lists(near.forward(), near.backward(), 1.0)
 
 
 def approximate_lists(

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.measures import METRICS
-from sprachbund_runners.evaluation.distances import (
-    LanguageVectors,
-)
-from sprachbund_runners.statistics import bootstrap_mean, wilson
+from sprachbund_runners.evaluation.distances import LanguageVectors
+from sprachbund_runners.statistics.bootstrap import bootstrap_mean
+from sprachbund_runners.statistics.intervals import wilson
 
 Items = Mapping[str, NDArray[np.float64]]
 

@@ -146,25 +146,6 @@ def blocks(n: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def cosine_similarity(
-    x: UnitVectors, y: UnitVectors, block_size: int = BLOCK_SIZE
-) -> Iterator[tuple[slice, slice, NDArray[Any]]]:
-    """Yield (rows, columns, similarity [rows, columns]) until all n_x x n_y items are covered.
-
-    Memory: two blocks of block_size², whatever the number of items. Similarities of equal embeddings are equal bit
-    for bit; those of different ones may differ in the last bit between block sizes (BLAS chooses kernels by shape).
-
-    Raises ModelError if widths or types differ, ValueError if block_size < 1.
-    """
-    check_same_width(x, y)
-    for rows in blocks(x.n, block_size):
-        for columns in blocks(y.n, block_size):
-            if x.all_distinct and y.all_distinct:
-                yield rows, columns, similarity_block(x, y, rows, columns)
-                continue
-            yield rows, columns, _expanded(x, y, rows, columns, block_size)
-
-
 @dataclass(slots=True)
 class SimilarityMatrix:
     """The similarity matrix of distinct vectors, block by block and row by row; the first blocks are remembered.
@@ -202,21 +183,6 @@ class SimilarityMatrix:
         for row in range(len(self.row_blocks)):
             for column in range(len(self.column_blocks)):
                 yield (row, column), self.block((row, column))
-
-
-def _expanded(x: UnitVectors, y: UnitVectors, rows: slice, columns: slice, size: int) -> NDArray[Any]:
-    """A block over items, each similarity read from the block of distinct vectors it belongs to."""
-    out = np.empty((rows.stop - rows.start, columns.stop - columns.start), x.rows.dtype)
-    left, right = x.inverse[rows], y.inverse[columns]
-    for row_block in np.unique(left // size):
-        here = np.flatnonzero(left // size == row_block)
-        row_slice = slice(row_block * size, min((row_block + 1) * size, len(x.distinct)))
-        for column_block in np.unique(right // size):
-            there = np.flatnonzero(right // size == column_block)
-            column_slice = slice(column_block * size, min((column_block + 1) * size, len(y.distinct)))
-            block = similarity_block(x, y, row_slice, column_slice)
-            out[np.ix_(here, there)] = block[np.ix_(left[here] - row_slice.start, right[there] - column_slice.start)]
-    return out
 
 
 def _refuse(endless: NDArray[np.bool_], zero: NDArray[np.bool_], start: int, name: str) -> None:

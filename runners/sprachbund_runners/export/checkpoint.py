@@ -136,8 +136,9 @@ def _edits(engine: Engine, store: ArtifactStore, found: FoundSetting, experiment
         )
     if intervention.method != "none" and intervention.artifact_id is None:
         raise WorkspaceError(f"setting '{label}': its edits are not made yet (see `sprachbund status {experiment}`)")
+    key = None if intervention.method == "none" else intervention.key
     try:
-        by_language = find_edits(Context(engine, store, Silent()), intervention.key)
+        by_language = find_edits(Context(engine, store, Silent()), key)
     except Evicted as error:
         Queue(engine).reopen(error.job_ids)
         raise ArtifactError(
@@ -174,7 +175,7 @@ def _load(folder: Path, found: FoundSetting, dtype: str | None) -> Source:
     config, trust = read_config(folder), bool(found.model.config["trust_remote_code"])
     if "quantization_config" in config:
         raise ModelError(f"model '{found.model.name}' is quantised: edits are merged into float weights only")
-    stored = _stored_type(folder)
+    stored = stored_type(folder)
     with quiet():
         tokenizer = load_tokenizer(folder, trust)
         try:
@@ -219,7 +220,7 @@ def _class(config: dict[str, Any], trust: bool) -> Any:
     return named if isinstance(named, type) and issubclass(named, PreTrainedModel) else transformers.AutoModel
 
 
-def _stored_type(folder: Path) -> str | None:
+def stored_type(folder: Path) -> str | None:
     """The type of all floating-point weights; None where there are several."""
     types: set[str] = set()
     for path in model_files(folder):

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sprachbund.languages import identifier
-
 
 @dataclass(frozen=True, slots=True)
 class Identified:
@@ -39,8 +37,3 @@ def identify(texts: Sequence[str], among: Sequence[str] | None = None) -> list[I
     model = _model()
     model.set_languages(None if among is None else list(among))
     return [Identified(*model.classify(text)) for text in texts]
-
-
-def is_language(label: str, code: str) -> bool:
-    """Whether an identifier's label stands for a language code; scripts are not told apart (`zh` is both)."""
-    return label in identifier.labels_of(code)

@@ -6,6 +6,7 @@ docs/methods.md. Arithmetic is in float64, results are float32.
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -13,10 +14,10 @@ from sprachbund.errors import ModelError
 
 # A unit that varies less than this, relative to its mean, varies by rounding of float32 only.
 _RESOLUTION = 1e-6
-# float64 values sorted and fitted at a time: what stays in a core's cache.
+# Values sorted and fitted at a time: what stays in a core's cache.
 _BLOCK = 1 << 16
-
-_Cuts = tuple[NDArray[np.int64], NDArray[np.float64]]
+# Sentences turned at a time: what one line of the cache holds of a unit.
+_LINE = 16
 
 FULL_RANGE = (0.0, 1.0)
 """The source's range from its least to its greatest sample."""
@@ -62,6 +63,11 @@ def scaled(factor: ArrayLike) -> Affine:
     """h' = factor·h; factor [k]."""
     factors = _column("factor", factor)
     return _affine(factors, np.zeros_like(factors))
+
+
+def dampened(n_units: int, strength: float) -> Affine:
+    """h' = (1 − strength)·h for so many units; strength at most 1, below 0 amplifies."""
+    return scaled(np.full(n_units, 1.0 - strength))
 
 
 def aura(auroc: ArrayLike, strength: float = 1.0) -> Affine:
@@ -144,60 +150,80 @@ def linear_act(
         raise ModelError(f"linear_act: {k} units in the target but {source.shape[1]} in the source")
     a, b = np.empty(k), np.empty(k)
     lo, hi = np.full(k, -np.inf), np.full(k, np.inf)
-    cuts = None if n == m else _cuts(n, m)
     step = max(1, _BLOCK // max(n, m))
     for start in range(0, k, step):
         here = slice(start, start + step)
         x, y = _sorted("source", source[:, here]), _sorted("target", target[:, here])
         if quantiles is not None:
             lo[here], hi[here] = (_quantile(x, level) for level in quantiles)
-        a[here], b[here] = _fit(x.astype(np.float64), y.astype(np.float64), cuts)
+        _fit(x, y, a[here], b[here])
     return _part_way(a, b, strength, lo, hi)
 
 
-def _fit(
-    x: NDArray[np.float64], y: NDArray[np.float64], cuts: _Cuts | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slope and intercept [units] of ascending samples [units, m] and [units, n] under the monotone coupling."""
-    mean_x, mean_y = x.mean(axis=1), y.mean(axis=1)
-    x -= mean_x[:, None]
-    y -= mean_y[:, None]
-    variance = np.einsum("ij,ij->i", x, x) / x.shape[1]
-    if cuts is None:
-        covariance = np.einsum("ij,ij->i", x, y) / x.shape[1]
-    else:
-        fewer, more = (x, y) if x.shape[1] < y.shape[1] else (y, x)
-        covariance = np.einsum("ij,ij->i", fewer, _shared(more, cuts)) / more.shape[1]
-    slope = np.ones_like(mean_x)
-    np.divide(covariance, variance, out=slope, where=~_constant(mean_x, variance))
-    # Of ascending samples the covariance is at least 0, but for rounding.
-    slope = np.maximum(slope, 0.0)
-    return slope, mean_y - slope * mean_x
+@numba.njit(cache=True, nogil=True)
+def _fit(x, y, slope, intercept):  # type: ignore[no-untyped-def]
+    """Fill slope and intercept [units] of ascending samples [units, m] and [units, n] under the monotone coupling."""
+    paired = x.shape[1] == y.shape[1]
+    for unit in range(len(x)):
+        mean_x, mean_y = _mean(x[unit]), _mean(y[unit])
+        variance, covariance = _moments(x[unit], y[unit] if paired else x[unit], mean_x, mean_y if paired else mean_x)
+        if not paired:
+            covariance = _coupled(x[unit], y[unit], mean_x, mean_y)
+        # Of ascending samples the covariance is at least 0, but for rounding.
+        varies = variance > (_RESOLUTION * mean_x) ** 2
+        slope[unit] = max(covariance / variance, 0.0) if varies else 1.0
+        intercept[unit] = mean_y - slope[unit] * mean_x
 
 
-def _cuts(n: int, m: int) -> _Cuts:
-    """Where the mass of the larger number of ascending samples is cut so that each of the smaller gets its share.
+# Sums may be reordered, so that they are vectors.
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _mean(x):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for place in range(len(x)):
+        total += np.float64(x[place])
+    return total / len(x)
 
-    Places int64 [fewer + 1] of the samples that are cut, and which part of each goes to the left.
-    """
-    fewer, more = sorted((n, m))
-    place = np.arange(fewer + 1) * more  # in units of 1 / (n·m), so that cuts between samples are exact
-    return place // fewer, place % fewer / fewer
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _moments(x, y, mean_x, mean_y):  # type: ignore[no-untyped-def]
+    """Variance of x and covariance of x and y, sample by sample."""
+    variance = covariance = 0.0
+    for place in range(len(x)):
+        apart = np.float64(x[place]) - mean_x
+        variance += apart * apart
+        covariance += apart * (np.float64(y[place]) - mean_y)
+    return variance / len(x), covariance / len(x)
 
 
-def _shared(more: NDArray[np.float64], cuts: _Cuts) -> NDArray[np.float64]:
-    """Sum of what each of the fewer samples shares mass with under the monotone coupling, [units, fewer]."""
-    place, part = cuts
-    before = np.zeros((len(more), more.shape[1] + 1))
-    np.cumsum(more, axis=1, out=before[:, 1:])
-    at = before[:, place]
-    at[:, :-1] += part[:-1] * more[:, place[:-1]]
-    return np.diff(at, axis=1)
+@numba.njit(cache=True, nogil=True)
+def _coupled(x, y, mean_x, mean_y):  # type: ignore[no-untyped-def]
+    """Covariance of samples of which each has a mass of len(y) or len(x): whole numbers, so that cuts are exact."""
+    total, i, j, left_x, left_y = 0.0, 0, 0, len(y), len(x)
+    while i < len(x):
+        mass = min(left_x, left_y)
+        total += mass * ((np.float64(x[i]) - mean_x) * (np.float64(y[j]) - mean_y))
+        left_x -= mass
+        left_y -= mass
+        if left_x == 0:
+            i, left_x = i + 1, len(y)
+        if left_y == 0:
+            j, left_y = j + 1, len(x)
+    return total / (len(x) * len(y))
+
+
+@numba.njit(cache=True, nogil=True)
+def _turn(samples, rows):  # type: ignore[no-untyped-def]
+    """Fill rows [units, samples] from samples [samples, units]."""
+    for start in range(0, len(samples), _LINE):
+        for unit in range(len(rows)):
+            for sample in range(start, min(start + _LINE, len(samples))):
+                rows[unit, sample] = samples[sample, unit]
 
 
 def _sorted(name: str, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Every unit's samples ascending, [units, samples]."""
-    rows = np.array(samples.T, dtype=np.float32, order="C")
+    rows = np.empty(samples.T.shape, np.float32)
+    _turn(samples, rows)
     rows.sort(axis=1)
     # NaN and +inf sort last, −inf first.
     if not (np.isfinite(rows[:, 0]).all() and np.isfinite(rows[:, -1]).all()):

@@ -84,12 +84,6 @@ def random_units(
     return np.concatenate(drawn) if drawn else np.empty(0, dtype=np.int64)
 
 
-def own_values(units: ArrayLike, values: ArrayLike) -> Selection:
-    """The selected units with their own values, out of `values` over the whole flat axis."""
-    positions = np.asarray(units, dtype=np.int64)
-    return Selection(positions, np.asarray(values, dtype=np.float32)[positions])
-
-
 def experts_values(
     axis: Sequence[UnitBlock], units: ArrayLike, experts: ArrayLike, expert_values: ArrayLike, seed: int | Sequence[int]
 ) -> Selection:

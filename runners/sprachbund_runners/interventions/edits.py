@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from sprachbund.errors import ModelError, nearest
 from sprachbund.models.architectures import UnitBlock, split_flat
-from sprachbund.vocabulary import SITES
-from sprachbund_runners.interventions.affine import Affine, interpolated
+from sprachbund.vocabulary import EDIT_TOKENS, SITES
+from sprachbund_runners.interventions.affine import Affine
 
-EDIT_TOKENS = ("all", "content", "last")
 _FIELDS = ("unit", "a", "b", "lo", "hi")
 
 
@@ -139,42 +138,6 @@ def check_place(site: str, block: int, tokens: str) -> str:
     return where
 
 
-def set_to(site: str, block: int, unit: ArrayLike, value: ArrayLike, tokens: str = "all") -> UnitAffine:
-    """h' = value."""
-    return _affine(site, block, unit, 0.0, value, tokens)
-
-
-def scale(site: str, block: int, unit: ArrayLike, factor: ArrayLike, tokens: str = "all") -> UnitAffine:
-    """h' = factor · h."""
-    return _affine(site, block, unit, factor, 0.0, tokens)
-
-
-def shift(site: str, block: int, unit: ArrayLike, amount: ArrayLike, tokens: str = "all") -> UnitAffine:
-    """h' = h + amount."""
-    return _affine(site, block, unit, 1.0, amount, tokens)
-
-
-def interpolate(
-    site: str, block: int, unit: ArrayLike, value: ArrayLike, strength: float, tokens: str = "all"
-) -> UnitAffine:
-    """h' = (1 − strength)·h + strength·value; strength 0 leaves h, 1 sets it."""
-    return _affine(site, block, unit, 1.0 - strength, strength * np.asarray(value, dtype=np.float64), tokens)
-
-
-def to_edits(
-    units: Sequence[UnitBlock], flat: ArrayLike, values: ArrayLike, tokens: str = "all", strength: float = 1.0
-) -> list[UnitAffine]:
-    """Flat unit positions [k] and their values [k] → one edit for each (block, site) that has any.
-
-    `units` is the flat axis that `flat` refers to. With `strength` 1 the units are set to the values, below it they
-    are interpolated towards them. Raises ModelError for positions outside the axis or repeated ones.
-    """
-    positions, targets = np.asarray(flat, dtype=np.int64), np.asarray(values, dtype=np.float64)
-    if positions.ndim != 1 or positions.shape != targets.shape:
-        raise ModelError(f"edits: {positions.shape} units but values of shape {targets.shape}")
-    return edits_of(units, positions, interpolated(targets, strength), tokens)
-
-
 def edits_of(units: Sequence[UnitBlock], flat: ArrayLike, affine: Affine, tokens: str = "all") -> list[UnitAffine]:
     """Flat unit positions [k] and the map of each → one edit for each (block, site) that has any.
 
@@ -192,11 +155,6 @@ def edits_of(units: Sequence[UnitBlock], flat: ArrayLike, affine: Affine, tokens
         where, maps = units[index], affine.take(here)
         edits.append(UnitAffine(where.site, where.block, unit[here], maps.a, maps.b, maps.lo, maps.hi, tokens))
     return edits
-
-
-def _affine(site: str, block: int, unit: ArrayLike, a: ArrayLike, b: ArrayLike, tokens: str) -> UnitAffine:
-    units = np.asarray(unit)
-    return UnitAffine(site, block, units, np.asarray(a, np.float32), np.asarray(b, np.float32), tokens=tokens)
 
 
 def _check_numbers(where: str, columns: dict[str, NDArray[Any]]) -> None:

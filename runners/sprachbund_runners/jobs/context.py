@@ -20,6 +20,7 @@ from sprachbund.errors import ArtifactError, LostArtifactError, ModelError
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.files.tensors import load_tensors, save_tensors
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.base import Numerics
 from sprachbund_runners.models.loading import LoadedModel, load
 
 log = logging.getLogger("sprachbund.runner")
@@ -39,20 +40,25 @@ class Evicted(ArtifactError):
 class Outcome:
     """A finished job: `write` stores its rows inside the transaction that finishes it."""
 
-    claim: Claim
+    claim: Claim[Any]
     write: Callable[[Connection], None]
     batch_plan: str | None = None
     # Texts that were cut to the model's longest input.
     n_truncated: int = 0
 
 
-Run = Callable[[Sequence[Claim], "Context"], Iterator[Outcome]]
+Run = Callable[[Sequence[Claim[Any]], "Context"], Iterator[Outcome]]
 
 
 class Progress(Protocol):
-    """Where long work reports to: `start(label, total)` gives a function that adds finished steps."""
+    """Where long work reports to: `start(label, total)` gives a function that adds finished steps.
+
+    Work inside other work starts its own; `clear` ends whatever is open.
+    """
 
     def start(self, label: str, total: int) -> Callable[[int], None]: ...
+
+    def clear(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class Context:
     device: str = "cpu"
     max_tokens: int = 1024
     stop: threading.Event = field(default_factory=threading.Event)
-    _model: tuple[tuple[str, str, str], LoadedModel] | None = None
+    _model: tuple[Numerics, LoadedModel] | None = None
     _texts: "OrderedDict[str, Text]" = field(default_factory=OrderedDict)
 
     def reading(self) -> Any:
@@ -102,15 +108,15 @@ class Context:
     @property
     def loaded_model(self) -> str | None:
         """Fingerprint of the model in memory."""
-        return None if self._model is None else self._model[0][0]
+        return None if self._model is None else self._model[0].model
 
-    def model(self, fingerprint: str, dtype: str, attention: str, head: bool = False) -> LoadedModel:
-        """The model of this fingerprint, loaded once; raises ModelError if its folder is gone or changed.
+    def model(self, numerics: Numerics, head: bool = False) -> LoadedModel:
+        """The model with these numerics, loaded once; raises ModelError if its folder is gone or changed.
 
         With `head` it predicts tokens too; a model that does serves those who ask for one without as well.
         """
-        wanted = (fingerprint, dtype, attention)
-        if self._model is not None and self._model[0] == wanted and (self._model[1].has_head or not head):
+        fingerprint = numerics.model
+        if self._model is not None and self._model[0] == numerics and (self._model[1].has_head or not head):
             return self._model[1]
         with self.reading() as connection:
             row = connection.execute(select(t.Model).where(t.Model.fingerprint == fingerprint)).one()
@@ -121,9 +127,9 @@ class Context:
             )
         loaded = load(
             row.path,
-            dtype=dtype,
+            dtype=numerics.dtype,
             device=self.device,
-            attention=attention,
+            attention=numerics.attention,
             trust_remote_code=bool(row.config["trust_remote_code"]),
             declared=row.config["declared"],
             head=head,
@@ -133,7 +139,7 @@ class Context:
                 f"model '{row.name}' at {row.path} has changed since submission (fingerprint"
                 f" {loaded.fingerprint[:20]}…, expected {fingerprint[:20]}…): submit the experiment again"
             )
-        self._model = (wanted, loaded)
+        self._model = (numerics, loaded)
         return loaded
 
     def text(self, key: str) -> Text:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import id_of
@@ -17,79 +17,34 @@ from sprachbund_runners.evaluation.retrieval_scores import RANK_METRICS
 from sprachbund_runners.evaluation.scores import Level, PairScores
 
 NAN = float("nan")
-
-
-@dataclass(frozen=True, slots=True)
-class OutputRow:
-    """One evaluation of a setting's output. `language`: of the text, or translated from; `into`: translated into."""
-
-    measure: str
-    metrics: Mapping[str, Level]
-    language: str | None = None
-    into: str | None = None
-
-
-def write_outputs(
-    connection: Connection,
-    claim: Claim,
-    rows: Sequence[OutputRow],
-    outcomes_id: int | None = None,
-    outcomes_tensor: str | None = None,
-) -> None:
-    """Insert evaluations of the claim's setting and their metrics; a metric that is undefined (NaN) has no row."""
-    payload = claim.payload
-    # A job that was reopened because a file was evicted writes its rows anew.
-    connection.execute(delete(t.Evaluation).where(t.Evaluation.job_id == claim.job_id))
-    setting_id = id_of(connection, t.Setting, payload["setting"])
-    corpus_id = id_of(connection, t.Corpus, payload["corpus"]) if "corpus" in payload else None
-    metrics: list[dict[str, Any]] = []
-    for row in rows:
-        version = MEASURES[row.measure].version
-        key = content_key(
-            "evaluation", version, subject=claim.subject, measure=row.measure, query=row.language, candidate=row.into
-        )
-        statement = insert(t.Evaluation).values(
-            key=key,
-            job_id=claim.job_id,
-            measure=row.measure,
-            version=version,
-            query_setting_id=setting_id,
-            candidate_setting_id=setting_id,
-            corpus_id=corpus_id,
-            query_language=row.language,
-            candidate_language=row.into,
-            outcomes_id=outcomes_id,
-            outcomes_tensor=outcomes_tensor,
-        )
-        evaluation_id = connection.execute(statement.returning(t.Evaluation.id)).scalar_one()
-        metrics += metric_rows(evaluation_id, row.metrics)
-    if metrics:
-        connection.execute(insert(t.Metric), metrics)
-
-
-def mean_level(values: NDArray[np.float64], low: float, high: float) -> Level:
-    """A mean with its interval over these values; NaN of none."""
-    value = float(values.mean()) if len(values) else NAN
-    return Level(value, low, high, len(values), len(values))
-
-
 # Intervals of single pairs are for reading; comparisons have their own, by the experiment's statistics.
 RESAMPLES = 500
 SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One evaluation row to be, with its metrics; `notes` has what must be known of single ones."""
+class EvaluationRow:
+    """One evaluation row to be, with its metrics; `notes` has what must be known of single ones.
+
+    query, candidate: languages; of what a model writes that of the text, or translated from, and translated into.
+    layer: of embeddings. tensor: where its outcomes are in the job's file. scope: digest of what its numbers depend on
+    beside these.
+    """
 
     measure: str
     query: str | None
     candidate: str | None
-    layer: str
+    layer: str | None
     metrics: Mapping[str, Level]
     tensor: str | None = None
     scope: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def mean_level(values: NDArray[np.float64], low: float, high: float) -> Level:
+    """A mean with its interval over these values; NaN of none."""
+    value = float(values.mean()) if len(values) else NAN
+    return Level(value, low, high, len(values), len(values))
 
 
 def kept_outcomes(prefix: str, scores: PairScores) -> dict[str, NDArray[Any]]:
@@ -107,48 +62,18 @@ def compact(values: NDArray[np.float64]) -> NDArray[Any]:
     return values.astype(np.uint8 if np.isin(values, (0.0, 1.0)).all() else np.float32)
 
 
-def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row], outcomes_id: int | None) -> None:
-    """Insert evaluation rows and their metrics; a metric that is undefined (NaN) has no row."""
-    payload = claim.payload
+def write_evaluations(
+    connection: Connection, claim: Claim[Any], rows: Sequence[EvaluationRow], outcomes_id: int | None = None
+) -> None:
+    """Insert evaluations of the payload's evaluand and their metrics; one that is undefined (NaN) has no row."""
     # A job that was reopened because its file was evicted writes its rows anew.
     connection.execute(delete(t.Evaluation).where(t.Evaluation.job_id == claim.job_id))
-    sides = [str(payload.get(side) or payload["setting"]) for side in ("query_setting", "candidate_setting")]
-    found = connection.execute(select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(sides)))
-    settings = {row.key: row.id for row in found}
-    corpus_id = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload["corpus"])).scalar_one()
     if not rows:
         return
     # One statement for all: ids come back in the order of the rows.
     statement = insert(t.Evaluation).returning(t.Evaluation.id, sort_by_parameter_order=True)
-    values = [
-        {
-            "key": content_key(
-                "evaluation",
-                MEASURES[row.measure].version,
-                subject=claim.subject,
-                measure=row.measure,
-                query=row.query,
-                candidate=row.candidate,
-                layer=row.layer,
-            ),
-            "job_id": claim.job_id,
-            "measure": row.measure,
-            "version": MEASURES[row.measure].version,
-            "query_setting_id": settings[sides[0]],
-            "candidate_setting_id": settings[sides[1]],
-            "corpus_id": corpus_id,
-            "query_language": row.query,
-            "candidate_language": row.candidate,
-            "query_layer": row.layer,
-            "candidate_layer": row.layer,
-            "pooling": payload["pooling"],
-            "tokens": payload["tokens"],
-            "scope_digest": row.scope,
-            "outcomes_id": outcomes_id if row.tensor else None,
-            "outcomes_tensor": row.tensor,
-        }
-        for row in rows
-    ]
+    shared = _shared(connection, claim)
+    values = [{**shared, **_own(claim.subject, row, outcomes_id)} for row in rows]
     ids = connection.execute(statement, values).scalars().all()
     metrics: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
@@ -159,6 +84,37 @@ def write_evaluations(connection: Connection, claim: Claim, rows: Sequence[Row],
         connection.execute(insert(t.Metric), metrics)
     if notes:
         connection.execute(insert(t.EvaluationNote), notes)
+
+
+def _shared(connection: Connection, claim: Claim[Any]) -> dict[str, Any]:
+    """The columns that all of a job's rows have alike."""
+    of = claim.payload.evaluand
+    return {
+        "job_id": claim.job_id,
+        "setting_id": id_of(connection, t.Setting, of.setting),
+        "corpus_id": None if of.corpus is None else id_of(connection, t.Corpus, of.corpus),
+        "pooling": of.pooling,
+        "tokens": of.tokens,
+    }
+
+
+def _own(subject: str, row: EvaluationRow, outcomes_id: int | None) -> dict[str, Any]:
+    """The columns of one row."""
+    version = MEASURES[row.measure].version
+    place = {"measure": row.measure, "query": row.query, "candidate": row.candidate}
+    if row.layer is not None:
+        place["layer"] = row.layer
+    return {
+        "key": content_key("evaluation", version, subject=subject, **place),
+        "measure": row.measure,
+        "version": version,
+        "query_language": row.query,
+        "candidate_language": row.candidate,
+        "layer": row.layer,
+        "scope_digest": row.scope,
+        "outcomes_id": outcomes_id if row.tensor else None,
+        "outcomes_tensor": row.tensor,
+    }
 
 
 def metric_rows(evaluation_id: int, metrics: Mapping[str, Level]) -> list[dict[str, Any]]:

@@ -1,13 +1,13 @@
 """Perplexity and bits per byte of a sample of documents, with intervals over documents."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from sprachbund_runners.statistics import bootstrap_draws, student_quantile
+from sprachbund_runners.statistics.bootstrap import bootstrap_draws
 
 RESAMPLES = 1000
 SEED = 0
@@ -32,14 +32,6 @@ class Documents:
 
     def __len__(self) -> int:
         return len(self.nats)
-
-    def by_group(self, groups: Sequence[str] | None) -> "Documents":
-        """Sums per group, in the order in which groups first appear; without groups as it is."""
-        if groups is None:
-            return self
-        number: dict[str, int] = {}
-        place = np.array([number.setdefault(group, len(number)) for group in groups], dtype=np.int64)
-        return self.summed(place, len(number))
 
     def summed(self, place: NDArray[np.int64], n: int) -> "Documents":
         """Sums over documents with the same `place` in 0 … n - 1."""
@@ -90,7 +82,7 @@ def _half_width(above: NDArray[np.float64], below: NDArray[np.float64], confiden
     without = (above.sum() - above) / others
     error = np.sqrt((n - 1) / n * np.square(without - without.mean()).sum())
     alike = total**2 / float(np.square(below).sum())
-    return float(student_quantile(confidence, max(1.0, alike - 1)) * error)
+    return float(stdtrit(max(1.0, alike - 1), 0.5 + confidence / 2) * error)
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64], confidence: float, sequential: bool) -> Estimate:

@@ -17,7 +17,7 @@ from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.steering import steering
 
 # Float32 logits made at once while scoring, and logits of one batch: vocabularies are far wider than models.
-_CHUNK_VALUES = 1 << 25
+CHUNK_VALUES = 1 << 25
 _BATCH_VALUES = {"cpu": 1 << 28, "cuda": 1 << 31}
 
 
@@ -97,7 +97,7 @@ def _sums(
     rows = np.repeat(np.arange(len(counts)), counts)
     places = np.arange(len(rows)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
     row, place, count = (torch.from_numpy(each).to(logits.device) for each in (rows, places, counts))
-    step = max(1, _CHUNK_VALUES // logits.shape[-1])
+    step = max(1, CHUNK_VALUES // logits.shape[-1])
     losses = [
         cross_entropy(logits[r, p - 1].float(), ids[r, p], reduction="none")
         for r, p in zip(row.split(step), place.split(step), strict=True)

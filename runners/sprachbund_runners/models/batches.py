@@ -13,13 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from sprachbund.errors import CorpusError, ModelError, nearest
+from sprachbund.vocabulary import TOKENS
 from sprachbund_runners.models.loading import LoadedModel
 
 R = TypeVar("R")
-
-TOKENS = ("all", "content", "last", "first")
-"""all: every token that is not padding. content: without the special tokens that the tokenizer puts around a text
-(an unknown character's token is content). first, last: of all."""
 
 MAX_PADDING = 0.04
 """Share of a batch's places that may be padding, unless the batch would have fewer than `MIN_TOKENS` places."""
@@ -159,11 +156,6 @@ class PassReport:
     n_truncated: int
     max_tokens_per_batch: int
     digest: str
-
-    @property
-    def padding_waste(self) -> float:
-        """Share of the computed places that were padding."""
-        return 1 - self.n_tokens / self.n_padded_tokens if self.n_padded_tokens else 0.0
 
 
 def check_tokens(tokens: str) -> str:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
-from sprachbund.vocabulary import FINAL
+from sprachbund.vocabulary import EMBEDDING_POOLINGS, FINAL
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.models.batches import (
     Batch,
@@ -23,7 +23,7 @@ from sprachbund_runners.models.batches import (
 from sprachbund_runners.models.hooks import Course, coursing, observing_layers, run_forward
 from sprachbund_runners.models.host import to_host
 from sprachbund_runners.models.loading import LoadedModel
-from sprachbund_runners.models.pooling import EMBEDDING_POOLINGS, TokenSelection, WordSelection, check_pooling
+from sprachbund_runners.models.pooling import TokenSelection, WordSelection, check_pooling
 from sprachbund_runners.models.steering import RowVariants, effective, steering_variants
 
 # Batches that one variant fills to a quarter are not joined: larger ones only press out of a core's cache.

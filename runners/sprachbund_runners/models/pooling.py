@@ -8,12 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError, nearest
+from sprachbund.vocabulary import POOLINGS
 from sprachbund_runners.models.batches import Batch, WordPieces
-
-POOLINGS = ("mean", "max")
-"""Of responses."""
-EMBEDDING_POOLINGS = (*POOLINGS, "weighted_mean")
-"""Of embeddings. weighted_mean: the n-th of the chosen tokens counts n times (SGPT, MEXA)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

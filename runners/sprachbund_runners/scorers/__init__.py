@@ -1,25 +1,21 @@
 """Scorers: how well a unit tells a target language from the listed negatives. Arrays in, scores out.
 
-A scorer is one file with a function and one line in `SCORERS`.
+A scorer is one file with a function and one line in `sprachbund.catalogue.scorers`.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from pkgutil import resolve_name
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.catalogue import plugins
+from sprachbund.catalogue.scorers import SCORERS as RULES
 from sprachbund.errors import SpecError, nearest
-from sprachbund_runners.scorers.auroc import auroc, mann_whitney_p, minimum_auroc
-from sprachbund_runners.scorers.average_precision import average_precision
+from sprachbund_runners.scorers.auroc import mann_whitney_p, minimum_auroc
 from sprachbund_runners.scorers.effect_size import cohens_d
-from sprachbund_runners.scorers.l1_probe import l1_probe
-from sprachbund_runners.scorers.lape import lape_score
-from sprachbund_runners.scorers.mutual_information import mutual_information
 from sprachbund_runners.scorers.ranking import Layout, NonFinite, RankedResponses, Target, lay_out, rank_responses
 
 __all__ = [
@@ -42,57 +38,25 @@ BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """One way to score units.
-
-    reads: what its function is given.
-    `ranks`: RankedResponses of some units → float64 [targets, units]; in row blocks, through `score_units`.
-    `responses`: float32 [n, units] of the target and float32 [m, units] of its negatives → float64 [units]; all units
-    of one site of one block at a time.
-    `counts`: tokens with an activation above 0, int64 [units, languages], and all tokens, int64 [languages], the
-    target's first → float64 [units]; all units of the axis at once. Units at -inf cannot be chosen.
-    version: raised whenever its numbers may change (it is part of the expert set's key); better: where the experts
-    are; bounds: least and greatest possible score.
-    """
+    """A scorer as runners call it; what it reads and yields: `sprachbund.catalogue.scorers.ScorerRule`."""
 
     name: str
-    version: int
-    reads: Literal["ranks", "responses", "counts"]
+    reads: str
     function: Callable[..., NDArray[np.float64]]
-    better: Literal["higher", "lower"]
-    bounds: tuple[float, float]
-    description: str
 
-
-ANY = (-np.inf, np.inf)
 
 SCORERS: dict[str, Scorer] = {
-    scorer.name: scorer
-    for scorer in (
-        Scorer("auroc", 1, "ranks", auroc, "higher", (0.0, 1.0), "area under the ROC curve, ties count one half"),
-        Scorer("average_precision", 1, "ranks", average_precision, "higher", (0.0, 1.0), "average precision with ties"),
-        Scorer("cohens_d", 1, "ranks", cohens_d, "higher", ANY, "standardised difference of means"),
-        Scorer(
-            "mutual_information",
-            1,
-            "ranks",
-            mutual_information,
-            "higher",
-            (0.0, math.log(2)),
-            "mutual information of the binned response and the label, in nats",
-        ),
-        Scorer("l1_probe", 1, "responses", l1_probe, "higher", ANY, "weight in an L1 logistic regression"),
-        Scorer("lape", 1, "counts", lape_score, "higher", (-np.inf, 0.0), "minus the entropy of firing over languages"),
-    )
+    name: Scorer(name, rule.reads, resolve_name(rule.function)) for name, rule in RULES.items()
 }
 
 
 def find_scorer(name: str) -> Scorer:
-    """The scorer of that name, built in or registered (`catalogue.plugins`); SpecError where there is none."""
+    """The scorer of that name, built in or registered; SpecError where there is none."""
     if name in SCORERS:
         return SCORERS[name]
     if "@" in name:
         plugin = plugins.find("scorer", name)
-        return Scorer(name, 1, "responses", plugin, "higher", ANY, "registered by the user")
+        return Scorer(name, "responses", plugin)
     raise SpecError(f"scorer: '{name}' is unknown; expected one of {', '.join(SCORERS)}{nearest(name, SCORERS)}")
 
 

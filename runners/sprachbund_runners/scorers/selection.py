@@ -3,40 +3,38 @@
 Chosen units are positions on the flat axis that the ranking refers to.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sprachbund.catalogue.edits import units_of
 from sprachbund.errors import ModelError, SpecError, nearest
 from sprachbund.models.architectures import UnitBlock
-from sprachbund_runners.statistics.multiplicity import benjamini_hochberg
-
-RULES = ("top", "top_and_bottom", "per_block", "threshold")
-"""top: the k best. top_and_bottom: the k best and the k worst (Kojima et al. 2024). per_block: the k best of every
-site of every block. threshold: all that are significant and large enough, however many."""
+from sprachbund.vocabulary import HOWS, How
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How units are chosen from a ranking.
 
-    how: one of `RULES`; k: for all but `threshold`, a count or a fraction in (0, 1] (of the axis; for `per_block` of
-    each site of each block); q: for `threshold`, the false discovery rate; effect: for `threshold`, the least
-    Cohen's d. Raises SpecError for a rule that lacks what it needs or is given what it does not.
+    how: `top`, the k best; `top_and_bottom`, the k best and the k worst (Kojima et al. 2024); `per_block`, the k best
+    of every site of every block; `threshold`, all that are significant and large enough, however many. k: for all but
+    `threshold`, a count or a fraction in (0, 1] (of the axis; for `per_block` of each site of each block); q: for
+    `threshold`, the false discovery rate; effect: for `threshold`, the least Cohen's d. Raises SpecError for a rule
+    that lacks what it needs or is given what it does not.
     """
 
-    how: str = "top"
+    how: How = "top"
     k: int | float | None = None
     q: float | None = None
     effect: float | None = None
 
     def __post_init__(self) -> None:
-        if self.how not in RULES:
+        if self.how not in HOWS:
             raise SpecError(
-                f"selection: found '{self.how}', expected one of {', '.join(RULES)}{nearest(self.how, RULES)}"
+                f"selection: found '{self.how}', expected one of {', '.join(HOWS)}{nearest(self.how, HOWS)}"
             )
         if self.how == "threshold":
             if self.k is not None:
@@ -94,7 +92,7 @@ def resolve_k(k: int | float, n_units: int) -> int:
         raise SpecError(f"k: found {k}; expected a fraction above 0 and at most 1, or an integer count")
     if n_units < 1:
         raise SpecError(f"k: found {k}, but there are 0 units")
-    return max(1, math.floor(float(k) * n_units + 0.5))
+    return units_of(float(k), n_units)
 
 
 def choose(
@@ -123,8 +121,10 @@ def choose(
                 f"{name}: shape {list(column.shape)}; expected [{n_units}], one value per unit of the axis"
             )
     if rule.how == "threshold":
+        from scipy.stats import false_discovery_control  # half a second that a runner's start need not take
+
         assert rule.q is not None
-        wanted = (benjamini_hochberg(p) <= rule.q) & (effect > 0) & (effect >= (rule.effect or 0.0))
+        wanted = (false_discovery_control(p) <= rule.q) & (effect > 0) & (effect >= (rule.effect or 0.0))
         chosen = order[wanted[order]]
         if not len(chosen):
             raise ModelError(

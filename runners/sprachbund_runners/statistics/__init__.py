@@ -2,27 +2,20 @@
 
 from sprachbund_runners.statistics.bootstrap import (
     Bootstrap,
-    bootstrap_correlation,
     bootstrap_draws,
     bootstrap_mean,
     bootstrap_replicates,
     dyadic_bootstrap_correlation,
-    paired_bootstrap,
     summarise_replicates,
 )
 from sprachbund_runners.statistics.comparisons import control_p, max_t, mcnemar_counts, mcnemar_exact
 from sprachbund_runners.statistics.crossed import CrossedEffects, crossed_effects
 from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
-from sprachbund_runners.statistics.intervals import quantile, wilson
-from sprachbund_runners.statistics.multiplicity import benjamini_hochberg, benjamini_yekutieli, holm
-from sprachbund_runners.statistics.student import student_p, student_quantile
+from sprachbund_runners.statistics.intervals import wilson
 
 __all__ = [
     "Bootstrap",
     "CrossedEffects",
-    "benjamini_hochberg",
-    "benjamini_yekutieli",
-    "bootstrap_correlation",
     "bootstrap_draws",
     "bootstrap_mean",
     "bootstrap_replicates",
@@ -30,14 +23,9 @@ __all__ = [
     "crossed_effects",
     "dyadic_bootstrap_correlation",
     "dyadic_bootstrap_median",
-    "holm",
     "max_t",
     "mcnemar_counts",
     "mcnemar_exact",
-    "paired_bootstrap",
-    "quantile",
-    "student_p",
-    "student_quantile",
     "summarise_replicates",
     "wilson",
 ]

@@ -5,17 +5,15 @@ settings are then one matrix product, counts [resamples, n] @ outcomes [n, colum
 draws, so that differences between columns are paired.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sprachbund_runners.statistics.intervals import check_confidence
-
-Interval = Literal["percentile", "basic"]
 
 _DRAW_BYTES = 32 * 2**20  # counts made at once
 _KEPT_BYTES = 128 * 2**20  # counts of one (n, resamples, seed) kept for the next call with the same items
@@ -78,27 +76,21 @@ def summarise_replicates(
     replicates: NDArray[np.float64],
     *,
     confidence: float = 0.95,
-    interval: Interval = "percentile",
     n_items: int,
     n_groups: int,
 ) -> Bootstrap:
-    """Interval, standard error and p of `estimate` […] from its replicates [resamples, …].
+    """Percentile interval, standard error and p of `estimate` […] from its replicates [resamples, …].
 
     For statistics made of several means: the median over language pairs, a ratio, a difference of gaps.
-    interval: `percentile`, or `basic` (the percentile interval reflected at the estimate).
     p = 2 min(1 + #{replicate ≤ 0}, 1 + #{replicate ≥ 0}) / (1 + resamples), at most 1: the level at which the
     percentile interval first excludes 0. Replicates within rounding of 0 count on both sides.
 
-    Raises ValueError if confidence is not in (0, 1) or interval is unknown.
+    Raises ValueError if confidence is not in (0, 1).
     """
     check_confidence(confidence)
     value = np.asarray(estimate, np.float64)
     resamples = len(replicates)
     low, high = np.quantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    if interval == "basic":
-        low, high = 2 * value - high, 2 * value - low
-    elif interval != "percentile":
-        raise ValueError(f"interval: expected 'percentile' or 'basic', found {interval!r}")
     rounding = 1e-12 * np.abs(replicates).max(axis=0)
     below = (replicates <= rounding).sum(axis=0)
     above = (replicates >= -rounding).sum(axis=0)
@@ -114,7 +106,6 @@ def bootstrap_mean(
     resamples: int = 10_000,
     seed: int = 0,
     confidence: float = 0.95,
-    interval: Interval = "percentile",
 ) -> Bootstrap:
     """Mean of outcomes [n] or [n, …] with a bootstrap interval over items, or over groups [n] (see above).
 
@@ -131,7 +122,6 @@ def bootstrap_mean(
             estimate[start : start + width],
             _replicates(sums[:, start : start + width], sizes, resamples, seed),
             confidence=confidence,
-            interval=interval,
             n_items=len(values),
             n_groups=len(sums),
         )
@@ -153,48 +143,6 @@ def bootstrap_mean(
     )
 
 
-def paired_bootstrap(
-    a: ArrayLike,
-    b: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    resamples: int = 10_000,
-    seed: int = 0,
-    confidence: float = 0.95,
-    interval: Interval = "percentile",
-) -> Bootstrap:
-    """Mean of a - b, outcomes of the same items [n] or [n, …] (columns: pairs, layers, settings).
-
-    The same seed and number of items (groups) mean the same draws in every call and column.
-    Raises ValueError if shapes differ, or as `bootstrap_replicates`.
-    """
-    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if first.shape != second.shape:
-        raise ValueError(f"paired bootstrap: shapes {list(first.shape)} and {list(second.shape)} differ")
-    return bootstrap_mean(
-        first - second,
-        groups=groups,
-        resamples=resamples,
-        seed=seed,
-        confidence=confidence,
-        interval=interval,
-    )
-
-
-def bootstrap_correlation(
-    x: ArrayLike, y: ArrayLike, *, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
-) -> Bootstrap:
-    """Pearson correlation of x and y [n] with a percentile interval over items drawn independently.
-
-    Language pairs share languages and are not independent items: `dyadic_bootstrap_correlation`.
-    Draws in which x or y does not vary have no correlation and are left out; `resamples` counts the others.
-
-    Raises ValueError if n < 3, a value is not finite, x or y is constant, or no draw is left.
-    """
-    left, right = _checked_pair(x, y)
-    return _correlation(left, right, len(left), len(left), resamples, seed, confidence, lambda counts: counts)
-
-
 def dyadic_bootstrap_correlation(
     x: ArrayLike,
     y: ArrayLike,
@@ -205,13 +153,18 @@ def dyadic_bootstrap_correlation(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Bootstrap:
-    """Pearson correlation over language pairs, resampling languages: x, y [n] are values of pairs (first, second).
+    """Pearson correlation over language pairs with a percentile interval, resampling languages.
+
+    x, y: [n], values of pairs (first, second).
 
     A pair enters a draw as often as the product of its languages' counts, so that pairs sharing a language move
     together (node bootstrap for dyadic data; Snijders and Borgatti, Connections 22, 1999, without their filling of
     self pairs: a language drawn twice makes no pair with itself). n_groups is the number of languages.
 
-    Raises ValueError as `bootstrap_correlation`, if labels do not fit, or a pair is of one language with itself.
+    Draws in which x or y does not vary have no correlation and are left out; `resamples` counts the others.
+
+    Raises ValueError if n < 3, a value is not finite, x or y is constant, no draw is left, labels do not fit, or a pair
+    is of one language with itself.
     """
     left, right = _checked_pair(x, y)
     one, other = np.asarray(first), np.asarray(second)
@@ -220,51 +173,42 @@ def dyadic_bootstrap_correlation(
     if (one == other).any():
         raise ValueError("dyadic bootstrap: a language is paired with itself")
     languages, places = np.unique(np.concatenate([one, other]), return_inverse=True)
-    i, j = places[: len(left)], places[len(left) :]
-    return _correlation(
-        left,
-        right,
-        len(left),
-        len(languages),
-        resamples,
-        seed,
-        confidence,
-        lambda counts: counts[:, i] * counts[:, j],
-    )
-
-
-def _correlation(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    n_items: int,
-    n_drawn: int,
-    resamples: int,
-    seed: int,
-    confidence: float,
-    weigh: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-) -> Bootstrap:
-    x, y = x - x.mean(), y - y.mean()
-    x, y = x / np.sqrt(np.mean(x * x)), y / np.sqrt(np.mean(y * y))
-    moments = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    kept = []
-    for counts in bootstrap_draws(n_drawn, resamples, seed):
-        total, sx, sy, sxx, syy, sxy = (weigh(counts) @ moments).T
-        usable = total > 0
-        total = np.where(usable, total, 1.0)
-        variance_x, variance_y = sxx / total - (sx / total) ** 2, syy / total - (sy / total) ** 2
-        usable &= (variance_x > 1e-10) & (variance_y > 1e-10)  # of 1: what is left of a constant is rounding
-        scale = np.sqrt(np.where(usable, variance_x * variance_y, 1.0))
-        kept.append(((sxy / total - sx * sy / total**2) / scale)[usable])
+    n = len(languages)
+    cells = places[: len(left)] * n + places[len(left) :]
+    left, right = _standardised(left), _standardised(right)
+    moments = np.stack([np.ones_like(left), left, right, left * left, right * right, left * right], axis=1)
+    # Of all pairs count × count × moment: a form in the languages' counts, whose table has no row per pair.
+    tables = [np.bincount(cells, column, n * n).reshape(n, n) for column in moments.T]
+    kept = [
+        _correlations(np.stack([np.einsum("dl,dl->d", counts @ table, counts) for table in tables], axis=1))
+        for counts in bootstrap_draws(n, resamples, seed)
+    ]
     replicates = np.clip(np.concatenate(kept), -1.0, 1.0)
     if not len(replicates):
         raise ValueError("correlation: x or y is constant in every draw")
     return summarise_replicates(
-        np.clip(np.mean(x * y), -1.0, 1.0),
+        np.clip(np.mean(left * right), -1.0, 1.0),
         replicates,
         confidence=confidence,
-        n_items=n_items,
-        n_groups=n_drawn,
+        n_items=len(left),
+        n_groups=len(languages),
     )
+
+
+def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = values - values.mean()
+    return np.asarray(centred / np.sqrt(np.mean(centred * centred)))
+
+
+def _correlations(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlations from the sums [draws, 6] of 1, x, y, x², y² and xy over what each draw has, where there is one."""
+    total, sx, sy, sxx, syy, sxy = sums.T
+    usable = total > 0
+    total = np.where(usable, total, 1.0)
+    variance_x, variance_y = sxx / total - (sx / total) ** 2, syy / total - (sy / total) ** 2
+    usable &= (variance_x > 1e-10) & (variance_y > 1e-10)  # of 1: what is left of a constant is rounding
+    scale = np.sqrt(np.where(usable, variance_x * variance_y, 1.0))
+    return np.asarray(((sxy / total - sx * sy / total**2) / scale)[usable])
 
 
 @lru_cache(maxsize=2)

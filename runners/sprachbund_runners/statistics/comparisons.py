@@ -1,10 +1,10 @@
 """Tests of one setting against another, and against a distribution of controls."""
 
-import math
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import bdtr
 
 
 def mcnemar_counts(a: ArrayLike, b: ArrayLike) -> tuple[int, int]:
@@ -12,7 +12,7 @@ def mcnemar_counts(a: ArrayLike, b: ArrayLike) -> tuple[int, int]:
 
     Counts belong to one pair and layer: never pool them over language pairs, which share items.
     Raises ValueError if shapes differ or an outcome is neither 0 nor 1 (tie credits have no exact McNemar test:
-    use `paired_bootstrap`).
+    bootstrap their difference).
     """
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if first.shape != second.shape or first.ndim != 1:
@@ -22,28 +22,13 @@ def mcnemar_counts(a: ArrayLike, b: ArrayLike) -> tuple[int, int]:
     return int(np.sum((first == 1) & (second == 0))), int(np.sum((first == 0) & (second == 1)))
 
 
-def mcnemar_exact(b: int, c: int, mid_p: bool = False) -> float:
-    """Two-sided exact p that b and c, the discordant counts, come from a fair coin; 1 if there are none.
+def mcnemar_exact(only_a: ArrayLike, only_b: ArrayLike) -> NDArray[np.float64]:
+    """Two-sided exact p, of the arguments' shape, that discordant counts come from a fair coin; 1 if there are none.
 
-    min(1, 2 P(X ≤ min(b, c))) with X ~ Binomial(b + c, ½). mid_p: half the probability of the observed count is
-    taken off each tail (Fagerland et al., BMC Med. Res. Methodol. 13, 2013): less conservative, not guaranteed.
-    Relative error below 1e-9 up to a million discordant items.
-
-    Raises ValueError unless b and c are whole and not negative.
+    min(1, 2 P(X ≤ min(a, b))) with X ~ Binomial(a + b, ½). Relative error below 1e-9 up to a million discordant items.
     """
-    for name, count in (("b", b), ("c", c)):
-        if isinstance(count, bool) or int(count) != count or count < 0:
-            raise ValueError(f"McNemar: expected {name} to be a whole number of items, found {count}")
-    n, least = int(b) + int(c), int(min(b, c))
-    if n == 0:
-        return 1.0
-    log_top = math.lgamma(n + 1) - math.lgamma(least + 1) - math.lgamma(n - least + 1) - n * math.log(2)
-    # From the observed count downwards each term is the one above times k / (n - k + 1): no large factorials.
-    down = np.arange(least, 0, -1)
-    terms = np.concatenate([[1.0], np.cumprod(down / (n - down + 1.0))])
-    observed = math.exp(log_top)
-    tail = observed * float(terms[::-1].sum())
-    return min(1.0, 2 * tail - observed if mid_p else 2 * tail)
+    fewer, both = np.minimum(only_a, only_b), np.add(only_a, only_b)
+    return np.asarray(np.minimum(1.0, 2 * bdtr(fewer, both, 0.5)))
 
 
 def control_p(

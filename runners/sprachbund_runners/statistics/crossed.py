@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr, stdtrit
 
-from sprachbund_runners.statistics.student import student_p, student_quantile
+from sprachbund_runners.statistics.intervals import check_confidence
+from sprachbund_runners.statistics.pairs import Covariance, Pairs
 
 # Of the residual's share of the variance: keeps the covariance of the pairs invertible.
 _LEAST_RESIDUAL = 1e-9
@@ -14,6 +16,8 @@ _LEAST_RESIDUAL = 1e-9
 _EXACT = 1e-6
 # Correlations are held below this: at 1 some contrast of pairs would seem to be known exactly.
 _MOST = 0.95
+# Of the moments' greatest singular value: what is below is a combination of components that the pairs don't tell apart.
+_SINGULAR = 1e-12
 # Covariances and the variances that bound them.
 _COVARIANCES = {"roles": ("query", "candidate"), "directions": ("residual",)}
 
@@ -60,54 +64,55 @@ def crossed_effects(
     covariances of the social relations model (Warner, Kenny & Stoto, J. Personality and Social Psychology 37, 1979).
     ordered False: pairs without direction, y = … + a(one) + a(other) + e. Variances and covariances are the method of
     moments' MINQUE(0) (Rao, J. Multivariate Analysis 1, 1971): unbiased, any pairs may be missing; a negative variance
-    is set to 0 and the others are found anew, a covariance is held to what its variances allow. β by generalised least
-    squares, with intervals and p from Student's t with (languages on the side that has fewer) - 1 - (covariates)
-    degrees of freedom, at least 1: cautious where the residual dominates. A side with one language only has no effect
-    of its own: the model is then about that language.
+    is set to 0 and the others are found anew, a covariance is held to what its variances allow; components that the
+    pairs don't tell apart share what they explain. β by generalised least squares, with intervals and p from Student's
+    t with (languages on the side that has fewer) - 1 - (covariates) degrees of freedom, at least 1: cautious where the
+    residual dominates. A side with one language only has no effect of its own: the model is then about that language.
+    A pair may occur several times (on several corpora): each has a residual of its own, which goes together with every
+    residual of the other direction. A language paired with itself has no other direction. Time and memory grow with
+    the pairs, and with the cube and the square of the languages.
 
     Raises ValueError if shapes differ, values are not finite, x is collinear, there are too few pairs, or the residual
     variance beside a covariate is estimated as 0, so that a slope would seem to be known exactly.
     """
+    check_confidence(confidence)
     values, design = _checked(y, x)
     one, other = np.asarray(query), np.asarray(candidate)
     if one.shape != values.shape or other.shape != values.shape:
         raise ValueError(f"languages of pairs: expected shape [{len(values)}], found {one.shape} and {other.shape}")
-    model = _kernels(one, other, ordered)
-    found = _bounded(_moments(values, design, model), model)
+    pairs = Pairs.of(one, other, ordered)
+    model = _kernels(pairs, ordered)
+    found = _bounded(_moments(values, design, pairs, model), pairs)
     residual_variance = found["residual"]
-    covariance = residual_variance * np.eye(len(values))
-    if model.reverse is not None:
-        covariance += found["directions"] * model.reverse
-    between = sum(found[name] * weights for name, weights in model.weights.items())
-    if model.weights:
-        covariance += model.members @ between @ model.members.T
-    total = float(np.trace(covariance)) / len(values)
+    between = sum((found[name] * weights for name, weights in model.weights.items()), np.zeros(pairs.together.shape))
+    total = residual_variance + float(np.sum(between * pairs.together)) / len(values)
     if design.shape[1] > 1 and total > 0 and residual_variance <= _EXACT * total:
         raise ValueError("crossed effects: languages' effects leave no residual to judge a slope by")
     if total > 0:
-        covariance[np.diag_indices(len(values))] += _LEAST_RESIDUAL * total
-        weighted = np.linalg.solve(covariance, np.column_stack([design, values]))
-        information = np.linalg.inv(design.T @ weighted[:, :-1])
-        coefficients = information @ (design.T @ weighted[:, -1])
+        covariance = Covariance(residual_variance + _LEAST_RESIDUAL * total, found["directions"], between)
+        products = covariance.products(np.column_stack([design, values]), pairs)
+        information = np.linalg.inv(products[:-1, :-1])
+        coefficients = information @ products[:-1, -1]
         errors = np.sqrt(np.diag(information))
     else:
         coefficients, errors = np.linalg.pinv(design) @ values, np.zeros(design.shape[1])
     degrees = max(1, model.least - design.shape[1])
-    half = student_quantile(confidence, degrees) * errors
-    p = [student_p(b / s, degrees) if s > 0 else float(b == 0) for b, s in zip(coefficients, errors, strict=True)]
+    half = stdtrit(degrees, 0.5 + confidence / 2) * errors
+    t = np.abs(coefficients) / np.where(errors > 0, errors, 1.0)
+    p = np.where(errors > 0, 2 * stdtr(degrees, -t), coefficients == 0)
     return CrossedEffects(
         coefficients=coefficients,
         standard_errors=errors,
         low=coefficients - half,
         high=coefficients + half,
-        p=np.array(p),
+        p=p,
         query_variance=found["query"],
         candidate_variance=found["candidate"] if ordered else found["query"],
         residual_variance=residual_variance,
         role_covariance=found["roles"] if ordered else found["query"],
         direction_covariance=found["directions"],
         n_pairs=len(values),
-        n_languages=model.n_languages,
+        n_languages=pairs.n_languages,
         degrees=degrees,
     )
 
@@ -129,29 +134,24 @@ def _checked(y: ArrayLike, x: ArrayLike | None) -> tuple[NDArray[Any], NDArray[A
 
 @dataclass(frozen=True, slots=True)
 class _Kernels:
-    """What each variance multiplies: members @ weights[name] @ members.T, and `reverse` for pairs both ways.
+    """What each variance multiplies: Z @ weights[name] @ Z.T, with Z the languages of pairs.
 
-    members: [n, columns] indicators of the languages of a pair by role; reverse: [n, n], 1 where two pairs have the
-    same languages with roles exchanged, None where pairs have no direction. least: languages on the side with fewer.
+    least: languages on the side with fewer.
     """
 
-    members: NDArray[np.float64]
     weights: dict[str, NDArray[Any]]
-    reverse: NDArray[np.float64] | None
-    n_languages: int
     least: int
 
 
-def _kernels(one: NDArray[Any], other: NDArray[Any], ordered: bool) -> _Kernels:
-    names = np.unique(np.concatenate([one, other]))
-    count = len(names)
-    sides = [(side[:, None] == names).astype(np.float64) for side in (one, other)]
-    if not ordered:
-        return _Kernels(sides[0] + sides[1], {"query": np.eye(count, dtype=np.float64)}, None, count, count)
-    # The effect of a side's only language is part of the mean.
-    several = [int(side.any(axis=0).sum()) for side in sides]
-    used = [number > 1 for number in several]
+def _kernels(pairs: Pairs, ordered: bool) -> _Kernels:
+    count = pairs.n_languages
     same = np.eye(count)
+    if not ordered:
+        return _Kernels({"query": same}, count)
+    one, other = pairs.languages
+    # The effect of a side's only language is part of the mean.
+    several = [len(np.unique(side)) for side in (one, other)]
+    used = [number > 1 for number in several]
     weights: dict[str, NDArray[Any]] = {}
     if used[0]:
         weights["query"] = np.kron(np.diag([1.0, 0.0]), same)
@@ -159,61 +159,72 @@ def _kernels(one: NDArray[Any], other: NDArray[Any], ordered: bool) -> _Kernels:
         weights["candidate"] = np.kron(np.diag([0.0, 1.0]), same)
     if all(used) and np.isin(one, other).any():
         weights["roles"] = np.kron(np.array([[0.0, 1.0], [1.0, 0.0]]), same)
-    reverse = ((one[:, None] == other) & (other[:, None] == one) & (one != other)[:, None]).astype(np.float64)
-    least = min((number for number in several if number > 1), default=1)
-    return _Kernels(np.hstack(sides), weights, reverse if reverse.any() else None, count, least)
+    return _Kernels(weights, min((number for number in several if number > 1), default=1))
 
 
-def _moments(values: NDArray[Any], design: NDArray[Any], model: _Kernels) -> dict[str, float]:
+def _moments(values: NDArray[Any], design: NDArray[Any], pairs: Pairs, model: _Kernels) -> dict[str, float]:
     """Variances and covariances by name: quadratic forms of the residuals equal their expectations."""
     basis = np.linalg.qr(design)[0]
-
-    def residual(matrix: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(matrix - basis @ (basis.T @ matrix))
-
-    left = residual(values)
-    members, reverse = model.members, model.reverse
-    inner = members.T @ residual(members)
-    forms, names = [], [*model.weights]
-    for weights in model.weights.values():
-        sums = members.T @ left
-        forms.append(sums @ weights @ sums)
-    expected = np.zeros((len(names) + 1 + (reverse is not None), len(names) + 1 + (reverse is not None)))
+    left = values - basis @ (basis.T @ values)
+    names = [*model.weights]
+    sums, span = pairs.by_language(pairs.cells(left)), pairs.by_language(pairs.cells(basis))
+    inner = pairs.together - span @ span.T
     products = [inner @ weights for weights in model.weights.values()]
+    forms = [float(sums @ weights @ sums) for weights in model.weights.values()]
+    size = len(names) + 1 + pairs.both_ways
+    expected = np.zeros((size, size))
     for i, product in enumerate(products):
         for j, beside in enumerate(products):
             expected[i, j] = np.sum(product * beside.T)
-    if reverse is not None:
+        expected[i, -1] = expected[-1, i] = np.trace(product)
+    if pairs.both_ways:
         place = len(names)
         names.append("directions")
-        forms.append(left @ reverse @ left)
-        # The residual of the residual's kernel, both sides.
-        both = residual(residual(reverse).T)
-        half = members.T @ both @ members
+        form, half, squares, trace = _exchanged(left, basis, span, pairs)
+        forms.append(form)
         for i, weights in enumerate(model.weights.values()):
             expected[i, place] = expected[place, i] = np.sum(half * weights)
-        expected[place, place] = np.sum(both * both)
-        expected[place, -1] = expected[-1, place] = np.trace(both)
+        expected[place, place] = squares
+        expected[place, -1] = expected[-1, place] = trace
     names.append("residual")
-    forms.append(left @ left)
-    for i, product in enumerate(products):
-        expected[i, -1] = expected[-1, i] = np.trace(product)
+    forms.append(float(left @ left))
     expected[-1, -1] = len(values) - design.shape[1]
     return _solved(expected, np.array(forms), names)
 
 
+def _exchanged(
+    left: NDArray[Any], basis: NDArray[Any], span: NDArray[Any], pairs: Pairs
+) -> tuple[float, NDArray[np.float64], float, float]:
+    """Of R, which is 1 where two rows are one pair in both directions, and M, which takes the design out:
+
+    left' R left, Z' M R M Z, and sum of squares and trace of M R M.
+    """
+    own, cells = pairs.cells(left), pairs.cells(basis)
+    turned = pairs.exchange(cells)
+    middle = cells.T @ turned
+    across = pairs.by_language(turned)
+    half = pairs.exchanged - span @ across.T - across @ span.T + span @ middle @ span.T
+    squares = pairs.n_exchanged - 2 * np.sum(turned * turned) + np.sum(middle * middle)
+    return float(own @ pairs.exchange(own)), half, float(squares), -float(np.trace(middle))
+
+
 def _solved(expected: NDArray[np.float64], forms: NDArray[np.float64], names: list[str]) -> dict[str, float]:
-    """Solves for the components; the most negative variance is left out until none is negative."""
+    """Solves for the components; the most negative variance is left out until none is negative.
+
+    Where pairs don't tell components apart it is the least of all solutions, whatever the rounding.
+    """
     found = dict.fromkeys(("query", "candidate", "roles", "directions", "residual"), 0.0)
     kept = list(range(len(names)))
     while kept:
-        solved = np.linalg.lstsq(expected[np.ix_(kept, kept)], forms[kept], rcond=None)[0]
+        solved = np.linalg.lstsq(expected[np.ix_(kept, kept)], forms[kept], rcond=_SINGULAR)[0]
         variances = {
             place: value for place, value in zip(kept, solved, strict=True) if names[place] not in _COVARIANCES
         }
         worst = min(variances, key=variances.__getitem__)
-        if variances[worst] >= 0:
-            return found | {names[place]: float(value) for place, value in zip(kept, solved, strict=True)}
+        rounding = _SINGULAR * max(variances.values())
+        if variances[worst] >= -rounding:
+            found |= {names[place]: float(value) for place, value in zip(kept, solved, strict=True)}
+            return found | {names[place]: 0.0 for place, value in variances.items() if value <= rounding}
         # Without a variance its covariance has no meaning.
         gone = {names[worst], *(name for name, of in _COVARIANCES.items() if names[worst] in of)}
         kept = [place for place in kept if names[place] not in gone]
@@ -222,12 +233,11 @@ def _solved(expected: NDArray[np.float64], forms: NDArray[np.float64], names: li
     return found
 
 
-def _bounded(found: dict[str, float], model: _Kernels) -> dict[str, float]:
+def _bounded(found: dict[str, float], pairs: Pairs) -> dict[str, float]:
     """Covariances within what their variances allow."""
     roles = _MOST * np.sqrt(found["query"] * found["candidate"])
     # A pair may stand on several corpora: the other way round it then has several partners.
-    partners = 1.0 if model.reverse is None else float(model.reverse.sum(axis=1).max())
-    directions = _MOST * found["residual"] / partners
+    directions = _MOST * found["residual"] / max(1, pairs.most_partners)
     return found | {
         "roles": float(np.clip(found["roles"], -roles, roles)),
         "directions": float(np.clip(found["directions"], -directions, directions)),

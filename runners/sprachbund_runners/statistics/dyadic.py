@@ -1,5 +1,6 @@
 """Medians over language pairs, with intervals that know pairs share languages."""
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -38,8 +39,7 @@ def dyadic_bootstrap_median(
     order = np.argsort(array, kind="stable")
     i, j = places[: len(array)][order], places[len(array) :][order]
     kept = [
-        _weighted_medians(array[order], counts[:, i] * counts[:, j])
-        for counts in bootstrap_draws(len(languages), resamples, seed)
+        _weighted_medians(array[order], i, j, counts) for counts in bootstrap_draws(len(languages), resamples, seed)
     ]
     replicates = np.concatenate(kept)
     if not len(replicates):
@@ -49,11 +49,35 @@ def dyadic_bootstrap_median(
     )
 
 
-def _weighted_medians(ordered: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Medians [rows with weight] of values that occur as often as whole `weights` [rows, n] say."""
-    weights = weights[weights.sum(axis=1) > 0]
-    below = np.cumsum(weights, axis=1)
-    half = below[:, -1:] / 2
-    lower = np.argmax(below >= half, axis=1)
-    upper = np.argmax(below > half, axis=1)
-    return np.asarray((ordered[lower] + ordered[upper]) / 2)
+def _weighted_medians(
+    ordered: NDArray[np.float64], i: NDArray[np.int64], j: NDArray[np.int64], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Medians [draws with a pair] of ascending values [n] of languages i, j [n], drawn `counts` [draws, languages]."""
+    lower, upper = np.empty(len(counts)), np.empty(len(counts))
+    there = _middle(ordered, i, j, counts.astype(np.int64), lower, upper)
+    return np.asarray((lower[there] + upper[there]) / 2)
+
+
+@numba.njit(cache=True, nogil=True)
+def _middle(ordered, i, j, counts, lower, upper):  # type: ignore[no-untyped-def]
+    """Fill the two middle values of each draw (one twice, of an odd number); whether it has a pair. In whole numbers:
+    no table of draws by pairs."""
+    there = np.zeros(len(counts), np.bool_)
+    for draw in range(len(counts)):
+        weights = counts[draw]
+        total = 0
+        for pair in range(len(ordered)):
+            total += weights[i[pair]] * weights[j[pair]]
+        if total == 0:
+            continue
+        there[draw] = True
+        below, pair = 0, -1
+        while 2 * below < total:
+            pair += 1
+            below += weights[i[pair]] * weights[j[pair]]
+        lower[draw] = ordered[pair]
+        while 2 * below <= total:
+            pair += 1
+            below += weights[i[pair]] * weights[j[pair]]
+        upper[draw] = ordered[pair]
+    return there

@@ -1,7 +1,6 @@
-"""Intervals for a level, and quantiles."""
+"""The interval of a share."""
 
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +21,8 @@ def wilson(
     It then errs on the wide side, since a credit between 0 and 1 varies less than a hit or a miss. Zero hits give
     [0, z² / (n + z²)], not [0, 0]. n = 0 gives NaN.
 
-    Source: Wilson, JASA 22 (1927). Raises ValueError unless 0 ≤ successes ≤ n and 0 < confidence < 1.
+    Ours, since scipy's `proportion_ci` takes whole counts only. Source: Wilson, JASA 22 (1927).
+    Raises ValueError unless 0 ≤ successes ≤ n and 0 < confidence < 1.
     """
     check_confidence(confidence)
     hits, total = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(n, np.float64))
@@ -39,20 +39,3 @@ def wilson(
         # The bounds' product and that of their complements are known: this way neither cancels near 0 or 1, and
         # no hits give exactly 0, all hits exactly 1.
         return share**2 / (scale * high), 1 - (1 - share) ** 2 / (scale * (1 - low))
-
-
-def quantile(values: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) -> NDArray[Any]:
-    """Quantiles q in [0, 1] of `values` [n].
-
-    Unweighted: linear between order statistics (Hyndman and Fan type 7). Weighted, float [n] of weights ≥ 0: the
-    smallest value at which the cumulated weight reaches q of the whole (inverse distribution function).
-
-    Raises ValueError if values are empty or hold NaN: a quantile that skips them would hide a missing cell.
-    """
-    array = np.asarray(values, np.float64)
-    if array.ndim != 1 or not len(array) or np.isnan(array).any():
-        raise ValueError("quantile: expected at least one value and no NaN")
-    at = np.asarray(q, np.float64)
-    if weights is None:
-        return np.asarray(np.quantile(array, at))
-    return np.asarray(np.quantile(array, at, weights=np.asarray(weights, np.float64), method="inverted_cdf"))

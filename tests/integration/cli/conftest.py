@@ -1,6 +1,5 @@
 """The command line inside this process: a workspace, the tiny experiment as a file, and `sprachbund(...)`."""
 
-import importlib.util
 import json
 import logging
 import shutil
@@ -14,17 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sprachbund import workspace
 from sprachbund.cli.main import main
-
-# The tiny model, its corpus and its experiment, as the runner's tests have them.
-_found = importlib.util.spec_from_file_location("runner_fixtures", Path(__file__).parents[1] / "runner" / "conftest.py")
-assert _found is not None and _found.loader is not None
-_runner = importlib.util.module_from_spec(_found)
-_found.loader.exec_module(_runner)
-tiny_model, word_corpus, experiment = _runner.tiny_model, _runner.word_corpus, _runner.experiment
+from sprachbund.spec.reading import write_yaml
 
 SMALL: dict[str, Any] = {
     "languages": ["eng_Latn", "deu_Latn"],
@@ -100,7 +92,7 @@ def spec_file(root: Path, experiment: Callable[..., dict[str, Any]]) -> Callable
     def write(**fields: Any) -> Path:
         path = root / "experiment.yaml"
         content = experiment(**{**SMALL, **fields})
-        path.write_text(yaml.safe_dump({name: value for name, value in content.items() if value is not None}))
+        path.write_text(write_yaml({name: value for name, value in content.items() if value is not None}))
         return path
 
     return write

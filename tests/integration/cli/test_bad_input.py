@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sprachbund.config import hide_password
+from sprachbund.spec.reading import read_yaml
 
 Command = Callable[..., Any]
 SpecFile = Callable[..., Path]
@@ -121,7 +121,7 @@ def test_roles_that_overlap(sprachbund: Command, spec_file: SpecFile, experiment
     ("content", "said"),
     [
         ("name: [a\n", ("line 2", "YAML")),
-        ("name: a\nname: b\n", ("'name' is given twice",)),
+        ("name: a\nname: b\n", ("line 2", "YAML", "duplicate key", "name")),
         ("- a\n- b\n", ("expected fields", "list")),
         ("", ("expected fields",)),
         ("name: !!python/object/apply:os.getcwd []\n", ("YAML",)),
@@ -406,4 +406,4 @@ def test_a_model_that_moved_fails_its_jobs_and_says_so_once(
 
 def test_yaml_of_the_table_is_what_users_write(spec_file: SpecFile) -> None:
     """The cases above start from an experiment that is right."""
-    assert yaml.safe_load(spec_file().read_text())["name"] == "tiny"
+    assert read_yaml(spec_file().read_text(), "x")["name"] == "tiny"

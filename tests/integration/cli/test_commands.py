@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-import yaml
 from typer.main import get_command
 
 from sprachbund.cli.main import app
 from sprachbund.db import migrate
+from sprachbund.spec.reading import read_yaml
 
 Command = Callable[..., Any]
 SpecFile = Callable[..., Path]
@@ -83,10 +83,10 @@ def test_submit_plans_then_queues_then_finds_it_there(sprachbund: Command, spec_
 
 def test_submit_expand_prints_a_spec_that_means_the_same(root: Path, sprachbund: Command, spec_file: SpecFile) -> None:
     expanded = worked(sprachbund("submit", spec_file(preset="careful"), "--expand")).out
-    content = yaml.safe_load(expanded)
+    content = read_yaml(expanded, "x")
     assert content["statistics"]["confidence"] == 0.95
     (root / "expanded.yaml").write_text(expanded)
-    assert yaml.safe_load(worked(sprachbund("submit", "expanded.yaml", "--expand")).out) == content
+    assert read_yaml(worked(sprachbund("submit", "expanded.yaml", "--expand")).out, "x") == content
 
 
 def test_from_submit_to_comparison(root: Path, sprachbund: Command, spec_file: SpecFile, rows: Rows) -> None:
@@ -194,7 +194,7 @@ def test_views_and_presets(sprachbund: Command) -> None:
     assert "retrieval_results" in listed
     assert "query_language" in worked(sprachbund("views", "retrieval_results")).out
     assert worked(sprachbund("presets")).out.split() == ["steering-acl2025", "careful"]
-    assert yaml.safe_load(worked(sprachbund("presets", "careful")).out)["choose"]["metric"] == "top1"
+    assert read_yaml(worked(sprachbund("presets", "careful")).out, "x")["choose"]["metric"] == "top1"
 
 
 def test_database_commands(root: Path, sprachbund: Command) -> None:

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("matplotlib", reason="needs matplotlib (extra mlflow or figures)")
-
 
 def test_a_figure_of_every_kind_of_setting(sprachbund, spec_file, root):
     interventions = ["none", "centring", "top_pc_removal", {"method": "experts", "k": 4}]

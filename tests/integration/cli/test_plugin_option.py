@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sprachbund import workspace
 from sprachbund.catalogue import plugins
+from sprachbund.spec.reading import read_yaml
 
 Command = Callable[..., Any]
 SpecFile = Callable[..., Path]
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "plugins.md").read_text(encoding="utf-8")
 SCORER, MEASURE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-EXPERTS, EVALUATIONS = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+EXPERTS, EVALUATIONS = (read_yaml(block, "x") for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 ROWS: list[Any] = ["none", {"method": "experts", "k": 4}]
 
 

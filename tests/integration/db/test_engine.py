@@ -69,7 +69,7 @@ def test_reading_sees_one_state(engine: Engine) -> None:
 
 def test_foreign_keys_hold(engine: Engine) -> None:
     with pytest.raises(IntegrityError), writing(engine) as connection:
-        connection.execute(text("INSERT INTO job_edges (job_id, needs_id) VALUES (1, 2)"))
+        connection.execute(text("INSERT INTO job_edges (job_id, needs_id, soft) VALUES (1, 2, false)"))
 
 
 def test_read_then_write_transactions_of_many_threads_never_fail(engine: Engine) -> None:

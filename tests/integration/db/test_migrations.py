@@ -180,7 +180,7 @@ def test_later_revision_keeps_all_rows_and_children(engine: Engine, later: Any) 
 def test_foreign_keys_are_on_again_after_a_migration(engine: Engine) -> None:
     migrate.upgrade(engine)
     with pytest.raises(sa.exc.IntegrityError), writing(engine) as connection:
-        connection.execute(text("INSERT INTO job_edges (job_id, needs_id) VALUES (1, 2)"))
+        connection.execute(text("INSERT INTO job_edges (job_id, needs_id, soft) VALUES (1, 2, false)"))
 
 
 def test_unknown_revision_is_refused(engine: Engine, later: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,17 @@ from sprachbund.mirror import Synced, sync
 from sprachbund.mirror.backend import prepare_environment
 from sprachbund.queue import Queue, insert_jobs
 from sprachbund.work.keys import content_key
+from sprachbund.work.kind import Kind
+from sprachbund.work.payloads.base import Payload
+from sprachbund.work.payloads.compare import CHOICE, COMPARISON, ChoicePayload, ComparedSetting, ComparisonPayload
+from sprachbund.work.payloads.measure import (
+    PAIR_EVALUATION,
+    SPACE_EVALUATION,
+    PairEvaluationPayload,
+    SideSnapshots,
+    SpaceEvaluationPayload,
+)
+from sprachbund.work.payloads.stored import to_json
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn")
 PAIRS = tuple(itertools.combinations(LANGUAGES, 2))
@@ -88,7 +99,7 @@ class World:
                 row = {
                     "experiment_id": found, "setting_id": ids[label], "ordinal": ordinal, "label": label,
                     "control_of_id": ids[control_of] if control_of else None,
-                    "baseline_id": ids["none"] if label != "none" else None, "choice_group": None,
+                    "baseline_id": ids["none"] if label != "none" else None, "choice_group": None, "name": label,
                 }  # fmt: skip
                 connection.execute(insert(t.ExperimentSetting).values(row))
                 row = {"experiment_id": found, "setting_id": ids[label]}
@@ -144,33 +155,43 @@ class World:
 
     @staticmethod
     def _jobs(settings: Sequence[str], layers: Sequence[str], pooling: str, choose: bool) -> list[dict[str, Any]]:
-        jobs = []
+        jobs: list[dict[str, Any]] = []
 
-        def job(kind: str, label: str, **payload: Any) -> None:
-            key = content_key("job", 1, job_kind=kind, label=label, payload=payload)
+        def job(kind: Kind, label: str, payload: Payload) -> None:
+            stored = to_json(payload)
+            key = content_key("job", 1, job_kind=kind.name, label=label, payload=stored)
             row = {
-                "key": key, "kind": kind, "version": 1, "subject": key, "bundle": key, "model": None,
-                "payload": payload, "label": label, "priority": list(KINDS).index(kind),
+                "key": key, "kind": kind.name, "version": 1, "subject": key, "bundle": key, "model": None,
+                "payload": stored, "label": label, "priority": list(KINDS).index(kind.name),
             }  # fmt: skip
             jobs.append(row)
 
         for role, label, layer in itertools.product(("select", "test"), settings, layers):
             if role == "select" and SETTINGS[label][5]:
                 continue
+            snapshots = {code: content_key("snapshot", 1, setting=label, language=code) for code in LANGUAGES}
             fields = {
-                "corpus": content_key("corpus", 1, role=role), "layers": [layer], "pooling": pooling,
-                "snapshots": {code: content_key("snapshot", 1, setting=label, language=code) for code in LANGUAGES},
+                "setting": content_key("setting", 1, label=label), "corpus": content_key("corpus", 1, role=role),
+                "layers": (layer,), "pooling": pooling, "tokens": "content", "transform": "none",
+                "steered": SideSnapshots(snapshots, {}), "measures": {},
             }  # fmt: skip
-            setting = content_key("setting", 1, label=label)
             for pair in PAIRS:
-                job("pair_evaluation", f"{role} {label} {layer}", query_setting=setting, candidate_setting=setting,
-                    languages=list(pair), **fields)  # fmt: skip
-            job("space_evaluation", f"{role} {label} {layer}", setting=setting, **fields)
+                evaluation = PairEvaluationPayload(**fields, languages=pair, group="book", split=role, texts={})
+                job(PAIR_EVALUATION, f"{role} {label} {layer}", evaluation)
+            space = SpaceEvaluationPayload(**fields, languages=tuple(LANGUAGES), target=None, frozen={})
+            job(SPACE_EVALUATION, f"{role} {label} {layer}", space)
+        compared = tuple(ComparedSetting(label, None, None, {}) for label in settings)
         for role in ("select", "test"):
-            job("comparison", f"{role} comparison", role=role, layers=list(layers), metrics=["top1", "distance_gap"],
-                settings=list(settings), pooling=pooling)  # fmt: skip
+            # With the pairs of these snapshots it is another comparison.
+            pairs = tuple((pooling, *pair) for pair in PAIRS)
+            comparison = ComparisonPayload(
+                group="book", split=role, role=role, settings=compared, pairs=pairs, layers=tuple(layers),
+                metrics=("top1", "distance_gap"), resamples=200, confidence=0.95, unit="item", multiplicity="bh",
+                seed=0,
+            )  # fmt: skip
+            job(COMPARISON, f"{role} comparison", comparison)
         if choose:
-            job("choice", "choice", metric="top1")
+            job(CHOICE, "choice", ChoicePayload(comparison="select", metric="top1", scope="all", groups=()))
         return jobs
 
     def work(self, most: int | None = None, only: str = "") -> int:
@@ -192,7 +213,7 @@ class World:
         return done
 
     def _pair_evaluation(self, connection: Connection, claim: Any) -> None:
-        first, second = claim.payload["languages"]
+        first, second = claim.payload.languages
         for measure, pairs, metrics in (
             ("retrieval", ((first, second), (second, first)), ("top1", "mrr")),
             ("distances", ((first, second),), ("distance_gap",)),
@@ -215,16 +236,16 @@ class World:
         candidate: str | None,
     ) -> None:
         payload = claim.payload
-        key = payload.get("setting", payload.get("query_setting"))
-        setting = connection.execute(select(t.Setting.id, t.Setting.label).where(t.Setting.key == key)).one()
-        corpus = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload["corpus"])).scalar_one()
-        (layer,) = payload["layers"]
+        key = t.Setting.key == payload.setting
+        setting = connection.execute(select(t.Setting.id, t.Setting.label).where(key)).one()
+        corpus = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload.corpus)).scalar_one()
+        (layer,) = payload.layers
         evaluation = connection.execute(
             insert(t.Evaluation).values(
                 key=content_key("evaluation", 1, of=[claim.key, measure, query, candidate]), job_id=claim.job_id,
-                measure=measure, version=1, query_setting_id=setting.id, candidate_setting_id=setting.id,
-                corpus_id=corpus, query_language=query, candidate_language=candidate, query_layer=layer,
-                candidate_layer=layer, pooling=payload["pooling"], tokens="content",
+                measure=measure, version=1, setting_id=setting.id,
+                corpus_id=corpus, query_language=query, candidate_language=candidate, layer=layer,
+                pooling=payload.pooling, tokens="content",
             ).returning(t.Evaluation.id)
         ).scalar_one()  # fmt: skip
         connection.execute(
@@ -242,19 +263,22 @@ class World:
     def _comparison(self, connection: Connection, claim: Any) -> None:
         payload = claim.payload
         ids = dict(connection.execute(select(t.Setting.label, t.Setting.id)).all())
-        for label, layer, metric in itertools.product(payload["settings"], payload["layers"], payload["metrics"]):
-            if payload["role"] == "select" and SETTINGS[label][5]:
+        for label, layer, metric in itertools.product(
+            [each.setting for each in payload.settings], payload.layers, payload.metrics
+        ):
+            if payload.role == "select" and SETTINGS[label][5]:
                 continue
             value, baseline = mean_of(label, metric, layer), mean_of("none", metric, layer)
             comparison = connection.execute(
                 insert(t.Comparison).values(
                     key=content_key("comparison", 1, of=[claim.key, label, layer, metric]), job_id=claim.job_id,
-                    setting_id=ids[label], baseline_id=ids["none"], corpus="book", split=payload["role"], layer=layer,
-                    metric=metric, scope="all", n_pairs=6, n_items=50, value=value, baseline=baseline,
-                    delta=value - baseline, p=None if label == "none" else 0.01, q=None if label == "none" else 0.04,
+                    setting_id=ids[label], baseline_id=ids["none"], role=payload.role, corpus="book",
+                    split=payload.role, layer=layer, metric=metric, scope="all", n_pairs=6, n_items=50,
+                    value=value, baseline=baseline, delta=value - baseline, p=None if label == "none" else 0.01,
+                    q=None if label == "none" else 0.04,
                 ).returning(t.Comparison.id)
             ).scalar_one()  # fmt: skip
-            if label.startswith("experts") and payload["role"] == "test":
+            if label.startswith("experts") and payload.role == "test":
                 connection.execute(
                     insert(t.ControlComparison).values(
                         comparison_id=comparison, control="random:profile", n_controls=2, control_mean=0.5,

@@ -176,7 +176,7 @@ def test_recording_without_a_lease_is_refused(sqlite_world: Any) -> None:
     sqlite_world.submit()
     row = sqlite_world.rows()[0]
     with pytest.raises(LeaseLost, match="another sync"):
-        Leases(sqlite_world.engine).record(row.experiment_id, row.setting_id, "run", {}, 0)
+        Leases(sqlite_world.engine).record(row.experiment_id, row.setting_id, "run", {})
 
 
 def test_a_job_that_is_about_to_commit_is_waited_for(world: Any) -> None:

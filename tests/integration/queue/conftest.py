@@ -33,7 +33,11 @@ class Desk:
         return row | values
 
     def add(
-        self, *jobs: dict[str, Any], edges: Sequence[tuple[str, str]] = (), experiment: str = "study"
+        self,
+        *jobs: dict[str, Any],
+        edges: Sequence[tuple[str, str]] = (),
+        soft: Sequence[tuple[str, str]] = (),
+        experiment: str = "study",
     ) -> dict[str, int]:
         """Queue jobs and link them to an experiment, which is made if need be."""
         with writing(self.engine) as connection:
@@ -42,7 +46,7 @@ class Desk:
                 row = {"revision": 1, "spec": {}, "spec_digest": "", "cancelled": False, "audit": {}}
                 added = insert(Experiment).values(name=experiment, submitted_ms=0, **row).returning(Experiment.id)
                 found = connection.scalar(added)
-            ids = insert_jobs(connection, jobs, edges)
+            ids = insert_jobs(connection, jobs, edges, soft)
             for job_id in ids.values():
                 connection.execute(insert(ExperimentJob).values(experiment_id=found, job_id=job_id))
         self.ids |= ids
@@ -99,4 +103,4 @@ class Desk:
 @pytest.fixture
 def desk(engine: Engine) -> Desk:
     queue = Queue(engine)
-    return Desk(engine, queue, queue.register_runner("first", "host", 1, {"kinds": KINDS, "device": "cpu"}))
+    return Desk(engine, queue, queue.register_runner("first", "host", 1, {"kinds": KINDS}))

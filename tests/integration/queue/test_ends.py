@@ -7,7 +7,7 @@ from sqlalchemy import Engine, insert, select, text, update
 
 from sprachbund.db.engine import now_ms, reading, writing
 from sprachbund.db.tables import Experiment, JobAttempt, Language, MlflowRun, Runner
-from sprachbund.errors import DatabaseError
+from sprachbund.errors import DatabaseError, LeaseLost
 from sprachbund.queue import cancel_unwanted, insert_jobs
 
 
@@ -242,12 +242,80 @@ class TestCounting:
         desk.queue.stop_runner(other)
         assert desk.queue.has_work_for(desk.runner)
 
-    def test_has_work_for_the_device_and_memory_it_has(self, desk: Any) -> None:
-        desk.add(desk.job("a", device="cuda", memory_mb=100))
-        assert not desk.queue.has_work_for(desk.runner)
-        assert desk.queue.has_work_for(desk.another(device="cuda:1"))
-        assert not desk.queue.has_work_for(desk.another(device="cuda", memory_mb=99))
+    def test_has_no_work_for_a_runner_without_kinds(self, desk: Any) -> None:
+        desk.add(desk.job("a"))
+        assert desk.queue.has_work_for(desk.another())
+        assert not desk.queue.has_work_for(desk.another(kinds={"other": 1}))
         assert not desk.queue.has_work_for(desk.queue.register_runner("none", "host", 3, {}))
+
+
+class TestSoftNeeds:
+    """A job that waits for its soft needs, but goes on without what failed."""
+
+    def add(self, desk: Any) -> None:
+        jobs = [desk.job(key) for key in ("edit", "row", "other")]
+        jobs += [desk.job("comparison", priority=70), desk.job("choice", priority=80)]
+        soft = [("comparison", "row"), ("comparison", "other")]
+        desk.add(*jobs, edges=[("row", "edit"), ("choice", "comparison")], soft=soft)
+
+    def go_on_without_row(self, desk: Any) -> None:
+        self.add(desk)
+        (edit,) = desk.take()
+        assert edit.key == "edit"
+        desk.queue.fail(edit, "no unit is in both", retry=False)
+        (other,) = desk.take()
+        # One need is running: the comparison waits for it, though the other will not come.
+        assert other.key == "other" and desk.claim() == [] and desk.queue.has_work_for(desk.runner)
+        desk.finish(other)
+
+    def test_a_failure_upstream_holds_up_nobody_else(self, desk: Any) -> None:
+        self.go_on_without_row(desk)
+        assert desk.queue.counts() == {"failed": 1, "blocked": 1, "done": 1, "queued": 2}
+        for key in ("comparison", "choice"):
+            (claim,) = desk.take()
+            assert claim.key == key
+            desk.finish(claim)
+        assert not desk.queue.has_work_for(desk.runner)
+
+    @pytest.mark.parametrize("again", ["retry", "submit"])
+    def test_what_comes_after_all_is_taken_in(self, desk: Any, again: str) -> None:
+        self.go_on_without_row(desk)
+        for _ in ("comparison", "choice"):
+            desk.finish(desk.take()[0])
+        if again == "retry":
+            assert desk.queue.retry("study") == 1
+        else:
+            desk.add(desk.job("edit"), experiment="another")
+        assert desk.states() == {
+            "edit": "queued", "row": "queued", "other": "done", "comparison": "queued", "choice": "queued",
+        }  # fmt: skip
+        for key in ("edit", "row", "comparison", "choice"):
+            (claim,) = desk.take()
+            assert claim.key == key
+            desk.finish(claim)
+        assert set(desk.states().values()) == {"done"}
+
+    def test_a_runner_that_compares_without_it_meanwhile_writes_nothing(self, desk: Any) -> None:
+        self.go_on_without_row(desk)
+        (early,) = desk.take()
+        assert early.key == "comparison"
+        desk.queue.retry("study")
+        with pytest.raises(LeaseLost):
+            desk.finish(early)
+        assert [each.outcome for each in desk.attempts("comparison")] == ["released"]
+        assert desk.claim() == ["edit"]
+
+    def test_of_a_cancelled_experiment_it_comes_back_with_the_experiment(self, desk: Any) -> None:
+        self.go_on_without_row(desk)
+        for _ in ("comparison", "choice"):
+            desk.finish(desk.take()[0])
+        desk.queue.cancel_experiment("study")
+        desk.add(desk.job("edit"), experiment="another")
+        # Its row was cancelled with it: nothing of it is done for another experiment's sake.
+        assert desk.states()["row"] == "cancelled"
+        assert {desk.states()[key] for key in ("comparison", "choice")} == {"done"}
+        assert desk.queue.retry("study") == 1
+        assert {desk.states()[key] for key in ("comparison", "choice")} == {"queued"}
 
 
 class TestRunners:

@@ -1,7 +1,7 @@
 """The queue against a model of it in a few dictionaries, driven by hypothesis, on both engines."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -36,6 +36,7 @@ class Expected:
     bundle: int
     kind: str
     needs: frozenset[int]
+    soft: frozenset[int]
     state: str = "queued"
     paused: bool = False
     expired: bool = False
@@ -66,7 +67,9 @@ class Machine(RuleBasedStateMachine):
         priorities=st.lists(st.integers(0, 1), min_size=N_JOBS, max_size=N_JOBS),
         bundles=st.lists(st.integers(0, 1), min_size=N_JOBS, max_size=N_JOBS),
         kinds=st.lists(st.sampled_from("ab"), min_size=N_JOBS, max_size=N_JOBS),
-        edges=st.sets(st.tuples(indices, indices).filter(lambda edge: edge[0] > edge[1]), max_size=6),
+        edges=st.dictionaries(
+            st.tuples(indices, indices).filter(lambda edge: edge[0] > edge[1]), st.booleans(), max_size=7
+        ),
         two=st.sets(indices),
     )
     def submit(self, priorities: list[int], bundles: list[int], kinds: list[str], edges: Any, two: set[int]) -> None:
@@ -79,11 +82,18 @@ class Machine(RuleBasedStateMachine):
             for i in range(N_JOBS)
         ]  # fmt: skip
         for i in range(N_JOBS):
-            needs = frozenset(needed for job, needed in edges if job == i)
-            self.jobs[i] = Expected(i, priorities[i], bundles[i], kinds[i], needs)
+            hard, soft = (
+                frozenset(needed for (job, needed), lenient in edges.items() if job == i and lenient is which)
+                for which in (False, True)
+            )
+            self.jobs[i] = Expected(i, priorities[i], bundles[i], kinds[i], hard, soft)
         self.planned = {"one": set(range(N_JOBS)), "two": two}
         with writing(self.engine) as connection:
-            self.ids = insert_jobs(connection, rows, [(str(job), str(needed)) for job, needed in edges])
+            hard_edges, soft_edges = (
+                [(str(job), str(needed)) for (job, needed), lenient in edges.items() if lenient is which]
+                for which in (False, True)
+            )
+            self.ids = insert_jobs(connection, rows, hard_edges, soft_edges)
             for name, planned in self.planned.items():
                 row = {"revision": 1, "spec": {}, "spec_digest": "", "submitted_ms": 0, "cancelled": False, "audit": {}}
                 added = insert(Experiment).values(name=name, **row).returning(Experiment.id)
@@ -94,11 +104,23 @@ class Machine(RuleBasedStateMachine):
 
     def ready(self, job: Expected) -> bool:
         due = (job.state == "queued" and not job.paused) or (job.state == "running" and job.expired)
-        return due and all(self.jobs[needed].state == "done" for needed in job.needs)
+        return (
+            due
+            and all(self.jobs[needed].state == "done" for needed in job.needs)
+            and all(self.jobs[needed].state == "done" or self.dead(needed) for needed in job.soft)
+        )
+
+    def dead(self, i: int) -> bool:
+        """Whether a job will not be done unless somebody tries again."""
+        job = self.jobs[i]
+        return job.state in ("failed", "cancelled") or (
+            job.state == "queued" and any(self.dead(needed) for needed in job.needs)
+        )
 
     def wanted(self, job: Expected) -> bool:
         return any(job.number in planned and not self.cancelled[name] for name, planned in self.planned.items()) or any(
-            job.number in other.needs and other.state in ("queued", "running") for other in self.jobs.values()
+            job.number in other.needs | other.soft and other.state in ("queued", "running")
+            for other in self.jobs.values()
         )
 
     @rule(runner=st.integers(0, 1), limit=st.integers(1, 3), kinds=st.sampled_from(["a", "b", "ab"]))
@@ -226,6 +248,25 @@ class Machine(RuleBasedStateMachine):
         assert count == len(again)
         for job in again:
             self.reopened(job)
+        self.redo({job.number for job in again})
+
+    def redo(self, again: set[int]) -> None:
+        """What went on, or would, without jobs that are tried again looks at its needs once more."""
+        without: set[int] = set()
+        waiting = set(again)
+        for _ in self.jobs:
+            for job in self.jobs.values():
+                if job.soft & (waiting | without) or (job.needs | job.soft) & without:
+                    without.add(job.number)
+                elif job.needs & waiting and job.state == "queued":
+                    waiting.add(job.number)
+        redone = [self.jobs[i] for i in without if self.jobs[i].state in ("queued", "running", "done")]
+        states = {job.number: "queued" if self.wanted(job) else "cancelled" for job in redone}
+        for job in redone:
+            if job.state == "running":
+                job.outcomes[-1], job.expired = "released", False
+            job.paused = job.paused and job.state == "queued"
+            job.state = states[job.number]
 
     @rule(i=indices)
     def reopen(self, i: int) -> None:
@@ -258,16 +299,20 @@ class Machine(RuleBasedStateMachine):
                 assert rows[i].lease_expires_ms is None
 
     @invariant()
+    def nothing_waits_for_what_will_not_come(self) -> None:
+        """Whoever has work waits for a job that can still run: claims, or pauses that end, lead on."""
+        if not self.jobs:
+            return
+        open_jobs = [job for i, job in self.jobs.items() if job.state in ("queued", "running") and not self.dead(i)]
+        assert self.queue.has_work_for(self.runners[0]) is bool(open_jobs)
+        ended = [job for job in open_jobs if job.state == "running" or self.ready(replace(job, paused=False))]
+        assert bool(ended) is bool(open_jobs)
+
+    @invariant()
     def status_adds_up(self) -> None:
-        held_up = set()
-        for _ in self.jobs:
-            held_up |= {
-                i for i, job in self.jobs.items()
-                if any(needed in held_up or self.jobs[needed].state in ("failed", "cancelled") for needed in job.needs)
-            }  # fmt: skip
         expected: dict[str, int] = {}
         for i, job in self.jobs.items():
-            state = "blocked" if job.state == "queued" and i in held_up else job.state
+            state = "blocked" if job.state == "queued" and self.dead(i) else job.state
             expected[state] = expected.get(state, 0) + 1
         assert self.queue.counts() == expected
 

@@ -1,60 +1,18 @@
-"""A workspace with a tiny random model and a word corpus: everything runs in seconds."""
+"""A workspace on each engine, runners that pause in a few jobs of each kind, and what an undisturbed run gives."""
 
-import random
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
-from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
 
 from sprachbund import workspace
 from sprachbund.workspace import Workspace
+from support.finished import counts, values
+from support.runners import FORKING, PROGRAM, Runner, Start
 
-LANGUAGES = ("eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn")
-N_WORDS = 30
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Bloom of two blocks whose vocabulary has 30 words in each of four made-up languages."""
-    folder = tmp_path_factory.mktemp("tiny-bloom")
-    words = [f"{language[:3]}{number}" for language in LANGUAGES for number in range(N_WORDS)]
-    vocabulary = {word: number for number, word in enumerate(["<pad>", "<s>", "</s>", "<unk>", *words])}
-    made = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    made.pre_tokenizer = Whitespace()
-    made.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    PreTrainedTokenizerFast(
-        tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>"
-    ).save_pretrained(folder)
-    torch.manual_seed(3)
-    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-    config = BloomConfig(vocab_size=len(vocabulary), hidden_size=16, n_layer=2, n_head=2, **ids)
-    model = BloomForCausalLM(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def word_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wide CSV: 90 items in four languages, 30 each in the splits fit, select and test."""
-    drawn = random.Random(1)
-    lines = ["item,group,split," + ",".join(LANGUAGES)]
-    for item in range(90):
-        meaning = [drawn.randrange(N_WORDS) for _ in range(drawn.randint(3, 9))]
-        texts = [" ".join(f"{language[:3]}{number}" for number in meaning) for language in LANGUAGES]
-        lines.append(f"{item},g{item // 3},{('fit', 'select', 'test')[item // 30]}," + ",".join(texts))
-    path = tmp_path_factory.mktemp("corpus") / "words.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+Make = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -66,30 +24,65 @@ def space(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
         yield made
 
 
-@pytest.fixture(scope="session")
-def experiment(tiny_model: Path, word_corpus: Path) -> Callable[..., dict[str, Any]]:
-    """A spec with every method, one control seed each; keyword arguments replace fields."""
+@pytest.fixture
+def small(experiment: Make) -> dict[str, Any]:
+    """A few jobs of each kind."""
+    return experiment(
+        interventions=["none", {"method": "experts", "k": 4, "controls": ["profile x2"]}],
+        embeddings={"layers": [1, "final"]},
+        choose=None,
+        statistics={"resamples": 100},
+    )
 
-    def source(split: str) -> dict[str, Any]:
-        return {"name": "words", "path": str(word_corpus), "layout": "wide", "split": split}
 
-    def make(**fields: Any) -> dict[str, Any]:
-        return {
-            "name": "tiny",
-            "models": {"path": str(tiny_model), "name": "tiny-bloom"},
-            "corpora": {role: source(role) for role in ("fit", "select", "test")},
-            "languages": ["eng_Latn", "deu_Latn", "fra_Latn"],
-            "targets": ["eng_Latn"],
-            "interventions": [
-                "none",
-                "centring",
-                "centring_transductive",
-                {"method": "experts", "k": [4, 12], "controls": ["profile x2", "shift x2", "wrong_language"]},
-                {"method": "union", "k": 3, "controls": ["uniform x1"]},
-            ],
-            "choose": {"metric": "top1"},
-            "statistics": {"resamples": 200},
-            **fields,
+@pytest.fixture
+def start(space: Workspace, tmp_path: Path, database_url: str) -> Iterator[Start]:
+    """Starts `sprachbund run` as a process of its own, to pause in a job kind."""
+    runners: list[Runner] = []
+
+    def started(
+        *arguments: str, pause: str | None = None, point: str = "check", nth: int = 1, nap: float = 0
+    ) -> Runner:
+        name = f"runner{len(runners)}"
+        given = {
+            "folder": str(tmp_path),
+            "name": name,
+            "environment": {"SPRACHBUND_DATABASE_URL": database_url},
+            "arguments": ["run", "--device", "cpu", "--threads", "1", "--max-tokens", "128", *arguments],
+            "pause": pause,
+            "point": point,
+            "nth": nth,
+            "nap": nap,
         }
+        options = {"init_globals": {"GIVEN": given}}
+        process = FORKING.Process(target=runpy.run_path, args=(str(PROGRAM),), kwargs=options)
+        process.start()
+        runners.append(Runner(process, tmp_path, name))
+        return runners[-1]
 
-    return make
+    yield started
+    for runner in runners:
+        if runner.process.is_alive():
+            runner.process.kill()
+            runner.process.join(10)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, word_corpus: Path, _sqlite_template: Path
+) -> Callable[[dict[str, Any]], tuple[dict[str, int], dict[str, float]]]:
+    """Rows and values of a run that nothing happened to; made once."""
+    made: list[tuple[dict[str, int], dict[str, float]]] = []
+
+    def run(spec: dict[str, Any]) -> tuple[dict[str, int], dict[str, float]]:
+        if not made:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv("SPRACHBUND_DATABASE_URL", raising=False)
+                with workspace.init(tmp_path_factory.mktemp("undisturbed")) as quiet:
+                    quiet.submit(spec)
+                    tally = quiet.run(max_tokens=128)
+                    assert tally.failed == 0, tally.errors
+                    made.append((counts(quiet), values(quiet)))
+        return made[0]
+
+    return run

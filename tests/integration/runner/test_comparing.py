@@ -6,13 +6,18 @@ from sqlalchemy import select
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.views import VIEWS
 from sprachbund.errors import QueryError
 from sprachbund.files.tensors import load_tensors
 from sprachbund.report import document
 from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
+from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare import comparison, pair_statistics
-from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median, max_t
+from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
+from sprachbund_runners.statistics.comparisons import max_t
+from sprachbund_runners.statistics.crossed import crossed_effects
+from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
 
 STEERED = "experts eng_Latn k=4"
 
@@ -54,10 +59,10 @@ def items(space, setting, layer="final"):
     statement = (
         select(t.Evaluation, t.Artifact.uri, t.Artifact.digest)
         .join(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
         .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
         .where(t.ExperimentSetting.label == setting, t.Evaluation.measure == "retrieval",
-               t.Evaluation.query_layer == layer)
+               t.Evaluation.layer == layer)
     )  # fmt: skip
     found = {}
     with reading(space.engine) as connection:
@@ -67,6 +72,15 @@ def items(space, setting, layer="final"):
             pair = (row.query_language, row.candidate_language)
             found[pair] = (np.where(greater == 0, 1 / (1 + ties), 0.0), greater, ties)
     return found
+
+
+def test_every_view_has_the_types_it_declares(done):
+    """SQLite types values, not columns: here most views have rows."""
+    stored = {"integer": int, "flag": int, "real": float, "text": str, "json": str}
+    for name, view in VIEWS.items():
+        frame = done.query(f"SELECT * FROM {name}")  # noqa: S608 - our own names
+        for column in view.columns:
+            assert {type(value) for value in frame[column.name].drop_nulls()} <= {stored[column.type]}, column
 
 
 def test_statistics_over_pairs_are_those_of_their_values(done):
@@ -154,6 +168,14 @@ def test_the_report_is_whole(done):
     assert results.compare(done.engine, "tiny").missing == []
 
 
+def payload_of(settings):
+    """What a comparison of these settings is asked."""
+    return ComparisonPayload(
+        group="book", split="test", role="test", settings=settings, pairs=(), layers=("1",), metrics=("top1",),
+        resamples=100, confidence=0.95, unit="item", multiplicity="bh", seed=0,
+    )  # fmt: skip
+
+
 def test_settings_are_resampled_in_the_order_of_the_payload(monkeypatch):
     """Sums round by the place of a column: an order that hashes decide gives other last digits in every process."""
 
@@ -162,23 +184,23 @@ def test_settings_are_resampled_in_the_order_of_the_payload(monkeypatch):
             return []
 
     seen = []
-    monkeypatch.setattr(comparison._Levels, "_resample", lambda self, payload, wanted: seen.extend(wanted))
+    monkeypatch.setattr(comparison.Levels, "resample", lambda self, payload, wanted: seen.extend(wanted))
     controls = {"random_units": [f"control {number}" for number in range(20)]}
-    settings = [
-        {"setting": "none", "baseline": None, "target": None, "controls": {}},
-        {"setting": "steered", "baseline": "none", "target": None, "controls": controls},
-    ]
-    comparison._Levels({"settings": settings, "multiplicity": "bh"}, NoOutcomes(), "1", "top1")
+    settings = (
+        ComparedSetting("none", None, None, {}),
+        ComparedSetting("steered", "none", None, controls),
+    )
+    comparison.Levels(payload_of(settings), NoOutcomes(), "1", "top1")
     assert [member for member, _, _ in seen] == ["none", "steered", *controls["random_units"]]
 
 
 def test_a_median_over_two_languages_has_no_interval():
     """Both directions of one pair enter every draw together: the interval would have no width."""
-    payload = {"resamples": 100, "seed": 0, "confidence": 0.95}
+    payload = payload_of(())
     pairs = [("book", "eng_Latn", "deu_Latn"), ("book", "deu_Latn", "eng_Latn")]
-    row = pair_statistics._summed_up(np.array([0.1, 0.3]), pairs, True, payload)
-    assert (row["n_languages"], row["median"]) == (2, pytest.approx(0.2))
+    row = pair_statistics.summed_up(np.array([0.1, 0.3]), pairs, True, payload)
+    assert (row["n_languages"], row["median_gain"]) == (2, pytest.approx(0.2))
     assert (row["median_low"], row["median_high"]) == (None, None)
     more = [*pairs, ("book", "eng_Latn", "fra_Latn")]
-    row = pair_statistics._summed_up(np.array([0.1, 0.3, 0.5]), more, True, payload)
+    row = pair_statistics.summed_up(np.array([0.1, 0.3, 0.5]), more, True, payload)
     assert row["median_low"] < row["median_high"]

@@ -22,6 +22,16 @@ from sprachbund_runners.models import embed as embedding
 from sprachbund_runners.models import respond as responding
 
 Make = Callable[..., dict[str, Any]]
+# What the tests of reuse plan: candidates to choose from, controls, both kinds of centring, at one layer.
+REUSED: dict[str, Any] = {
+    "interventions": [
+        "none",
+        "centring",
+        "centring_transductive",
+        {"method": "experts", "k": [4, 12], "controls": ["profile x1", "wrong_language"]},
+    ],
+    "embeddings": {"layers": ["final"]},
+}
 
 
 def count(space: Workspace, table: Any) -> int:
@@ -85,14 +95,14 @@ def test_one_spec_fills_every_table_and_view(space: Workspace, experiment: Make,
 def test_twice_is_once_and_one_more_language_is_one_more_language(
     space: Workspace, experiment: Make, passes: Counter[str]
 ) -> None:
-    space.submit(experiment())
+    space.submit(experiment(**REUSED))
     space.run()
     passes.clear()
-    again = space.submit(experiment())
+    again = space.submit(experiment(**REUSED))
     assert again.n_new == 0
     space.run()
     assert not passes
-    more = space.submit(experiment(languages=["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn"]))
+    more = space.submit(experiment(**REUSED, languages=["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn"]))
     space.run()
     n_test = len({*more.settings}) - 2
     n_select = sum(" of " not in label for label in more.settings) - 2
@@ -118,10 +128,10 @@ def test_the_same_edits_run_once_whatever_they_are_called(
 def test_one_more_layer_adds_parts_to_the_same_snapshots(
     space: Workspace, experiment: Make, passes: Counter[str]
 ) -> None:
-    space.submit(experiment(embeddings={"layers": [1]}))
+    space.submit(experiment(**{**REUSED, "embeddings": {"layers": [1]}}))
     space.run()
     snapshots, parts = count(space, t.Snapshot), count(space, t.SnapshotPart)
-    space.submit(experiment(embeddings={"layers": [1, "final"]}))
+    space.submit(experiment(**{**REUSED, "embeddings": {"layers": [1, "final"]}}))
     tally = space.run()
     assert tally.failed == 0, tally.errors
     assert count(space, t.Snapshot) == snapshots
@@ -129,7 +139,7 @@ def test_one_more_layer_adds_parts_to_the_same_snapshots(
     layers = set(space.results("tiny")["layer"])
     assert layers == {"1", "final"}
     # Asking for fewer layers shows fewer, and computes nothing but the comparison anew.
-    fewer = space.submit(experiment(embeddings={"layers": ["final"]}))
+    fewer = space.submit(experiment(**{**REUSED, "embeddings": {"layers": ["final"]}}))
     assert set(fewer.new) <= {"comparison", "choice"}
     space.run()
     assert set(space.results("tiny")["layer"]) == {"final"}
@@ -161,7 +171,7 @@ def _plans(space: Workspace) -> tuple[str, ...]:
 
 
 def test_comparisons_equal_what_the_views_rows_give(space: Workspace, experiment: Make) -> None:
-    space.submit(experiment())
+    space.submit(experiment(embeddings={"layers": [1, "final"]}))
     assert space.run().failed == 0
     pairs = space.results("tiny").filter((pl.col("metric") == "top1") & (pl.col("role") == "test"))
     compared = space.query("select * from setting_comparison where metric = 'top1' and role = 'test'")
@@ -218,7 +228,10 @@ def test_pairs_are_tested_by_mcnemar_within_one_family(space: Workspace, experim
 
 
 def test_two_submissions_at_once_plan_nothing_twice(space: Workspace, experiment: Make) -> None:
-    specs = [experiment(name=name, embeddings={"layers": layers}) for name, layers in (("a", [1]), ("b", [1, "final"]))]
+    specs = [
+        experiment(**{**REUSED, "embeddings": {"layers": layers}}, name=name)
+        for name, layers in (("a", [1]), ("b", [1, "final"]))
+    ]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(space.submit, specs))
     tally = space.run()

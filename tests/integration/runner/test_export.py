@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from sqlalchemy import select, update
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, BertConfig, BertModel
 
+from sprachbund import workspace
 from sprachbund.cli.export import find_setting
 from sprachbund.cli.main import main
 from sprachbund.db import tables as t
@@ -58,14 +59,27 @@ def engine_name() -> str:
     return "sqlite"
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, experiment: Make) -> Path:
+    """The folder of a workspace whose small experiment is finished."""
+    folder = tmp_path_factory.mktemp("export")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SPRACHBUND_DATABASE_URL", raising=False)
+        with workspace.init(folder) as space:
+            space.submit(experiment(interventions=INTERVENTIONS, embeddings={"layers": [1, "final"]}, choose=None))
+            tally = space.run()
+            assert tally.failed == 0, tally.errors
+    return folder
+
+
 @pytest.fixture
-def done(space: Workspace, experiment: Make) -> Workspace:
-    """A workspace whose small experiment is finished."""
-    torch.set_num_threads(1)
-    space.submit(experiment(interventions=INTERVENTIONS, embeddings={"layers": [1, "final"]}, choose=None))
-    tally = space.run()
-    assert tally.failed == 0, tally.errors
-    return space
+def done(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A copy of it of one's own; the current folder."""
+    monkeypatch.delenv("SPRACHBUND_DATABASE_URL", raising=False)
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    with workspace.open(tmp_path) as space:
+        yield space
 
 
 def write(space: Workspace, setting: str, out: Path, **options: Any) -> Exported:
@@ -230,7 +244,7 @@ def test_the_type_of_the_weights(done: Workspace, tmp_path: Path) -> None:
     write(done, STEERED, full)
     assert types(full) == {"F32"}
     assert "rounded" not in (full / "README.md").read_text(encoding="utf-8")
-    assert exporting._stored_type(half) == "float16"
+    assert exporting.stored_type(half) == "float16"
     with pytest.raises(ModelError, match=r"dtype 'float61' is not known.*float16"):
         write(done, STEERED, tmp_path / "none", dtype="float61")
 

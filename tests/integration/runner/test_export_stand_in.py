@@ -51,7 +51,6 @@ def mistral(tiny_model: Path, tmp_path: Path) -> Path:
 def test_a_mistral_is_written_as_a_llama_with_the_stored_embeddings(
     space: Workspace, experiment: Callable[..., dict[str, Any]], mistral: Path, tmp_path: Path
 ) -> None:
-    torch.set_num_threads(1)
     spec = experiment(
         models={"path": str(mistral), "name": "tiny-mistral"},
         interventions=["none", {"method": "experts", "k": 12}],

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from sprachbund.errors import SprachbundError
 from sprachbund.models.imported import import_vectors
+from sprachbund.spec.reading import write_yaml
 from sprachbund.workspace import Workspace
 
 Make = Callable[..., dict[str, Any]]
@@ -33,7 +33,7 @@ def meta(tmp_path: Path, word_corpus: Path) -> Callable[..., Path]:
     def write(**fields: Any) -> Path:
         corpus = {"name": "words", "path": str(word_corpus), "layout": "wide", "split": "test"}
         path = tmp_path / "meta.yaml"
-        path.write_text(yaml.safe_dump({"name": "outside", "corpus": corpus, "languages": LANGUAGES, **fields}))
+        path.write_text(write_yaml({"name": "outside", "corpus": corpus, "languages": LANGUAGES, **fields}))
         return path
 
     return write
@@ -56,7 +56,7 @@ def test_an_outside_encoder_gets_the_same_evaluations(
     submitted = space.submit(spec)
     tally = space.run()
     assert tally.failed == 0, tally.errors
-    frame = space.results(submitted).filter((pl.col("metric") == "top1") & (pl.col("query_setting") == "none"))
+    frame = space.results(submitted).filter((pl.col("metric") == "top1") & (pl.col("setting") == "none"))
     assert frame.height == 6
     assert set(frame["layer"]) == {"final"}
     for row in frame.iter_rows(named=True):
@@ -175,7 +175,7 @@ def test_languages_with_the_same_text_keep_their_own_vectors(
     table.write_text("\n".join(["item\teng_Latn\tdeu_Latn", *lines]) + "\n")
     corpus = {"name": "same", "path": str(table), "layout": "wide", "columns": {"item": "item"}}
     meta = tmp_path / "meta.yaml"
-    meta.write_text(yaml.safe_dump({"name": "outside", "corpus": corpus, "languages": LANGUAGES[:2]}))
+    meta.write_text(write_yaml({"name": "outside", "corpus": corpus, "languages": LANGUAGES[:2]}))
     np.save(tmp_path / "v.npy", vectors[:2])
     done = import_vectors(tmp_path / "v.npy", meta, tmp_path / "outside")
     assert done.n_texts == 2

@@ -117,7 +117,7 @@ def pooled(space: Workspace, language: str, pooling: str, block: int, site: str)
 
 def test_every_method_runs_and_is_compared(done: Workspace) -> None:
     frame = done.results("tiny").filter(pl.col("metric") == "top1")
-    per_setting = frame.filter(pl.col("role") == "test").group_by("query_setting").len()
+    per_setting = frame.filter(pl.col("role") == "test").group_by("setting").len()
     # Six ordered pairs of three languages at three layers, whatever is steered.
     assert set(per_setting["len"]) == {6 * 3}
     assert per_setting.height == len(set(done.query("select label from experiment_settings")["label"]))
@@ -323,4 +323,4 @@ def test_a_row_that_fails_is_named_where_its_comparison_is_missed(space: Workspa
     space.submit(spec)
     assert space.run().failed == 1
     missing = space.compare("tiny").missing
-    assert any("the comparison waits for job" in line and "share no unit" in line for line in missing), missing
+    assert any("left out: job" in line and "share no unit" in line for line in missing), missing

@@ -93,7 +93,7 @@ def test_every_scorer_from_a_spec(space: Workspace, small: Make, monkeypatch: py
     for name, ranking in rankings.items():
         assert ranking.axis == ((1, "mlp.up", 64), (2, "mlp.up", 64))
         assert len(ranking.score) == len(ranking.p) == len(ranking.effect) == 128 == sets[name].n_units
-        assert sets[name].scorer_version == SCORERS[name]
+        assert sets[name].scorer_version == SCORERS[name].version
         np.testing.assert_array_equal(ranking.p, rankings["auroc"].p)
         np.testing.assert_array_equal(ranking.effect, rankings["auroc"].effect)
         ranked = ranking.score[ranking.order]

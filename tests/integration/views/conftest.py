@@ -1,33 +1,53 @@
-"""A small made-up experiment in a database, with every number at hand in Python."""
+"""A small experiment with made-up outcomes, every number at hand in Python.
 
+It is submitted as any other; jobs that would run a model write nothing, evaluations write made-up outcomes with the
+runners' own writer, comparisons and choices are run. So the schema has one writer.
+"""
+
+import csv
 import itertools
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from statistics import fmean, median
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, select
 
 from sprachbund.db import tables as t
-from sprachbund.db.engine import connect
-from sprachbund.measures import METRICS
-from sprachbund.work.keys import content_key
+from sprachbund.db.engine import connect, reading, writing
+from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.planning.submission import submit
+from sprachbund.progress import Silent
+from sprachbund.queue import Claim, Queue, insert_jobs
+from sprachbund.spec.experiment import parse
+from sprachbund.work.kinds import KINDS
+from sprachbund.work.payloads.compare import CHOICE, COMPARISON
+from sprachbund.work.payloads.measure import PAIR_EVALUATION, SPACE_EVALUATION
+from sprachbund_runners.evaluation.scores import Level
+from sprachbund_runners.jobs import JOBS, Context
+from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn", "jpn_Jpan")
 LAYERS = ("0", "1", "10", "final")
+# Computed for an earlier revision, and of no view's business.
+UNASKED = "2"
 RETRIEVAL = ("top1", "mrr")
 DISTANCES = ("paired_distance", "unpaired_distance", "distance_gap", "centroid_distance")
-COMPARED = ("top1", "mrr", "distance_gap")
-SCOPES = ("all", "target_query", "target_candidate", "without_target")
+N_ITEMS = 6
+NAN = float("nan")
+OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
+SEEDS = tuple(f"random:profile seed={seed} of {STEERED}" for seed in range(3))
 
 
 @dataclass(frozen=True, slots=True)
 class MadeSetting:
-    """One setting to put into the database."""
+    """What the views should say of one setting of the plan."""
 
     label: str
     method: str = "none"
@@ -37,24 +57,15 @@ class MadeSetting:
     seed: int | None = None
     control_of: str | None = None
     transform: str = "none"
-    dtype: str = "float32"
 
 
 SETTINGS = (
     MadeSetting("none"),
-    MadeSetting("experts fra k=10", "experts", "fra_Latn", 10),
-    MadeSetting("experts fra k=20", "experts", "fra_Latn", 20),
+    MadeSetting(OTHER, "experts", "fra_Latn", 10),
+    MadeSetting(STEERED, "experts", "fra_Latn", 20),
     *(
-        MadeSetting(
-            f"random:profile seed={seed} of experts fra k=20",
-            "random",
-            "fra_Latn",
-            20,
-            "random:profile",
-            seed,
-            "experts fra k=20",
-        )
-        for seed in range(3)
+        MadeSetting(label, "random", "fra_Latn", 20, "random:profile", seed, STEERED)
+        for seed, label in enumerate(SEEDS)
     ),
     MadeSetting("centring", transform="centring"),
 )
@@ -77,15 +88,21 @@ class Made:
     """What was put in. `truth[role, setting, metric, layer, query, candidate]`; languages None where absent."""
 
     name: str = "made"
-    settings: Sequence[MadeSetting] = SETTINGS
     languages: Sequence[str] = LANGUAGES
     layers: Sequence[str] = LAYERS
     roles: Sequence[str] = ("select", "test")
-    # Pairs whose job is not done (role, setting label, pair): no rows, state failed.
+    choose: bool = False
+    # Pairs whose job fails (role, setting label, pair).
     failed: Sequence[tuple[str, str, tuple[str, str]]] = ()
     seed: int = 0
+    settings: Sequence[MadeSetting] = SETTINGS
     truth: dict[tuple[Any, ...], float] = field(default_factory=dict)
+    # Rows of settings by label, and of jobs: `pair ROLE LABEL A B`, `comparison ROLE`.
     ids: dict[str, int] = field(default_factory=dict)
+
+    def chosen(self, label: str, layer: str) -> bool:
+        """Whether a setting and layer were chosen: see `Maker.items`."""
+        return self.choose and layer == "final" and label in ("none", STEERED, "centring")
 
     def macro(self, role: str, setting: str, metric: str, layer: str, scope: str = "all") -> float:
         """The mean over the pairs of a scope, from the truth."""
@@ -102,264 +119,145 @@ class Made:
     def setting(self, label: str) -> MadeSetting:
         return next(each for each in self.settings if each.label == label)
 
+    def evaluated(self, role: str) -> list[MadeSetting]:
+        """Nothing is chosen among controls: only `test` has them."""
+        return [each for each in self.settings if role == "test" or each.control is None]
 
-class _Writer:
-    """Puts a `Made` into the tables."""
-
-    def __init__(self, connection: Connection, made: Made) -> None:
-        self.connection, self.made = connection, made
-        self.random = np.random.default_rng(made.seed)
-        self.runner = self.add(
-            t.Runner, name="one", host="here", pid=1, capabilities={}, state="alive", started_ms=0, seen_ms=0
-        )
-        self.evaluations: list[dict[str, Any]] = []
-        self.metrics: list[dict[str, Any]] = []
-
-    def add(self, table: type[t.Base], **row: Any) -> int:
-        inserted = self.connection.execute(insert(table).values(**row))
-        return int(inserted.inserted_primary_key[0])
-
-    def job(self, kind: str, what: str, state: str = "done", **payload: Any) -> int:
-        key = content_key("job", 1, of=self.made.name, job_kind=kind, what=what)
-        row = {
-            "key": key, "kind": kind, "version": 1, "subject": key, "bundle": key, "payload": payload,
-            "label": f"{kind} {what}", "state": state, "priority": 50, "available_ms": 0, "created_ms": 1,
-            "finished_ms": 5 if state == "done" else None, "attempt": 1, "failures": int(state == "failed"),
-            "losses": 0, "error": "it broke" if state == "failed" else None,
+    @property
+    def spec(self) -> dict[str, Any]:
+        roles = ("fit", *self.roles)
+        columns = {"split": "split"}
+        sources = {role: {"path": "book.csv", "split": f"{role} split", "columns": columns} for role in roles}
+        experts = {"method": "experts", "targets": ["fra_Latn"]}
+        return {
+            "name": self.name,
+            "models": [{"path": "model", "name": "tiny", "dtype": "float32", "attention": "eager"}],
+            "corpora": sources,
+            "targets": ["fra_Latn"],
+            "interventions": [
+                "none", {**experts, "k": 10}, {**experts, "k": 20, "controls": ["profile x3"]}, "centring",
+            ],
+            "embeddings": {"layers": list(self.layers), "pooling": "mean", "tokens": "content"},
+            "statistics": {"resamples": 100},
+            "allow_overlap": True,
+            **({"choose": {"metric": "top1"}} if self.choose else {}),
         }  # fmt: skip
-        job = self.add(t.Job, **row)
-        if state != "queued":
-            attempt = {"job_id": job, "attempt": 1, "runner_id": self.runner, "started_ms": 1, "finished_ms": 5}
-            attempt |= {"outcome": state, "environment": {"torch": "2.13"}}
-            self.connection.execute(insert(t.JobAttempt).values(**attempt))
-        return job
 
-    def in_plan(self, job: int) -> int:
-        self.connection.execute(insert(t.ExperimentJob).values(experiment_id=self.made.ids["experiment"], job_id=job))
-        return job
 
-    def write(self) -> None:
-        made = self.made
-        made.ids["experiment"] = self.add(
-            t.Experiment, name=made.name, revision=2,
-            spec={"embeddings": {"pooling": "mean", "tokens": "content"}}, spec_digest="0" * 40,
-            submitted_ms=1_000, cancelled=False,
-            audit={"overlap": {"fit+test": {"texts": 3, "groups": 1}, "select+test": {"texts": 4, "groups": 0}},
-                   "dropped": {}},
-        )  # fmt: skip
-        model = self.add(
-            t.Model, fingerprint=content_key("model", 1, of=made.name), name="tiny", path="tiny", revision="abc",
-            architecture="bloom", n_blocks=3, hidden_size=8, config={},
-        )  # fmt: skip
-        corpora = {
-            role: self.add(
-                t.Corpus, key=content_key("corpus", 1, of=made.name, role=role), name="book", collection=None,
-                split=f"{role} split", kind="parallel", source={},
-            )
-            for role in made.roles
-        }  # fmt: skip
-        self._settings(model)
-        experiment = made.ids["experiment"]
-        for ordinal, layer in enumerate(made.layers):
-            self.connection.execute(
-                insert(t.ExperimentLayer).values(experiment_id=experiment, layer=layer, ordinal=ordinal)
-            )
-        for role, corpus in corpora.items():
-            self.connection.execute(
-                insert(t.ExperimentCorpus).values(experiment_id=experiment, corpus_id=corpus, role=role)
-            )
-        made.ids |= {f"corpus {role}": corpus for role, corpus in corpora.items()}
-        for role in made.roles:
-            self._evaluate(role)
-        self.flush()
-        for role in made.roles:
-            self._compare(role)
+def write_sources(folder: Path, made: Made) -> None:
+    """A model that nobody loads, and a table of sentences; three and four texts and a group are in two roles each."""
+    (folder / "model").mkdir(parents=True)
+    config = {"model_type": "bloom", "hidden_size": 8, "n_layer": 10, "n_head": 2, "vocab_size": 9}
+    (folder / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for name in ("tokenizer.json", "model.safetensors"):
+        (folder / "model" / name).write_text(f"{made.name}'s", encoding="utf-8")
+    shared = {("fit", 0): (made.languages[:3], "x"), ("select", 0): (made.languages, "y")}
+    with (folder / "book.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("item", "language", "text", "group", "split"))
+        for role, number in itertools.product(("fit", "select", "test"), range(N_ITEMS)):
+            for language in made.languages:
+                text = f"{made.name} {role} {number} in {language}"
+                among, both = shared.get((role, number), ((), ""))
+                if language in among or (role == "test" and number < 2 and language in shared_with(number, made)):
+                    text = f"{made.name} {both or 'xy'[number]} in {language}"
+                group = "shared" if number == 0 and role != "select" else f"{role} {number}"
+                table.writerow((f"{role}{number}", language, text, group, f"{role} split"))
 
-    def _settings(self, model: int) -> None:
-        made = self.made
-        for ordinal, each in enumerate(made.settings):
-            intervention = self.add(
-                t.Intervention, key=content_key("intervention", 1, of=made.name, label=each.label),
-                method=each.method, target=each.target, k=each.k, control=each.control, seed=each.seed,
-                score_site="mlp.up" if each.k else None, edit_site="mlp.up" if each.k else None, parameters={},
-                selection="top" if each.k else None, edit="set" if each.k else None, per_language=False,
-            )  # fmt: skip
-            made.ids[each.label] = self.add(
-                t.Setting, key=content_key("setting", 1, of=made.name, label=each.label), label="elsewhere",
-                model_id=model, intervention_id=intervention, transform=each.transform, transform_parameters={},
-                side="both", dtype=each.dtype, attention="eager",
-            )  # fmt: skip
-            self.connection.execute(
-                insert(t.ExperimentSetting).values(
-                    experiment_id=made.ids["experiment"],
-                    setting_id=made.ids[each.label],
-                    ordinal=ordinal,
-                    label=each.label,
-                    control_of_id=made.ids[each.control_of] if each.control_of else None,
-                    baseline_id=None if ordinal == 0 else made.ids[made.settings[0].label],
-                    choice_group="experts fra" if each.method == "experts" else None,
-                )
-            )
 
-    def _evaluate(self, role: str) -> None:
-        for setting in self.made.settings:
-            for first, second in itertools.combinations(self.made.languages, 2):
-                failed = (role, setting.label, (first, second)) in self.made.failed
-                # Layer 2 was computed for somebody else's experiment and must not show.
-                layers = [*self.made.layers, "2"]
-                job = self.in_plan(
-                    self.job(
-                        "pair_evaluation",
-                        f"{role} {setting.label} {first} {second}",
-                        "failed" if failed else "done",
-                        layers=layers,
-                    )
-                )
-                self.made.ids[f"pair {role} {setting.label} {first} {second}"] = job
-                if failed:
+def shared_with(number: int, made: Made) -> Sequence[str]:
+    """The languages in which a sentence of `test` is one of `fit` (0) or of `select` (1) too."""
+    return made.languages[:3] if number == 0 else made.languages
+
+
+@dataclass(slots=True)
+class Maker:
+    """Serves every job of a submitted experiment."""
+
+    made: Made
+    context: Context
+    random: np.random.Generator
+    labels: Mapping[str, str]
+    roles: Mapping[str, str]
+
+    def serve(self) -> None:
+        queue = Queue(self.context.engine)
+        kinds = {kind.name: kind.version for kind in KINDS.values()}
+        runner = queue.register_runner("one", "here", 1, {"kinds": kinds})
+        while claims := queue.claim(runner, kinds, limit=256):
+            for claim in claims:
+                if self.fails(claim):
+                    queue.fail(claim, "it broke", retry=False)
                     continue
-                for layer in layers:
-                    for query, candidate in ((first, second), (second, first)):
-                        self.row(job, role, setting, "retrieval", layer, query, candidate, RETRIEVAL)
-                    self.row(job, role, setting, "distances", layer, first, second, DISTANCES)
-            job = self.in_plan(self.job("space_evaluation", f"{role} {setting.label}", layers=list(self.made.layers)))
-            for layer in self.made.layers:
-                for language in self.made.languages:
-                    self.row(job, role, setting, "spread", layer, language, None, ("spread",), "s" * 40)
-                self.row(job, role, setting, "space", layer, None, None, ("all_pairs_distance",), "s" * 40)
+                write = self.writer(claim)
+                with queue.finishing(claim, environment={"torch": "2.13"}) as connection:
+                    write(connection)
 
-    def row(
-        self,
-        job: int,
-        role: str,
-        setting: MadeSetting,
-        measure: str,
-        layer: str,
-        query: str | None,
-        candidate: str | None,
-        metrics: Sequence[str],
-        scope_digest: str | None = None,
-        values: Mapping[str, float] | None = None,
-    ) -> None:
-        """One evaluation and its metrics; the numbers join the truth unless they are given."""
-        number = len(self.evaluations)
-        key = content_key("evaluation", 1, of=self.made.name, job=job, number=number)
-        self.evaluations.append(
-            {
-                "key": key,
-                "job_id": job,
-                "measure": measure,
-                "version": 1,
-                "query_setting_id": self.made.ids[setting.label],
-                "candidate_setting_id": self.made.ids[setting.label],
-                "corpus_id": self.made.ids[f"corpus {role}"],
-                "query_language": query,
-                "candidate_language": candidate,
-                "query_layer": layer,
-                "candidate_layer": layer,
-                "pooling": "mean",
-                "tokens": "content",
-                "scope_digest": scope_digest,
-            }
+    def fails(self, claim: Claim) -> bool:
+        return claim.kind == PAIR_EVALUATION.name and self.place(claim) in self.made.failed
+
+    def place(self, claim: Claim) -> tuple[str, str, tuple[str, str]]:
+        """Role, label and languages of a pair evaluation."""
+        payload = claim.payload
+        first, second = payload.languages
+        return self.roles[payload.corpus], self.labels[payload.setting], (first, second)
+
+    def writer(self, claim: Claim) -> Callable[[Connection], None]:
+        if claim.kind in (COMPARISON.name, CHOICE.name):
+            (outcome,) = JOBS[claim.kind]([claim], self.context)
+            return outcome.write
+        if claim.kind == PAIR_EVALUATION.name:
+            return self.pair(claim)
+        if claim.kind == SPACE_EVALUATION.name:
+            return self.space(claim)
+        return lambda connection: None
+
+    def pair(self, claim: Claim) -> Callable[[Connection], None]:
+        role, label, (first, second) = self.place(claim)
+        tensors: dict[str, Any] = {}
+        rows = []
+        ways = [("retrieval", "forward", first, second), ("retrieval", "backward", second, first)]
+        ways.append(("distances", "both", first, second))
+        for layer, (measure, way, query, candidate) in itertools.product(claim.payload.layers, ways):
+            metrics = {}
+            tensor = f"{layer}/{measure}/{way}"
+            for metric in RETRIEVAL if measure == "retrieval" else DISTANCES:
+                items = tensors[f"{tensor}/{metric}"] = self.items(role, label, metric, layer)
+                metrics[metric] = self.level(items, role, label, metric, layer, query, candidate)
+            rows.append(EvaluationRow(measure, query, candidate, layer, metrics, tensor))
+        stored = self.context.save(tensors, {"key": claim.subject})
+        return lambda connection: write_evaluations(
+            connection, claim, rows, self.context.store.record(connection, stored)
         )
-        for metric in metrics:
-            value = values[metric] if values else round(float(self.random.random()), 6)
-            if values is None and layer in self.made.layers:
-                self.made.truth[role, setting.label, metric, layer, query, candidate] = value
-            self.metrics.append({"key": key, "name": metric, "value": value, "n_items": 50})
 
-    def flush(self) -> None:
-        if not self.evaluations:
-            return
-        self.connection.execute(insert(t.Evaluation), self.evaluations)
-        ids = dict(self.connection.execute(t.Evaluation.__table__.select().with_only_columns(
-            t.Evaluation.key, t.Evaluation.id)).all())  # fmt: skip
-        rows = [
-            {"evaluation_id": ids[row["key"]], **{name: row[name] for name in ("name", "value", "n_items")}}
-            for row in self.metrics
-        ]
-        self.connection.execute(insert(t.Metric), rows)
-        self.evaluations, self.metrics = [], []
+    def items(self, role: str, label: str, metric: str, layer: str) -> Any:
+        values = self.random.random(N_ITEMS)
+        if (role, metric) != ("select", "top1"):
+            return values
+        # What is chosen is known: the last layer everywhere, and the larger k.
+        return values / 4 + (0.5 if layer == "final" else 0) + (0.25 if label == STEERED else 0)
 
-    def _compare(self, role: str) -> None:
-        made = self.made
-        how = {"confidence": 0.95, "resamples": 1000, "unit": "item", "seed": 0, "multiplicity": "bh"}
-        job = self.in_plan(self.job("comparison", role, role=role, layers=list(made.layers), **how))
-        made.ids[f"comparison {role}"] = job
-        unfinished = {label for a_role, label, _ in made.failed if a_role == role}
-        compared = [each for each in made.settings[1:] if each.label not in unfinished]
-        for setting, metric, layer in itertools.product(compared, COMPARED, made.layers):
-            for scope in SCOPES if setting.target else SCOPES[:1]:
-                value = made.macro(role, setting.label, metric, layer, scope)
-                pairs = made.pairs(role, setting.label, metric, layer)
-                none = made.pairs(role, "none", metric, layer)
-                baseline = fmean(none[pair] for pair in pairs if inside(setting, metric, pair, scope))
-                comparison = self.add(
-                    t.Comparison, key=content_key(
-                        "comparison", 1, of=[made.name, role, setting.label, metric, layer, scope]
-                    ),
-                    job_id=job, setting_id=made.ids[setting.label], baseline_id=made.ids["none"], corpus="book",
-                    split=f"{role} split", layer=layer, metric=metric, scope=scope, n_pairs=len(pairs),
-                    n_items=50, value=value, ci_low=value - 0.01, ci_high=value + 0.01, median=value,
-                    baseline=baseline, delta=value - baseline, delta_ci_low=value - baseline - 0.02,
-                    delta_ci_high=value - baseline + 0.02, p=0.01, q=0.03, family_size=7,
-                )  # fmt: skip
-                if setting.control is None:
-                    gains = [pairs[pair] - none[pair] for pair in pairs if inside(setting, metric, pair, scope)]
-                    self.add(
-                        t.GainSummary, job_id=job, setting_id=made.ids[setting.label], baseline_id=made.ids["none"],
-                        corpus="book", split=f"{role} split", layer=layer, metric=metric, scope=scope,
-                        n_pairs=len(gains), n_languages=len(made.languages), median=median(gains),
-                        median_low=median(gains) - 0.1, median_high=median(gains) + 0.1,
-                        n_gaining=sum(gain > 0 for gain in gains), least=min(gains), greatest=max(gains),
-                    )  # fmt: skip
-                controls = [each.label for each in made.settings if each.control_of == setting.label]
-                if controls:
-                    values = [made.macro(role, label, metric, layer, scope) for label in controls]
-                    self.add(
-                        t.ControlComparison, comparison_id=comparison, control="random:profile",
-                        n_controls=len(values), control_mean=fmean(values), control_low=min(values),
-                        control_high=max(values),
-                        p=(1 + sum(each >= value for each in values)) / (1 + len(values)),
-                    )  # fmt: skip
+    def level(self, items: Any, role: str, label: str, metric: str, layer: str, *languages: str | None) -> Level:
+        value = float(items.mean())
+        if layer in self.made.layers:
+            self.made.truth[(role, label, metric, layer, *languages)] = value
+        return Level(value, NAN, NAN, len(items), len(items))
 
-
-def put_names(connection: Connection, languages: Sequence[str] = LANGUAGES) -> None:
-    """Languages and metric names, where they are missing."""
-    known = {row[0] for row in connection.execute(t.Language.__table__.select().with_only_columns(t.Language.code))}
-    for code in languages:
-        if code not in known:
-            connection.execute(insert(t.Language).values(code=code, iso639_3=code[:3], script=code[4:], name=code))
-    names = {row[0] for row in connection.execute(t.MetricName.__table__.select().with_only_columns(t.MetricName.name))}
-    for metric in METRICS.values():
-        if metric.name not in names:
-            connection.execute(
-                insert(t.MetricName).values(
-                    name=metric.name,
-                    unit=metric.unit,
-                    better=metric.better,
-                    low=metric.low,
-                    high=metric.high,
-                    description=metric.description,
-                )
-            )
-
-
-def put(connection: Connection, made: Made) -> _Writer:
-    """Write a made experiment; the writer can add more rows (then `flush`)."""
-    put_names(connection, made.languages)
-    writer = _Writer(connection, made)
-    writer.write()
-    return writer
-
-
-def choose(connection: Connection, writer: _Writer, label: str, layer: str, tied: bool = False) -> None:
-    """A choice on the select role."""
-    job = writer.in_plan(writer.job("choice", "select"))
-    writer.add(
-        t.Choice, job_id=job, choice_group="experts fra", setting_id=writer.made.ids[label], layer=layer,
-        metric="top1", value=0.5, n_candidates=8, tied=tied,
-    )  # fmt: skip
+    def space(self, claim: Claim) -> Callable[[Connection], None]:
+        payload = claim.payload
+        role, label = self.roles[payload.corpus], self.labels[payload.setting]
+        rows = []
+        for layer in payload.layers:
+            for measure, metric, languages in (
+                ("spread", "spread", payload.languages),
+                ("space", "all_pairs_distance", [None]),
+            ):
+                for language in languages:
+                    level = self.level(self.random.random(N_ITEMS), role, label, metric, layer, language, None)
+                    rows.append(
+                        EvaluationRow(measure, language, None, layer, {metric: level}, scope=payload.scope_digest)
+                    )
+        return lambda connection: write_evaluations(connection, claim, rows, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,45 +267,158 @@ class Database:
     engine: Engine
     made: Made
 
+    def stored(self, role: str, label: str, metric: str, layer: str, scope: str = "all") -> Any:
+        """What the comparison stored of a setting, as its table has it."""
+        with reading(self.engine) as connection:
+            return connection.execute(
+                select(t.Comparison.__table__).where(
+                    t.Comparison.job_id == self.made.ids[f"comparison {role}"],
+                    t.Comparison.setting_id == self.made.ids[label],
+                    t.Comparison.metric == metric, t.Comparison.layer == layer, t.Comparison.scope == scope,
+                )
+            ).one()  # fmt: skip
+
+
+def put(engine: Engine, folder: Path, made: Made) -> Database:
+    """Submit a made experiment twice, the second time with a layer less, and serve all its jobs."""
+    write_sources(folder, made)
+    store = ArtifactStore(folder / "artifacts")
+    earlier = {**made.spec, "embeddings": {**made.spec["embeddings"], "layers": [*made.layers, UNASKED]}}
+    for content in (earlier, made.spec):
+        submit(engine, store, parse(content), folder)
+    with reading(engine) as connection:
+        settings = _settings(connection, made)
+        roles = dict(connection.execute(
+            select(t.Corpus.key, t.ExperimentCorpus.role)
+            .join(t.ExperimentCorpus, t.ExperimentCorpus.corpus_id == t.Corpus.id)
+            .join(t.Experiment, t.Experiment.id == t.ExperimentCorpus.experiment_id)
+            .where(t.Experiment.name == made.name)
+        ).all())  # fmt: skip
+    labels = {row.key: row.label for row in settings}
+    maker = Maker(made, Context(engine, store, Silent()), np.random.default_rng(made.seed), labels, roles)
+    maker.serve()
+    made.ids |= {row.label: row.id for row in settings}
+    with reading(engine) as connection:
+        made.ids |= _jobs(connection, maker)
+    return Database(engine, made)
+
+
+def _settings(connection: Connection, made: Made) -> Sequence[Any]:
+    return connection.execute(
+        select(t.Setting.key, t.Setting.id, t.ExperimentSetting.label)
+        .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
+        .where(t.Experiment.name == made.name)
+    ).all()
+
+
+def _jobs(connection: Connection, maker: Maker) -> dict[str, int]:
+    rows = connection.execute(
+        select(t.Job.id, t.Job.kind, t.Job.payload)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
+        .where(t.Experiment.name == maker.made.name)
+    )
+    found = {}
+    for number, kind, payload in rows:
+        if kind == COMPARISON.name:
+            found[f"comparison {payload['role']}"] = number
+        if kind == PAIR_EVALUATION.name:
+            label = maker.labels[payload["setting"]]
+            found[" ".join(["pair", maker.roles[payload["corpus"]], label, *payload["languages"]])] = number
+    return found
+
+
+def put_older(database: Database) -> None:
+    """The same pair evaluated by an older version of its job, which the plan does not resolve to."""
+    job = database.made.ids["pair test none deu_Latn eng_Latn"]
+    with writing(database.engine) as connection:
+        row = connection.execute(select(t.Job.__table__).where(t.Job.id == job)).one()
+        copied = ("kind", "bundle", "model", "payload", "label", "priority")
+        older = {name: getattr(row, name) for name in copied} | {"key": "0" * 40, "version": 1, "subject": "0" * 40}
+        insert_jobs(connection, [older], [])
+    queue = Queue(database.engine)
+    (claim,) = queue.claim(queue.register_runner("old", "here", 2, {}), {PAIR_EVALUATION.name: 1})
+    level = Level(0.999, NAN, NAN, N_ITEMS, N_ITEMS)
+    with queue.finishing(claim) as connection:
+        rows = [EvaluationRow("retrieval", "deu_Latn", "eng_Latn", "0", {"top1": level})]
+        write_evaluations(connection, claim, rows, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The made experiment, put into a database of each engine once, and copied for who wants one to change."""
+
+    folder: Path
+    sqlite: Callable[[], Path]
+    postgres: Callable[[], Callable[..., str]]
+    postgres_template: Callable[[], str]
+    kept: dict[str, tuple[str, Made]] = field(default_factory=dict)
+
+    def open(self, engine_name: str, folder: Path) -> Database:
+        if engine_name not in self.kept:
+            self.kept[engine_name] = self.template(engine_name)
+        source, made = self.kept[engine_name]
+        copied = replace(made, truth=dict(made.truth), ids=dict(made.ids))
+        return Database(connect(self.url(engine_name, source, folder)), copied)
+
+    def template(self, engine_name: str) -> tuple[str, Made]:
+        folder = self.folder / engine_name
+        folder.mkdir()
+        source = str(self.sqlite()) if engine_name == "sqlite" else self.postgres_template()
+        url = self.url(engine_name, source, folder)
+        engine = connect(url)
+        made = Made(choose=True)
+        put_older(put(engine, folder / "made", made))
+        # A database is copied while nobody is connected to it.
+        engine.dispose()
+        return (str(folder / "made.db") if engine_name == "sqlite" else url), made
+
+    def url(self, engine_name: str, source: str, folder: Path) -> str:
+        if engine_name != "sqlite":
+            return self.postgres()(source)
+        shutil.copyfile(source, folder / "made.db")
+        return f"sqlite:///{folder / 'made.db'}"
+
+
+@pytest.fixture(scope="session")
+def copies(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copies:
+    given = (
+        partial(request.getfixturevalue, name) for name in ("_sqlite_template", "new_postgres", "_postgres_template")
+    )
+    return Copies(tmp_path_factory.mktemp("copies"), *given)
+
 
 @pytest.fixture(scope="session", params=("sqlite", "postgresql"))
-def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def database(
+    request: pytest.FixtureRequest, copies: Copies, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
     """The made experiment on each engine; tests only read it."""
-    if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("views") / "made.db"
-        shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
-        url = f"sqlite:///{path}"
-    else:
-        url = request.getfixturevalue("new_postgres")(request.getfixturevalue("_postgres_template"))
-    engine = connect(url)
-    made = Made()
-    with engine.begin() as connection:
-        writer = put(connection, made)
-        choose(connection, writer, "experts fra k=20", "final")
-        # The same pair evaluated by an older version of the job, which this plan does not resolve to.
-        older = writer.job("pair_evaluation", "older", layers=["0"])
-        none = made.setting("none")
-        old = {"top1": 0.999}
-        writer.row(older, "test", none, "retrieval", "0", "deu_Latn", "eng_Latn", ("top1",), values=old)
-        writer.flush()
-    yield Database(engine, made)
-    engine.dispose()
+    found = copies.open(request.param, tmp_path_factory.mktemp("views"))
+    yield found
+    found.engine.dispose()
 
 
 @pytest.fixture
-def make(engine: Engine) -> Callable[..., Database]:
+def copy(engine_name: str, copies: Copies, tmp_path: Path) -> Iterator[Database]:
+    """The made experiment on each engine, to be changed."""
+    found = copies.open(engine_name, tmp_path)
+    yield found
+    found.engine.dispose()
+
+
+@pytest.fixture
+def make(engine: Engine, tmp_path: Path) -> Callable[..., Database]:
     """Puts other made experiments into a fresh database, on each engine."""
-    return partial(_put_one, engine)
+    return partial(_put_one, engine, tmp_path)
 
 
 @pytest.fixture
-def make_sqlite(sqlite_engine: Engine) -> Callable[..., Database]:
+def make_sqlite(sqlite_engine: Engine, tmp_path: Path) -> Callable[..., Database]:
     """Like `make`, on SQLite alone: for what happens after the reading."""
-    return partial(_put_one, sqlite_engine)
+    return partial(_put_one, sqlite_engine, tmp_path)
 
 
-def _put_one(engine: Engine, **changes: Any) -> Database:
+def _put_one(engine: Engine, folder: Path, **changes: Any) -> Database:
     made = Made(**changes)
-    with engine.begin() as connection:
-        put(connection, made)
-    return Database(engine, made)
+    return put(engine, folder / made.name, made)

@@ -14,7 +14,7 @@ from sprachbund.errors import QueryError
 from sprachbund.report import plots, tables
 from sprachbund.results import comparison as results
 
-STEERED = "experts fra k=20"
+OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
 SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]
 VARIANT = f"random:profile of {STEERED}"
 
@@ -36,22 +36,24 @@ def test_levels_differences_and_tests(database, comparison):
     assert comparison.layers == ("0", "1", "10", "final")
     assert comparison.metrics[0] == "top1"
     assert {"mrr", "paired_distance", "unpaired_distance", "distance_gap", "spread"} <= set(comparison.metrics)
-    for label in ("none", "experts fra k=10", STEERED, "centring"):
+    for label in ("none", "experts fra_Latn k=10", STEERED, "centring"):
         for layer in comparison.layers:
             row = one(comparison.rows, setting=label, layer=layer, metric="top1")
             value = made.macro("test", label, "top1", layer)
             assert row["value"] == pytest.approx(value)
             assert row["n_pairs"] == 12
-            assert row["chosen"] == ((label, layer) == (STEERED, "final"))
+            assert row["chosen"] == made.chosen(label, layer)
             if label == "none":
                 assert row["delta"] is None
                 assert row["q"] is None
                 continue
             delta = value - made.macro("test", "none", "top1", layer)
             assert row["delta"] == pytest.approx(delta)
-            assert (row["ci_low"], row["ci_high"]) == pytest.approx((value - 0.01, value + 0.01))
-            assert row["delta_ci_low"] == pytest.approx(delta - 0.02)
-            assert (row["p"], row["q"]) == (0.01, 0.03)
+            stored = database.stored("test", label, "top1", layer)
+            for name in ("ci_low", "ci_high", "delta_ci_low", "delta_ci_high", "p", "q"):
+                assert row[name] == getattr(stored, name) is not None
+            assert row["ci_low"] < value < row["ci_high"]
+            assert row["delta_ci_low"] < delta < row["delta_ci_high"]
             centring = made.macro("test", "centring", "top1", layer)
             expected = None if label == "centring" else pytest.approx(value - centring)
             assert row["delta_centring"] == expected
@@ -66,7 +68,7 @@ def test_levels_differences_and_tests(database, comparison):
 def test_controls_are_one_row_per_variant_after_their_setting(database, comparison):
     made = database.made
     assert comparison.rows["setting"].unique(maintain_order=True).to_list() == [
-        "none", "experts fra k=10", STEERED, VARIANT, "centring",
+        "none", "experts fra_Latn k=10", STEERED, VARIANT, "centring",
     ]  # fmt: skip
     for layer in comparison.layers:
         seeds = [made.macro("test", seed, "top1", layer) for seed in SEEDS]
@@ -85,17 +87,18 @@ def test_controls_are_one_row_per_variant_after_their_setting(database, comparis
 
 def test_differences_from_another_setting_have_no_borrowed_interval(database):
     made = database.made
-    found = results.compare(database.engine, "made", vs="experts fra k=10", layer=1)
+    found = results.compare(database.engine, "made", vs="experts fra_Latn k=10", layer=1)
     row = one(found.rows, setting=STEERED, layer="1", metric="top1")
-    value, other = (made.macro("test", label, "top1", "1") for label in (STEERED, "experts fra k=10"))
-    assert row["baseline_setting"] == "experts fra k=10"
+    value, other = (made.macro("test", label, "top1", "1") for label in (STEERED, "experts fra_Latn k=10"))
+    assert row["baseline_setting"] == "experts fra_Latn k=10"
     assert row["delta"] == pytest.approx(value - other)
     assert row["delta_ci_low"] is None
     assert row["q"] is None
-    assert row["ci_low"] == pytest.approx(value - 0.01)
+    stored = database.stored("test", STEERED, "top1", "1")
+    assert row["ci_low"] == stored.ci_low is not None
     assert found.detail_layers == ("1",)
     same = results.compare(database.engine, "made", vs="none", layer=1)
-    assert one(same.rows, setting=STEERED, layer="1", metric="top1")["q"] == 0.03
+    assert one(same.rows, setting=STEERED, layer="1", metric="top1")["q"] == stored.q is not None
 
 
 @pytest.mark.parametrize("scope", ["target_query", "target_candidate", "without_target"])
@@ -105,7 +108,7 @@ def test_scopes(database, scope):
     assert set(found.rows["target"]) == {"fra_Latn"}
     row = one(found.rows, setting=STEERED, layer="10", metric="top1")
     assert row["value"] == pytest.approx(database.made.macro("test", STEERED, "top1", "10", scope))
-    assert row["q"] == 0.03
+    assert row["q"] == database.stored("test", STEERED, "top1", "10", scope).q is not None
 
 
 def test_by_pair_query_and_target(database):
@@ -133,19 +136,48 @@ def test_without_a_choice_the_best_layer_is_said_to_be_picked(make_sqlite):
     unchosen = make_sqlite()
     found = results.compare(unchosen.engine, "made")
     means = {
-        layer: fmean(unchosen.made.macro("test", label, "top1", layer) for label in ("experts fra k=10", STEERED))
+        layer: fmean(unchosen.made.macro("test", label, "top1", layer) for label in ("experts fra_Latn k=10", STEERED))
         for layer in found.layers
     }
     assert found.detail_layers == (max(means, key=means.__getitem__),)
     assert "not chosen beforehand" in found.layer_reason
 
 
-def test_missing_cells_are_named(make_sqlite):
-    failed = [("test", "centring", ("deu_Latn", "eng_Latn"))]
-    found = results.compare(make_sqlite(failed=failed).engine, "made")
-    cells = [line for line in found.missing if "layer" in line]
-    assert cells == [f"centring, layer {layer}, top1 on book: 10 of 12 pairs" for layer in ("0", "1", "10", "final")]
-    assert found.missing[-1] == "pair_evaluation: 1 jobs are not done (1 failed)"
+def test_what_failed_is_left_out_and_said(make_sqlite):
+    """A mean over fewer pairs than the others' would look comparable: the row goes, with a line that says why."""
+    failed = [("test", "centring", ("deu_Latn", "eng_Latn")), ("test", SEEDS[1], ("eng_Latn", "fra_Latn"))]
+    database = make_sqlite(failed=failed)
+    found = results.compare(database.engine, "made")
+    jobs = {label: database.made.ids[f"pair test {label} {' '.join(pair)}"] for _, label, pair in failed}
+    assert found.missing == [
+        f"row '{SEEDS[1]}' left out: job {jobs[SEEDS[1]]} ({SEEDS[1]} on book eng_Latn and fra_Latn) failed: it broke",
+        f"row 'centring' left out: job {jobs['centring']} (centring on book deu_Latn and eng_Latn) failed: it broke",
+        "q-values are adjusted over the rows that are there",
+        "pair_evaluation: 2 jobs are not done (2 failed)",
+    ]
+    assert found.rows["setting"].unique(maintain_order=True).to_list() == ["none", OTHER, STEERED, VARIANT]
+    assert set(found.rows.filter(pl.col("setting") == VARIANT, pl.col("metric") == "top1")["n_seeds"]) == {2}
+    stored = database.stored("test", STEERED, "top1", "1")
+    # Settings × layers; without centring.
+    assert stored.family_size == 2 * 4
+    row = one(found.rows, setting=STEERED, layer="1", metric="top1")
+    assert row["value"] == pytest.approx(database.made.macro("test", STEERED, "top1", "1"))
+    assert row["q"] == stored.q is not None
+    assert one(results.compare(database.engine, "made", role="select").rows, setting="centring", layer="1",
+               metric="top1")["q"] is not None  # fmt: skip
+
+
+def test_cells_that_are_not_there_yet_are_named(make_sqlite):
+    made = make_sqlite()
+    with made.engine.begin() as connection:
+        jobs = [number for name, number in made.made.ids.items() if name == "pair test centring deu_Latn eng_Latn"]
+        connection.execute(text("UPDATE jobs SET state = 'queued' WHERE id = :id"), {"id": jobs[0]})
+        connection.execute(text("DELETE FROM evaluations WHERE job_id = :id"), {"id": jobs[0]})
+    found = results.compare(made.engine, "made")
+    assert found.missing == [
+        *(f"centring, layer {layer}, top1 on book: 10 of 12 pairs" for layer in ("0", "1", "10", "final")),
+        "pair_evaluation: 1 jobs are not done (1 ready)",
+    ]
 
 
 def test_nothing_done_yet_is_all_missing(make_sqlite):
@@ -166,7 +198,7 @@ def test_nothing_done_yet_is_all_missing(make_sqlite):
     [
         ({"metric": "top_1"}, "unknown metric 'top_1'; did you mean 'top1'"),
         ({"layer": 7}, "unknown layer '7'; expected one of 0, 1, 10, final"),
-        ({"vs": "expert fra k=20"}, "unknown vs 'expert fra k=20'; did you mean 'experts fra k=20'"),
+        ({"vs": "expert fra_Latn k=20"}, "unknown vs 'expert fra_Latn k=20'; did you mean 'experts fra_Latn k=20'"),
         ({"role": "tset"}, "unknown role 'tset'; did you mean 'test'"),
         ({"scope": "al"}, "unknown scope 'al'; did you mean 'all'"),
         ({"by": ("pairs",)}, "unknown by 'pairs'; did you mean 'pair'"),
@@ -224,15 +256,15 @@ def test_heatmap_shows_every_pair(database, tmp_path):
             assert grid[names.index(query), names.index(candidate)] == pytest.approx(value)
     plots.save(figure, tmp_path / "heatmap.png")
     assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(QueryError, match="did you mean 'experts fra k=20'"):
-        plots.retrieval_heatmap(frame, setting="experts fra k=200", layer="1")
+    with pytest.raises(QueryError, match="did you mean 'experts fra_Latn k=20'"):
+        plots.retrieval_heatmap(frame, setting="experts fra_Latn k=200", layer="1")
 
 
 def test_curves_have_a_line_per_setting_and_a_band_per_variant(database, comparison, tmp_path):
     figure = plots.layer_curves(comparison)
     axes = figure.axes[0]
     assert [line.get_label() for line in axes.lines] == [
-        "none", "experts fra k=10", STEERED, VARIANT, "centring",
+        "none", "experts fra_Latn k=10", STEERED, VARIANT, "centring",
     ]  # fmt: skip
     expected = [database.made.macro("test", "none", "top1", layer) for layer in comparison.layers]
     assert list(axes.lines[0].get_ydata()) == pytest.approx(expected)

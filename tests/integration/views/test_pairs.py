@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text, update
 from sprachbund.db import tables as t
 from sprachbund.results import query
 
-STEERED = "experts fra k=20"
+STEERED = "experts fra_Latn k=20"
 
 
 def rows(engine, sql, **params):
@@ -40,35 +40,28 @@ def test_gain_summaries_are_medians_over_pairs(database):
         assert (row["edit"], row["selection"], row["target"], row["k"]) == ("set", "top", "fra_Latn", 20)
         assert row["chosen"] == (row["layer"] == "final")
     labels = {row["setting"] for row in rows(database.engine, "SELECT DISTINCT setting FROM gain_summary")}
-    assert labels == {"experts fra k=10", STEERED, "centring"}
+    assert labels == {"experts fra_Latn k=10", STEERED, "centring"}
 
 
 @pytest.fixture
-def with_space(make) -> Iterator:
-    """The made experiment with distances of a target, a correlation, and ranked units."""
-    database = make()
+def with_space(copy) -> Iterator:
+    """The made experiment with distances of a target, and the ranked units that its experts were chosen from."""
+    database = copy
     made = database.made
     with database.engine.begin() as connection:
         job = made.ids["comparison test"]
-        connection.execute(
-            insert(t.Correlation).values(
-                job_id=job, setting_id=made.ids[STEERED], baseline_id=made.ids["none"], corpus="book",
-                split="test split", layer="1", accuracy="top1", distance="paired_distance", y="gain",
-                x="distance_drop", n_pairs=12, n_languages=4, value=0.5, ci_low=0.1, ci_high=0.8,
-            )
-        )  # fmt: skip
         spaces = connection.execute(
             text(
-                "SELECT e.id, e.query_setting_id, e.query_layer, e.measure, e.query_language FROM evaluations e "
+                "SELECT e.id, e.setting_id, e.layer, e.measure, e.query_language FROM evaluations e "
                 "JOIN experiment_corpora xc ON xc.corpus_id = e.corpus_id AND xc.role = 'test' "
-                "WHERE e.measure IN ('space', 'spread') AND e.query_layer = '1'"
+                "WHERE e.measure IN ('space', 'spread') AND e.layer = '1'"
             )
         ).all()
         values = {"deu_Latn": 0.2, "eng_Latn": 0.3, "fra_Latn": 0.4, "jpn_Jpan": 0.7}
         for row in spaces:
-            if row.measure == "spread" and row.query_setting_id == made.ids["none"]:
+            if row.measure == "spread" and row.setting_id == made.ids["none"]:
                 put(connection, row.id, to_medoid_of_others=values[row.query_language])
-            if row.measure == "space" and row.query_setting_id == made.ids[STEERED]:
+            if row.measure == "space" and row.setting_id == made.ids[STEERED]:
                 put(connection, row.id, target_to_medoid=0.11, others_to_medoid=0.12, others_to_target=0.13)
         artifact = connection.execute(
             insert(t.Artifact)
@@ -76,10 +69,16 @@ def with_space(make) -> Iterator:
             .returning(t.Artifact.id)
         ).scalar_one()
         model = connection.execute(text("SELECT id FROM models")).scalar_one()
+        (key,) = connection.execute(
+            select(t.InterventionInput.input_key)
+            .join(t.Intervention, t.Intervention.id == t.InterventionInput.intervention_id)
+            .where(t.InterventionInput.role == "select", t.Intervention.control.is_(None))
+            .distinct()
+        ).scalars()
         expert_set = connection.execute(
             insert(t.ExpertSet)
             .values(
-                key="e" * 40, job_id=job, model_id=model, target="fra_Latn", scorer="auroc", scorer_version=1,
+                key=key, job_id=job, model_id=model, target="fra_Latn", scorer="auroc", scorer_version=1,
                 negatives=["deu_Latn"], sites=["mlp.up"], pooling="max", tokens="content", n_units=64, n_positives=9,
                 n_negatives=9, token_count_auroc=0.5, artifact_id=artifact,
             )
@@ -93,17 +92,6 @@ def with_space(make) -> Iterator:
                 for rank in range(1, 41)
             ],
         )  # fmt: skip
-        interventions = connection.execute(
-            text("SELECT id, method, k FROM interventions WHERE control IS NULL AND k IS NOT NULL ORDER BY id")
-        ).all()
-        assert {each.method for each in interventions} == {"experts"}
-        connection.execute(
-            insert(t.InterventionInput),
-            [
-                {"intervention_id": each.id, "role": "select", "input_key": "e" * 40, "input_kind": "expert_set"}
-                for each in interventions
-            ],
-        )
     return database
 
 
@@ -114,10 +102,32 @@ def put(connection, evaluation_id, **metrics):
     )
 
 
-def test_correlations_show_what_was_stored(with_space):
-    (row,) = rows(with_space.engine, "SELECT * FROM distance_correlations WHERE experiment = 'made'")
-    assert (row["setting"], row["y"], row["x"], row["role"]) == (STEERED, "gain", "distance_drop", "test")
-    assert (row["value"], row["ci_low"], row["ci_high"], row["slope"]) == (0.5, 0.1, 0.8, None)
+def test_correlations_show_what_was_stored(database):
+    made = database.made
+    found = rows(database.engine, "SELECT * FROM distance_correlations WHERE experiment = 'made' AND role = 'test'")
+    with database.engine.connect() as connection:
+        stored = connection.execute(
+            select(t.Correlation.__table__).where(t.Correlation.job_id == made.ids["comparison test"])
+        ).all()
+    assert len(found) == len(stored) > 0
+    columns = (
+        "layer",
+        "accuracy",
+        "distance",
+        "y",
+        "x",
+        "n_pairs",
+        "n_languages",
+        "value",
+        "ci_low",
+        "ci_high",
+        "slope",
+    )
+    ids = {number: label for label, number in made.ids.items()}
+    shown = {(row["setting"], *(row[name] for name in columns)) for row in found}
+    assert shown == {(ids[row.setting_id], *(getattr(row, name) for name in columns)) for row in stored}
+    assert {row["setting"] for row in found} == {"experts fra_Latn k=10", STEERED, "centring"}
+    assert {row["baseline_setting"] for row in found} == {"none"}
 
 
 def test_distance_table_has_before_and_after(with_space):
@@ -161,7 +171,9 @@ def test_experts_of_a_set_that_a_setting_was_not_made_of_are_not_shown(with_spac
     with with_space.engine.begin() as connection:
         of = select(t.Intervention.id).where(t.Intervention.k == 10)
         connection.execute(
-            update(t.InterventionInput).where(t.InterventionInput.intervention_id.in_(of)).values(input_key="f" * 40)
+            update(t.InterventionInput)
+            .where(t.InterventionInput.intervention_id.in_(of), t.InterventionInput.role == "select")
+            .values(input_key="f" * 40)
         )
     found = rows(with_space.engine, "SELECT DISTINCT k FROM expert_layers WHERE experiment = 'made'")
     assert [row["k"] for row in found] == [20]

@@ -12,6 +12,7 @@ from sprachbund.db.views import VIEWS, create_views, drop_views
 from sprachbund.results import comparison as results
 from sprachbund.results import query
 
+SEED = "random:profile seed=1 of experts fra_Latn k=20"
 SIDE = {True: {True: "both", False: "query"}, False: {True: "candidate", False: "neither"}}
 
 
@@ -40,7 +41,7 @@ def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
         assert row["numerics"] == "float32/eager"
         assert (row["corpus"], row["pooling"], row["tokens"]) == ("book", "mean", "content")
         assert row["p"] is None
-        assert row["chosen"] == int(row["setting"] == "experts fra k=20" and row["layer"] == "final")
+        assert row["chosen"] == int(database.made.chosen(row["setting"], row["layer"]))
         if setting.label == "none":
             assert row["baseline"] is None
             assert row["delta"] is None
@@ -84,13 +85,14 @@ def test_setting_and_control_comparison(database):
         database.engine,
         "SELECT * FROM setting_comparison WHERE experiment = 'made' AND role = 'test' AND metric = 'top1'",
     )
-    assert frame.height == 4 * (4 * 5 + 1)
+    # Those with a target in four scopes, the baseline itself and centring in one.
+    assert frame.height == 4 * (4 * 5 + 2)
     for row in frame.iter_rows(named=True):
         value = made.macro("test", row["setting"], "top1", row["layer"], row["scope"])
         assert row["value"] == pytest.approx(value)
         assert row["delta"] == pytest.approx(value - row["baseline"])
         assert (row["baseline_setting"], row["pooling"], row["tokens"]) == ("none", "mean", "content")
-        controlled = row["setting"] == "experts fra k=20"
+        controlled = row["setting"] == "experts fra_Latn k=20"
         assert (row["control_p"] is not None) == controlled
         assert row["n_control_variants"] == int(controlled)
     controls = query.run(
@@ -98,7 +100,9 @@ def test_setting_and_control_comparison(database):
         "SELECT * FROM control_comparison WHERE experiment = 'made' AND role = 'test' AND metric = 'top1' "
         "AND scope = 'all' AND layer = '1'",
     ).row(0, named=True)
-    seeds = [made.macro("test", f"random:profile seed={seed} of experts fra k=20", "top1", "1") for seed in range(3)]
+    seeds = [
+        made.macro("test", f"random:profile seed={seed} of experts fra_Latn k=20", "top1", "1") for seed in range(3)
+    ]
     assert controls["baseline"] == pytest.approx(fmean(seeds))
     assert controls["control_low"] == pytest.approx(min(seeds))
     assert controls["control_high"] == pytest.approx(max(seeds))
@@ -107,39 +111,49 @@ def test_setting_and_control_comparison(database):
 
 
 def test_audit_counts_cells_failures_and_what_they_block(make):
-    failed = [("test", "centring", ("deu_Latn", "eng_Latn"))]
-    database = make(failed=failed)
+    """A snapshot that failed blocks what embeds it, but not the comparison, which goes on without the row."""
+    database = make(failed=[("test", "centring", ("deu_Latn", "eng_Latn"))], choose=True)
+    made = database.made
     with database.engine.begin() as connection:
-        job = database.made.ids["pair test centring deu_Latn eng_Latn"]
-        comparison = database.made.ids["comparison test"]
-        other = database.made.ids["comparison select"]
-        edges = [{"job_id": comparison, "needs_id": job}, {"job_id": other, "needs_id": comparison}]
-        connection.execute(text("UPDATE jobs SET state = 'queued' WHERE id IN (:a, :b)"), {"a": comparison, "b": other})
-        connection.execute(insert(t.JobEdge), edges)
+        pair = made.ids[f"pair test {SEED} deu_Latn eng_Latn"]
+        snapshot = connection.execute(
+            text("SELECT min(needs_id) FROM job_edges WHERE job_id = :pair"), {"pair": pair}
+        ).scalar_one()
+        for state, job in (("failed", snapshot), ("queued", pair)):
+            connection.execute(text("UPDATE jobs SET state = :state WHERE id = :job"), {"state": state, "job": job})
+        n_jobs = connection.execute(text("SELECT count(*) FROM experiment_jobs")).scalar_one()
     audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
-    # 7 settings × 2 roles × (6 pairs + the space) × 4 layers; the fifth layer of the pair jobs is not ours.
-    assert audit["expected_cells"] == 7 * 2 * 7 * 4
-    assert audit["missing_cells"] == 4
-    assert audit["done_cells"] == audit["expected_cells"] - 4
-    assert (audit["expected_jobs"], audit["failed_jobs"], audit["blocked_jobs"]) == (7 * 2 * 7 + 2, 1, 2)
+    # (7 settings on test + 4 on select) × (6 pairs + the space) × 4 layers; the fifth layer of the jobs is not ours.
+    assert audit["expected_cells"] == 11 * 7 * 4
+    assert audit["missing_cells"] == 2 * 4
+    assert audit["done_cells"] == audit["expected_cells"] - 2 * 4
+    assert (audit["expected_jobs"], audit["failed_jobs"], audit["blocked_jobs"]) == (n_jobs, 2, 1)
     assert audit["done_jobs"] == audit["expected_jobs"] - 3
     assert audit["queued_jobs"] == 0
     assert audit["failures"] == 1
     assert (audit["n_settings"], audit["n_controls"], audit["n_layers"]) == (7, 3, 4)
     assert (audit["overlap_texts"], audit["overlap_groups"]) == (7, 1)
     assert (audit["n_numerics"], audit["numerics"]) == (1, "float32/eager")
-    assert (audit["n_choices"], audit["undecided_groups"], audit["choices"]) == (0, 1, None)
+    assert (audit["n_choices"], audit["undecided_groups"]) == (3, 0)
     assert (audit["experiment_revision"], audit["cancelled"]) == (2, 0)
     assert audit["n_environments"] == 1
-    status = query.run(database.engine, "SELECT * FROM job_status WHERE status <> 'done' ORDER BY kind, status")
-    assert status["status"].to_list() == ["blocked", "blocked", "failed"]
-    assert status["error"].to_list() == [None, None, "it broke"]
+    status = query.run(database.engine, "SELECT * FROM job_status WHERE status <> 'done' ORDER BY kind, job, status")
+    assert sorted(status["status"].to_list()) == ["blocked", "failed", "failed"]
+    assert set(status["error"].to_list()) == {None, "it broke"}
+
+
+def test_groups_without_a_choice_are_counted(make):
+    database = make()
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE experiment_settings SET choice_group = 'a' WHERE baseline_id IS NULL"))
+    audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
+    assert (audit["n_choices"], audit["undecided_groups"], audit["choices"]) == (0, 1, None)
 
 
 def test_audit_names_the_choices(database):
     audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
-    assert audit["choices"] == "experts fra k=20 at final"
-    assert (audit["n_choices"], audit["tied_choices"], audit["undecided_groups"]) == (1, 0, 0)
+    assert audit["choices"] == "centring at final; experts fra_Latn k=20 at final; none at final"
+    assert (audit["n_choices"], audit["tied_choices"], audit["undecided_groups"]) == (3, 0, 0)
 
 
 def test_two_experiments_do_not_mix(make):
@@ -151,27 +165,27 @@ def test_two_experiments_do_not_mix(make):
     assert frame["baseline"].null_count() == frame.filter(frame["setting"] == "none").height
 
 
-def test_a_side_that_has_the_baseline_is_told_from_the_steered_one(make):
+def test_a_side_that_has_the_baseline_is_told_from_the_steered_one(copy):
     """Queries before with candidates after the intervention: the row is about the candidates' setting."""
-    database = make(languages=("deu_Latn", "eng_Latn", "fra_Latn"), roles=("test",))
+    database = copy
     ids = database.made.ids
     with database.engine.begin() as connection:
         connection.execute(
-            text("UPDATE evaluations SET query_setting_id = :none WHERE query_setting_id = :steered"),
-            {"none": ids["none"], "steered": ids["experts fra k=20"]},
+            text("UPDATE evaluations SET setting_id = :none WHERE setting_id = :steered"),
+            {"none": ids["none"], "steered": ids["experts fra_Latn k=20"]},
         )
     frame = results.retrieval(database.engine, "made").filter(pl.col("query_setting") != pl.col("candidate_setting"))
-    assert frame.height == 6 * 2 * 4
-    assert set(frame["setting"]) == {"experts fra k=20"}
+    assert frame.height == 2 * 12 * 2 * 4
+    assert set(frame["setting"]) == {"experts fra_Latn k=20"}
     assert set(frame["method"]) == {"experts"}
     assert set(frame["query_setting"]) == {"none"}
     for row in frame.iter_rows(named=True):
         sides = (row["query_language"], row["candidate_language"])
-        assert row["baseline"] == database.made.truth["test", "none", row["metric"], row["layer"], *sides]
+        assert row["baseline"] == database.made.truth[row["role"], "none", row["metric"], row["layer"], *sides]
 
 
-def test_expert_overlap(make):
-    database = make(roles=("test",))
+def test_expert_overlap(copy):
+    database = copy
     with database.engine.begin() as connection:
         model = connection.execute(text("SELECT id FROM models")).scalar_one()
         job = database.made.ids["comparison test"]

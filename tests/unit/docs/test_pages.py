@@ -2,16 +2,15 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
 from sprachbund import config
 from sprachbund.db.tables import Base
 from sprachbund.work.kinds import KINDS
+from support.pages import DOCS, MADE, read
 
-ROOT = Path(__file__).resolve().parents[3]
-DOCS = ROOT / "docs"
+ROOT = DOCS.parent
 PAGES = (
     "README.md",
     "spec.md",
@@ -32,14 +31,15 @@ PAGES = (
 )
 
 
-def read(name: str) -> str:
-    return (DOCS / name).read_text(encoding="utf-8")
-
-
 def anchors(page: str) -> set[str]:
     """The anchors that headings get: lower case, spaces as hyphens, punctuation gone."""
     headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", MADE)
+def test_made_pages_are_as_the_code_makes_them(page: str) -> None:
+    assert read(page) == MADE[page](), "make them anew with `python tests/support/pages.py`"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -73,7 +73,7 @@ def test_install_names_every_extra_and_setting() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for extra in project["optional-dependencies"]:
         assert f"| `{extra}` |" in page
-    for (section, field), variable in config._FIELDS.items():
+    for (section, field), variable in config.FIELDS.items():
         default = tomllib.loads(config.TEMPLATE)[section][field]
         assert f"| `[{section}] {field}` | `{default}` | `{variable}` |" in page
 

@@ -1,15 +1,13 @@
 """docs/spec.md names every field of the experiment file with its true default, and its examples parse."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from sprachbund.catalogue.directions import DIRECTION_EDITS
+from sprachbund.catalogue.directions import DIRECTIONS
 from sprachbund.catalogue.edits import EDITS
 from sprachbund.catalogue.scorers import SCORERS
 from sprachbund.corpora.source import Columns, CorpusSource, DatasetSource
@@ -22,13 +20,14 @@ from sprachbund.models.architectures import KNOWN
 from sprachbund.planning.fit_inputs import MOST_DEFAULT_NEGATIVES
 from sprachbund.spec import experiment as spec
 from sprachbund.spec import presets
-from sprachbund.spec.controls import VARIANTS, ControlSpec
+from sprachbund.spec.controls import ControlSpec
 from sprachbund.spec.interventions import SelectionSpec
 from sprachbund.spec.reading import read_yaml
 from sprachbund.spec.side_effects import SideEffectsSpec
-from sprachbund.vocabulary import SITES
+from sprachbund.vocabulary import SITES, VARIANTS
+from support.pages import read
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
+PAGE = read("spec.md")
 # The tables of fields, in the order of the page.
 MODELS: tuple[type[BaseModel], ...] = (
     spec.Spec,
@@ -84,7 +83,7 @@ def documented(field: FieldInfo, text: str) -> Any:
     annotation: Any = field.annotation
     for each in field.metadata:
         annotation = Annotated[annotation, each]
-    return TypeAdapter(annotation).validate_python(yaml.safe_load(text.strip("`")))
+    return TypeAdapter(annotation).validate_python(read_yaml(f"value: {text.strip('`')}", "x")["value"])
 
 
 def test_there_is_one_table_for_every_model() -> None:
@@ -121,7 +120,7 @@ def test_examples_use_every_field_of_the_parts_that_have_few() -> None:
             assert name == "confidence" or f"{name}:" in text, f"{model.__name__}.{name}"
 
 
-@pytest.mark.parametrize("word", [*KNOWN, *SCORERS, *VARIANTS, *SITES, *EDITS, *DIRECTION_EDITS, *presets.PRESETS])
+@pytest.mark.parametrize("word", [*KNOWN, *SCORERS, *VARIANTS, *SITES, *EDITS, *DIRECTIONS, *presets.PRESETS])
 def test_vocabularies_are_listed(word: str) -> None:
     assert f"`{word}`" in PAGE
 

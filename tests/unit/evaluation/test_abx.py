@@ -41,9 +41,10 @@ def reference(embeddings, task, labels, kind, m=None, items=None):
     With items, an a of the item of x is there as often as x is.
     """
     m = np.ones(len(embeddings)) if m is None else m
+    apart = [[distance(kind, u, v) for v in embeddings] for u in embeddings]
     found = {}
     for a, b, x, group, cell in triples(task, labels):
-        near, far = distance(kind, embeddings[a], embeddings[x]), distance(kind, embeddings[b], embeddings[x])
+        near, far = apart[a][x], apart[b][x]
         if (embeddings[a] == embeddings[b]).all():
             near = far
         wins, total = found.setdefault(group, {}).get(cell, (0.0, 0.0))
@@ -201,7 +202,7 @@ def test_blocks_change_nothing(space, monkeypatch):
     (group,) = abx_groups(AbxTask("topic"), labels)
     vectors = abx_vectors(embeddings, "euclidean")
     whole = score_group(vectors, group)
-    monkeypatch.setattr("sprachbund_runners.evaluation.abx._BLOCK_BYTES", 8 * 24 * 5)
+    monkeypatch.setattr("sprachbund_runners.evaluation.abx.BLOCK_BYTES", 8 * 24 * 5)
     parts = score_group(vectors, group)
     assert parts.value == pytest.approx(whole.value, abs=1e-12)
     assert parts.items == pytest.approx(whole.items, abs=1e-12)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from sprachbund_runners.evaluation.conventions import bitext_items, mexa_hits, xsim_error, xtreme_layer
+from sprachbund_runners.evaluation.conventions import bitext_items, mexa_hits, xsim_error
 from sprachbund_runners.evaluation.margins import Refused
 from sprachbund_runners.evaluation.neighbours import Collector
 from sprachbund_runners.evaluation.retrieval import retrieve, survey, top_k_credit
@@ -233,11 +233,3 @@ def test_one_item():
     assert xsim_error(found.forward, found.backward, one, one).tolist() == [0.0]
     assert bitext_items(found.forward, one, one)["f1"].tolist() == [1.0]
     assert top_k_credit(found.margins["csls"].forward, 1).tolist() == [1.0]
-
-
-def test_xtreme_reads_the_output_of_block_8_of_12():
-    assert xtreme_layer(12) == "8"
-    assert xtreme_layer(24, index=13) == "14"
-    assert xtreme_layer(8) == "final"
-    with pytest.raises(ValueError, match="index 7 of a model with 6 blocks"):
-        xtreme_layer(6)

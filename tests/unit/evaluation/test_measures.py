@@ -14,7 +14,8 @@ from sprachbund_runners.evaluation.language_abx import language_abx
 from sprachbund_runners.evaluation.pair import PAIR_MEASURES, one_sided, spread_values
 from sprachbund_runners.evaluation.retrieval_scores import retrieval_scores
 from sprachbund_runners.evaluation.scores import levels
-from sprachbund_runners.statistics import bootstrap_mean, wilson
+from sprachbund_runners.statistics.bootstrap import bootstrap_mean
+from sprachbund_runners.statistics.intervals import wilson
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def sides():
 def test_both_packages_know_the_same_measures():
     # Mining with a threshold needs two corpora: a job of its own makes it from two pair evaluations.
     assert {*PAIR_MEASURES, "mining"} == {
-        name for name, each in MEASURES.items() if each.scope == "pair" and not each.optional
+        name for name, each in MEASURES.items() if each.extent == "pair" and not each.optional
     }
     for measure in MEASURES.values():
         assert set(measure.metrics) <= set(METRICS)
@@ -173,9 +174,9 @@ def test_levels_of_the_undefined_stay_undefined():
 
 def test_numerics_load_no_heavy_library():
     code = (
-        "import sys, sprachbund.statistics, sprachbund.metrics, sprachbund_runners.evaluation as e\n"
+        "import sys, sprachbund.statistics, sprachbund.measures, sprachbund_runners.evaluation as e\n"
         "import sprachbund_runners.evaluation.transforms\n"
-        "print([m for m in ('torch', 'transformers', 'scipy', 'mlflow', 'numba') if m in sys.modules])"
+        "print([m for m in ('torch', 'transformers', 'scipy.stats', 'mlflow', 'numba') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

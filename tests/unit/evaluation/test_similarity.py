@@ -6,16 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.evaluation.similarity import cosine_similarity, unit_vectors
+from sprachbund_runners.evaluation.similarity import SimilarityMatrix, check_same_width, unit_vectors
 
 
 def assembled(x, y, block_size):
-    out = np.full((x.n, y.n), np.nan)
-    for rows, columns, block in cosine_similarity(x, y, block_size):
-        assert block.shape[0] <= block_size and block.shape[1] <= block_size
-        assert np.isnan(out[rows, columns]).all(), "a cell came twice"
-        out[rows, columns] = block
-    return out
+    """Similarities of items, from the blocks of their distinct vectors."""
+    out = np.full((len(x.distinct), len(y.distinct)), np.nan)
+    matrix = SimilarityMatrix(x, y, block_size, cache_bytes=0)
+    for block, similarity in matrix.all_blocks():
+        assert similarity.shape[0] <= block_size and similarity.shape[1] <= block_size
+        assert np.isnan(out[matrix.slices(block)]).all(), "a cell came twice"
+        out[matrix.slices(block)] = similarity
+    return out[np.ix_(x.inverse, y.inverse)]
 
 
 @settings(deadline=None, max_examples=60)
@@ -90,4 +92,4 @@ def test_integers_and_mixed_types_are_refused():
     with pytest.raises(ModelError, match="found int64"):
         unit_vectors(np.ones((2, 2), dtype=np.int64))
     with pytest.raises(ModelError, match="float32 and float64"):
-        next(cosine_similarity(unit_vectors(np.ones((2, 2), np.float32)), unit_vectors(np.ones((2, 2)))))
+        check_same_width(unit_vectors(np.ones((2, 2), np.float32)), unit_vectors(np.ones((2, 2))))

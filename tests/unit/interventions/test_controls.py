@@ -8,14 +8,7 @@ from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
 from sprachbund.models.architectures import describe, split_flat
-from sprachbund_runners.interventions.controls import (
-    Selection,
-    experts_values,
-    matched_shift,
-    own_values,
-    random_units,
-    union,
-)
+from sprachbund_runners.interventions.controls import Selection, experts_values, matched_shift, random_units, union
 
 UNITS = describe({"model_type": "bloom", "n_layer": 3, "hidden_size": 4}).units(["mlp.up", "mlp.down"])
 TOTAL = 60
@@ -73,9 +66,6 @@ def test_too_few_units_left() -> None:
 
 
 def test_values_of_a_control() -> None:
-    values = np.arange(TOTAL) * 0.5
-    own = own_values([4, 9], values)
-    assert (own.units.tolist(), own.values.tolist(), own.values.dtype) == ([4, 9], [2.0, 4.5], np.float32)
     experts = np.array([0, 1, 2, 16, 40, 41])
     drawn = random_units(UNITS, experts, 3, "profile")
     given_values = np.array([1, 2, 3, 10, 20, 21], dtype=np.float32)
@@ -97,7 +87,8 @@ def test_matched_shift_moves_activations_as_far_as_the_experts() -> None:
     rng = np.random.default_rng(0)
     activations = rng.normal(rng.normal(0, 1, TOTAL), rng.uniform(0.1, 0.5, TOTAL), (400, TOTAL))
     experts = Selection(np.array([0, 1, 2, 16, 40, 41]), rng.normal(3, 1, 6).astype(np.float32))
-    own = own_values(random_units(UNITS, experts.units, 7, "matched"), rng.normal(0, 1, TOTAL))
+    drawn = random_units(UNITS, experts.units, 7, "matched")
+    own = Selection(drawn, rng.normal(0, 1, TOTAL).astype(np.float32)[drawn])
     matched = matched_shift(UNITS, experts, own, activations.mean(axis=0), activations.var(axis=0))
     assert np.array_equal(matched.selection.units, own.units)
     assert matched.parts.tolist() == [0, 1, 4]

@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 
 from sprachbund.errors import ModelError
 from sprachbund.models.architectures import describe
-from sprachbund_runners.interventions.edits import (
-    UnitAffine,
-    interpolate,
-    intervention_digest,
-    scale,
-    set_to,
-    shift,
-    to_edits,
-)
+from sprachbund_runners.interventions import affine
+from sprachbund_runners.interventions.edits import UnitAffine, edits_of, intervention_digest
+from support.edits import interpolate, scale, set_to, shift
 
 UNITS = describe({"model_type": "bloom", "n_layer": 3, "hidden_size": 4}).units(["mlp.up", "mlp.down"])
 
@@ -121,7 +115,7 @@ def test_wrong_edits(change: dict[str, Any], message: str) -> None:
 
 def test_flat_units_become_one_edit_per_block_and_site() -> None:
     """Axis: 16 units of mlp.up, 4 of mlp.down, per block."""
-    edits = to_edits(UNITS, [41, 0, 17, 15, 59], [5.0, 1.0, 3.0, 2.0, 4.0], "content")
+    edits = edits_of(UNITS, [41, 0, 17, 15, 59], affine.set_to([5.0, 1.0, 3.0, 2.0, 4.0]), "content")
     assert [(e.block, e.site, e.unit.tolist(), e.b.tolist(), e.tokens) for e in edits] == [
         (1, "mlp.up", [0, 15], [1.0, 2.0], "content"),
         (1, "mlp.down", [1], [3.0], "content"),
@@ -129,15 +123,15 @@ def test_flat_units_become_one_edit_per_block_and_site() -> None:
         (3, "mlp.down", [3], [4.0], "content"),
     ]
     assert all(edit.sets for edit in edits)
-    (half,) = to_edits(UNITS, [2], [8.0], strength=0.5)
+    (half,) = edits_of(UNITS, [2], affine.interpolated([8.0], 0.5))
     assert (half.a.tolist(), half.b.tolist()) == ([0.5], [4.0])
-    assert to_edits(UNITS, [], []) == []
+    assert edits_of(UNITS, [], affine.set_to([])) == []
     with pytest.raises(ModelError, match=r"unit 60 lies outside the flat unit axis 0 … 59"):
-        to_edits(UNITS, [60], [1.0])
+        edits_of(UNITS, [60], affine.set_to([1.0]))
     with pytest.raises(ModelError, match=r"edited twice"):
-        to_edits(UNITS, [3, 3], [1.0, 2.0])
-    with pytest.raises(ModelError, match=r"\(2,\) units but values of shape \(1,\)"):
-        to_edits(UNITS, [3, 4], [1.0])
+        edits_of(UNITS, [3, 3], affine.set_to([1.0, 2.0]))
+    with pytest.raises(ModelError, match=r"\(2,\) units but 1 maps"):
+        edits_of(UNITS, [3, 4], affine.set_to([1.0]))
 
 
 def test_edits_and_controls_need_no_torch() -> None:

@@ -9,8 +9,9 @@ from sprachbund.errors import ArtifactError, ModelError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.files.tensors import save_tensors
 from sprachbund_runners.interventions.edit_files import edit_tensors, edits_for, read_edits
-from sprachbund_runners.interventions.edits import UnitAffine, intervention_digest, set_to
+from sprachbund_runners.interventions.edits import UnitAffine, intervention_digest
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
+from support.edits import set_to
 
 
 def drawn(rank: int = 2, width: int = 6, seed: int = 0, **changes: Any) -> LowRank:

@@ -13,10 +13,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from sprachbund.errors import ModelError
 from sprachbund.models.architectures import describe
 from sprachbund_runners.export.merge import Merged, merge
-from sprachbund_runners.interventions.edits import UnitAffine, interpolate, scale, set_to, shift
+from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.steering import steering
+from support.edits import interpolate, scale, set_to, shift
 
 VOCABULARY, N_BLOCKS = 44, 3
 _IDS = {"vocab_size": VOCABULARY, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -51,7 +52,6 @@ Outputs = tuple[torch.Tensor, torch.Tensor]
 def build(model_type: str, **changes: Any) -> PreTrainedModel:
     """A seeded random model with its head; biases and norms are random too."""
     head, fields = MODELS[model_type]
-    torch.set_num_threads(1)
     torch.manual_seed(20)
     config = AutoConfig.for_model(model_type, **{**fields, **changes})
     model: PreTrainedModel = getattr(transformers, head).from_config(config, attn_implementation="eager")

@@ -11,9 +11,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from sprachbund.models.architectures import describe
 from sprachbund_runners.export.merge import NoBiasError, merge
 from sprachbund_runners.export.stand_in import llama_of
-from sprachbund_runners.interventions.edits import UnitAffine, set_to, shift
+from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.steering import steering
+from support.edits import set_to, shift
 
 FIELDS: dict[str, Any] = {
     "vocab_size": 44, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,
@@ -22,7 +23,6 @@ FIELDS: dict[str, Any] = {
 
 
 def build(model_type: str, **changes: Any) -> PreTrainedModel:
-    torch.set_num_threads(1)
     torch.manual_seed(3)
     # Mistral slides over 4,096 tokens by default: longer than these models read.
     config = AutoConfig.for_model(model_type, **{**FIELDS, **changes})

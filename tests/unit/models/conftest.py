@@ -129,7 +129,6 @@ def load_family(model_folder: Callable[[str], Path]) -> Callable[[str], LoadedMo
 
     def get(family: str) -> LoadedModel:
         if family not in loaded:
-            torch.set_num_threads(1)
             loaded[family] = load(model_folder(family))
         return loaded[family]
 

@@ -26,7 +26,6 @@ def writers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable
 
     def get(family: str, folder: Callable[[str], Path]) -> LoadedModel:
         if family not in loaded:
-            torch.set_num_threads(1)
             loaded[family] = load(folder(family), head=True)
         return loaded[family]
 
@@ -139,14 +138,14 @@ def test_no_prompts(bloom_writer: LoadedModel) -> None:
 
 def test_a_batch_that_does_not_fit_is_halved(bloom_writer: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = generate(bloom_writer, prompts(), max_new_tokens=NEW, temperature=0)
-    whole = decoding._batch
+    plain = decoding.choose
 
-    def small_memory(loaded, chosen, *rest):
-        if len(chosen) > 2:
+    def small_memory(logits, *rest):
+        if len(logits) > 2:
             raise torch.OutOfMemoryError("out of memory")
-        return whole(loaded, chosen, *rest)
+        return plain(logits, *rest)
 
-    monkeypatch.setattr(decoding, "_batch", small_memory)
+    monkeypatch.setattr(decoding, "choose", small_memory)
     found = generate(bloom_writer, prompts(), max_new_tokens=NEW, temperature=0)
     assert [ids.tolist() for ids in found.ids] == [ids.tolist() for ids in expected.ids]
     assert found.batch_plan != expected.batch_plan
@@ -154,7 +153,7 @@ def test_a_batch_that_does_not_fit_is_halved(bloom_writer: LoadedModel, monkeypa
     def no_memory(*_):
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(decoding, "_batch", no_memory)
+    monkeypatch.setattr(decoding, "choose", no_memory)
     with pytest.raises(ModelError, match="alone does not fit"):
         generate(bloom_writer, prompts(), max_new_tokens=NEW, temperature=0)
 

@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.interventions.edits import set_to
 from sprachbund_runners.models import respond as responding
 from sprachbund_runners.models.batches import make_batch, tokenise
 from sprachbund_runners.models.hooks import observing, resolve, run_forward
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.moments import TokenMoments, merge_all
 from sprachbund_runners.models.respond import Request, Responses, Sink, respond
+from support.edits import set_to
 
 Pooled = dict[tuple[int, str], NDArray[np.float32]]
 

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.interventions.edits import UnitAffine, interpolate, scale, set_to, shift, to_edits
+from sprachbund_runners.interventions import affine
+from sprachbund_runners.interventions.edits import UnitAffine, edits_of
 from sprachbund_runners.models.batches import Batch, make_batch, tokenise
 from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.hooks import observing, run_forward
 from sprachbund_runners.models.loading import LoadedModel, load
 from sprachbund_runners.models.steering import steering
+from support.edits import interpolate, scale, set_to, shift
 
 
 def count_hooks(model: torch.nn.Module) -> int:
@@ -113,6 +115,33 @@ def test_bounds_limit_where_an_edit_acts(loaded: LoadedModel, texts: list[str]) 
     assert torch.equal(after, torch.where(inside, before * 3 + 1, before))
 
 
+@pytest.mark.parametrize("tracked", [False, True])
+def test_whole_sites_inside_bounds_equal_the_definition_bit_for_bit(bloom: LoadedModel, tracked: bool) -> None:
+    """Changed where they lie, or by torch where somebody differentiates; also what is not finite, and constants."""
+    drawn = torch.Generator().manual_seed(0)
+    width = bloom.architecture.site("mlp.up").width
+    a, b = torch.randn((2, width), generator=drawn)
+    a[:5] = 0.0
+    lo, hi = torch.randn(width, generator=drawn) - 1, torch.randn(width, generator=drawn) + 1
+    lo[5:9], hi[7:12] = -torch.inf, torch.inf
+    before = 2 * torch.randn((3, 7, width), generator=drawn)
+    before[0, 0], before[0, 1], before[0, 2], before[1, 1] = torch.nan, torch.inf, -torch.inf, lo
+    inside = (before >= lo) & (before <= hi)
+    assert inside.any() and not inside.all()
+    expected = torch.where(inside, torch.where(a == 0, b, before * a + b), before)
+    edit = UnitAffine("mlp.up", 1, np.arange(width), *(column.numpy() for column in (a, b, lo, hi)))  # type: ignore[arg-type]
+    module = bloom.model.get_submodule("h.0.mlp.dense_h_to_4h")
+    given = torch.zeros((3, 7, bloom.architecture.hidden_size), requires_grad=tracked)
+    with torch.set_grad_enabled(tracked), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "forward", lambda hidden: before.clone() + 0 * hidden[..., :1])
+        with steering(bloom, [edit]):
+            found = module(given)
+    assert torch.equal(found.detach().view(torch.int32), expected.view(torch.int32))
+    if tracked:
+        found.nansum().backward()
+        assert given.grad is not None
+
+
 def test_several_edits_of_one_site_are_one_operation(bloom: LoadedModel, texts: list[str]) -> None:
     batch = a_batch(bloom, texts)
     _, plain = run(bloom, batch)
@@ -155,7 +184,7 @@ def test_layers_below_the_first_edited_block_equal_the_unsteered_ones(loaded: Lo
     flat = np.array([part.offset + 2 for part in units if part.block >= 2])
     plain = embed(loaded, texts, layers, tokens="all", max_tokens_per_batch=50)
     for tokens in ("all", "content", "last"):
-        edits = to_edits(units, flat, np.full(len(flat), 3.0), tokens)
+        edits = edits_of(units, flat, affine.set_to(np.full(len(flat), 3.0)), tokens)
         assert len(edits) == 4
         steered = embed(loaded, texts, layers, tokens="all", intervention=edits, max_tokens_per_batch=50)
         for layer in ("0", "1"):

@@ -9,13 +9,14 @@ import torch
 
 from sprachbund.errors import ModelError
 from sprachbund.models.architectures import Architecture
-from sprachbund_runners.interventions.edits import UnitAffine, scale, set_to, shift
+from sprachbund_runners.interventions.edits import UnitAffine
 from sprachbund_runners.interventions.low_rank import Edit, LowRank
 from sprachbund_runners.models.batches import make_batch, tokenise
 from sprachbund_runners.models.embed import Variant, embed, embed_variants
 from sprachbund_runners.models.hooks import observing, resolve, run_forward
 from sprachbund_runners.models.loading import LoadedModel, load
 from sprachbund_runners.models.steering import RowVariants, steering, steering_variants
+from support.edits import scale, set_to, shift
 
 TOKENS = ("all", "content", "last")
 

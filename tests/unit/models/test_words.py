@@ -14,11 +14,11 @@ from transformers import BloomConfig, BloomModel, PreTrainedTokenizerFast
 
 from sprachbund.corpora.conllu import word_spans
 from sprachbund.errors import CorpusError, ModelError
-from sprachbund_runners.interventions.edits import scale
 from sprachbund_runners.models.batches import tokenise
 from sprachbund_runners.models.embed import Variant, embed, embed_variants
 from sprachbund_runners.models.loading import LoadedModel, load
 from sprachbund_runners.models.words import align, word_pieces
+from support.edits import scale
 
 # Words as treebanks give them; languages without spaces, marks, emoji and tokens that tokenizers join.
 SENTENCES = [
@@ -60,7 +60,6 @@ def pieces_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", pad_token="<pad>").save_pretrained(folder)
     torch.manual_seed(7)
-    torch.set_num_threads(1)
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
     config = BloomConfig(vocab_size=made.get_vocab_size(), hidden_size=16, n_layer=2, n_head=2, **ids)
     model = BloomModel(config)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sprachbund.planning.blueprint import draw_up
 from sprachbund.planning.resolve import resolve
-from sprachbund.spec import load
+from sprachbund.spec.experiment import load
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import KINDS
 from sprachbund.work.plan import jobs_for

@@ -23,7 +23,10 @@ MODEL = PlanModel(
 
 
 def corpus(split: str, languages: tuple[str, ...] = LANGUAGES) -> PlanCorpus:
-    texts = {code: PlanText(f"text {split} {code}", code, 10) for code in languages}
+    texts = {
+        code: PlanText(*(f"{part} {split} {code}" for part in ("text", "sentences", "documents")), code, 10)
+        for code in languages
+    }
     return PlanCorpus(f"corpus {split}", "book", "book", "parallel", split, texts)
 
 
@@ -51,7 +54,7 @@ def as_known(*plans: JobPlan) -> dict[str, list[KnownJob]]:
     known: dict[str, list[KnownJob]] = {}
     for plan in plans:
         for job in plan.new:
-            layers = tuple(job.payload["layers"]) if job.kind.layered else None
+            layers = job.payload.layers if job.kind.layered else None
             known.setdefault(job.subject, []).append(KnownJob(job.key, layers))
     return known
 
@@ -92,7 +95,7 @@ def test_one_more_language_costs_its_own_snapshots_and_pairs() -> None:
     assert counted["pair_evaluation"] == 4 * (n_all + n_plain)
     # One language, untransformed settings only (centring reads the snapshots of `none`), plus its fit text.
     assert counted["snapshot"] == (n_all - 1) + (n_plain - 1) + 1
-    assert all(job.payload["language"] == LANGUAGES[4] for job in more.new if job.kind.name == "snapshot")
+    assert all(job.payload.language == LANGUAGES[4] for job in more.new if job.kind.name == "snapshot")
 
 
 def test_one_more_layer_costs_that_layer_only() -> None:
@@ -100,7 +103,7 @@ def test_one_more_layer_costs_that_layer_only() -> None:
     more = jobs_for(blueprint(spec(embeddings={"layers": [1, 2, "final"]})).wants, as_known(first))
     for job in more.new:
         if job.kind.layered:
-            assert job.payload["layers"] == ["2"]
+            assert job.payload.layers == ("2",)
         else:
             assert job.kind.name in ("comparison", "choice")
     fewer = jobs_for(blueprint(spec(embeddings={"layers": ["final"]})).wants, as_known(first, more))
@@ -117,7 +120,7 @@ def test_changing_numerics_or_seed_changes_what_depends_on_it() -> None:
     first = jobs_for(blueprint(spec()).wants, {})
     seeded = jobs_for(blueprint(spec(seed=1)).wants, as_known(first))
     assert "unit_statistics" not in kinds(seeded)
-    assert {job.payload["control"]["variant"] for job in seeded.new if job.kind.name == "intervention"} == {"profile"}
+    assert {job.payload.control.variant for job in seeded.new if job.kind.name == "intervention"} == {"profile"}
     half = PlanModel(MODEL.fingerprint, MODEL.name, MODEL.n_blocks, MODEL.units, "float16", MODEL.attention)
     assert jobs_for(blueprint(spec(), half).wants, as_known(first)).existing == ()
 
@@ -133,7 +136,7 @@ def test_negatives_are_stated_and_never_follow_the_evaluated_languages() -> None
     stated = blueprint(spec(experts={"negatives": ["fr", "ja"]}, interventions=[{"method": "experts", "k": 5}]))
     for want in stated.wants:
         if want.kind.name == "expert_set":
-            assert want.payload["negatives"] == ["fra_Latn", "jpn_Jpan"]
+            assert want.payload.negatives == ["fra_Latn", "jpn_Jpan"]
 
 
 def test_controls_stand_beside_their_setting_and_are_not_chosen_from() -> None:
@@ -143,11 +146,11 @@ def test_controls_stand_beside_their_setting_and_are_not_chosen_from() -> None:
     # Two targets × two k × (three seeds + four other languages of the fit corpus).
     assert len(controls) == 2 * 2 * (3 + 4)
     for setting in controls:
-        assert setting.choice_group is None
+        assert setting.choice is None
         assert labels[setting.control_of].startswith("experts")
         assert setting.baseline is not None
     chosen = next(want for want in drawn.wants if want.kind.name == "choice")
-    listed = {key for group in chosen.payload["groups"] for key in group["settings"]}
+    listed = {key for group in chosen.payload.groups for key in group.settings}
     assert not listed & {setting.key for setting in controls}
 
 
@@ -226,7 +229,7 @@ def test_any_history_covers_every_layer_exactly_once(history: list[list[str]]) -
         plans.append(plan)
     jobs = [job for plan in plans for job in plan.new]
     assert len({job.key for job in jobs}) == len(jobs)
-    per_layer = Counter((job.subject, layer) for job in jobs if job.kind.layered for layer in job.payload["layers"])
+    per_layer = Counter((job.subject, layer) for job in jobs if job.kind.layered for layer in job.payload.layers)
     assert set(per_layer.values()) <= {1}
 
 

@@ -19,11 +19,6 @@ from sprachbund_runners.pretraining.training import Recipe, learning_rate, train
 SHAPE = Shape(vocabulary=97, width=24, blocks=3, heads=4)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def random_model(shape: Shape, seed: int = 0) -> Bloom:
     """With large weights everywhere, biases and norms too, so that no term can hide in a zero."""
     torch.manual_seed(seed)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import roc_auc_score
 
 from sprachbund_runners.pretraining import __main__ as command
@@ -42,7 +41,6 @@ def test_top1_counts_the_nearest_translation() -> None:
 
 
 def test_edits_change_the_units_and_only_above_them(folder: Path) -> None:
-    torch.set_num_threads(1)
     model = check.load(str(folder))
     texts = ["The egg is in Vienna.", "Hola."]
     plain = check.embeddings(model, texts, {})

@@ -31,7 +31,6 @@ def test_the_folder_is_complete_and_at_most_eight_megabytes() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_it_knows_the_language_and_gives_finite_logits(language: str) -> None:
-    torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(FOLDER, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(FOLDER, local_files_only=True, dtype=torch.float32).eval()
     texts = [text for _, text, _ in sentences("test", language, 60)]

@@ -7,8 +7,6 @@ from sklearn.decomposition import PCA
 from sprachbund.errors import QueryError, SprachbundError
 from sprachbund.report.figures import Panel, space_figure
 
-pytest.importorskip("matplotlib", reason="needs matplotlib (extra mlflow or figures)")
-
 
 @pytest.fixture
 def panels():

@@ -20,7 +20,7 @@ def test_mixed_numbers_become_floats_and_other_mixtures_text():
 
 def test_colons_and_percent_signs_outside_parameters_stay():
     sql = "SELECT ':no', \"a:b\", x::text, 10 % 3 -- :no 5%\n, /* :no */ :yes, '%''s :no'"
-    assert query._percent(sql) == (
+    assert query.percent_style(sql) == (
         "SELECT ':no', \"a:b\", x::text, 10 %% 3 -- :no 5%%\n, /* :no */ %(yes)s, '%%''s :no'"
     )
 

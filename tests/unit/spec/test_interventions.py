@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sprachbund.catalogue.directions import DIRECTION_EDITS
+from sprachbund.catalogue.directions import DIRECTIONS
 from sprachbund.catalogue.edits import EDITS
 from sprachbund.errors import SpecError
 from sprachbund.spec.experiment import Spec, parse
@@ -102,6 +102,23 @@ def test_dampening_own_experts_needs_no_target_but_an_input_language() -> None:
         ),
         ({"method": "experts", "edit": "scale", "controls": ["wrong_values"]}, "which takes no values"),
         ({"method": "experts", "direction": "pca"}, "belongs to method 'direction'"),
+        ({"method": "experts", "score_sites": "mlp.up"}, "edit_sites is missing: .* go together"),
+        ({"method": "experts", "edit_sites": "mlp.up"}, "score_sites is missing"),
+        (
+            {"method": "experts", "sites": "mlp.up", "score_sites": "mlp.up", "edit_sites": "mlp.down"},
+            "either it or them",
+        ),
+        (
+            {"method": "own", "score_sites": ["mlp.up", "mlp.gate"], "edit_sites": "mlp.hidden"},
+            "has 2 and edit_sites 1",
+        ),
+        (
+            {"method": "experts", "score_sites": ["mlp.up", "mlp.gate"], "edit_sites": ["mlp.hidden", "mlp.hidden"]},
+            "edit_sites lists a site twice",
+        ),
+        ({"method": "experts", "score_sites": "mlp.up", "edit_sites": "mlp.hiden"}, r"did you mean 'mlp.hidden'\?"),
+        ({"method": "direction", "score_sites": "mlp.up", "edit_sites": "block"}, "are of units; method 'direction'"),
+        ({"method": "none", "score_sites": "mlp.up", "edit_sites": "mlp.down"}, "are of units; method 'none'"),
         ({"method": "own", "value": "zero", "targets": "eng_Latn"}, "leave it out"),
         ({"method": "union", "controls": ["wrong_language"]}, "no meaning for method 'union'"),
         (
@@ -128,7 +145,7 @@ rows = st.fixed_dictionaries(
     optional={
         "edit": edits,
         "strength": st.one_of(st.floats(-2, 2), st.lists(st.floats(0, 1), min_size=1, max_size=3)),
-        "direction": st.sampled_from(sorted(DIRECTION_EDITS)),
+        "direction": st.sampled_from(sorted(DIRECTIONS)),
         "selection": st.sampled_from(["top", "top_and_bottom", "per_block", "threshold"]),
         "k": st.one_of(st.integers(0, 10), st.floats(0, 1)),
         "value": st.sampled_from(["mean", "zero", "quantile:.5"]),

@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sprachbund.catalogue.edits import parse_value
 from sprachbund.errors import SpecError
 from sprachbund.spec.experiment import Spec, load, parse
 from sprachbund.spec.presets import PRESETS, merge
-from sprachbund.spec.reading import read_yaml
+from sprachbund.spec.reading import read_yaml, write_yaml
 
 MINIMAL: dict[str, Any] = {"name": "x", "corpora": {"test": "phrasebook/test"}}
 STEERED: dict[str, Any] = {
@@ -52,8 +51,8 @@ def test_single_values_stand_for_lists_and_words_for_mappings() -> None:
 
 
 def test_yaml_knows_only_true_and_false() -> None:
-    content = read_yaml("a: no\nb: on\nc: true\nd: yes\ne: false\nf: True\n", "x")
-    assert content == {"a": "no", "b": "on", "c": True, "d": "yes", "e": False, "f": "True"}
+    content = read_yaml("a: no\nb: on\nc: true\nd: yes\ne: false\nf: True\ng: 1:30\nh: 010\n", "x")
+    assert content == {"a": "no", "b": "on", "c": True, "d": "yes", "e": False, "f": True, "g": "1:30", "h": 10}
     # Norwegian is a language here.
     assert parse({**MINIMAL, "languages": [content["a"]]}).languages == ["nob_Latn"]
 
@@ -100,7 +99,11 @@ def test_what_is_wrong_is_named_in_one_line(fields: dict[str, Any], said: str) -
     [
         ("name: [", "line 1"),
         ("- a\n- b\n", "expected fields"),
-        ("name: a\nname: b\n", "'name' is given twice"),
+        ("name: a\nname: b\n", 'file.yaml line 2: .*duplicate key "name"'),
+        ("a: {b: 1, b: 1}\n", 'line 1: .*duplicate key "b"'),
+        ("a: 1\n---\nb: 1\n", "line 2: not readable as YAML: .*another document"),
+        ("a: *b\n", "line 1: not readable as YAML: .*alias 'b'"),
+        ("a: 2020-13-01\n", "not readable as YAML: month"),
         ("name: !!python/object/apply:os.system ['true']\n", "not readable as YAML"),
         ("", "expected fields"),
     ],
@@ -109,6 +112,81 @@ def test_unreadable_yaml_is_one_line(text: str, said: str) -> None:
     with pytest.raises(SpecError, match=said) as caught:
         read_yaml(text, "file.yaml")
     assert "\n" not in str(caught.value)
+
+
+WHOLE = """\
+name: x
+corpora: {fit: phrasebook/fit,
+          test: phrasebook/test}
+targets: en
+interventions:
+  - none
+  - method: experts
+    k: 0
+    controls:
+      - profile
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("", "", "line 8: interventions.1.k: k is 0"),
+        ("k: 0", "k: [5, 0]", "line 8: interventions.1.k"),
+        ("k: 0", "strenth: 1", r"line 8: unknown field 'interventions.1.strenth'; did you mean 'strength'\?"),
+        ("k: 0\n    controls:\n      - profile", "controls:\n      - profile\n      - profil", "line 10: .*profil"),
+        ("k: 0\n    controls:\n      - profile\n", "k: 5\nseed: -1\n", "line 9: seed"),
+        ("  - method: experts\n    k: 0\n", "  - method: expert\n", r"line 7: .*did you mean 'experts'\?"),
+        ("name: x\n", "nam: x\n", r"line 1: unknown field 'nam'; did you mean 'name'\?"),
+        (
+            "targets: en\n",
+            "models:\n  path: a\n  dtpe: x\n",
+            r"line 6: unknown field 'models.0.dtpe'; did you mean 'dtype'\?",
+        ),
+    ],
+)
+def test_an_error_names_the_line_of_its_field(old: str, new: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(WHOLE.replace(old, new))
+    with pytest.raises(SpecError, match=f"^{path} {said}") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_file_does_not_have_has_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text("name: x\n")
+    with pytest.raises(SpecError, match=f"^{path}: field 'corpora' is missing$"):
+        load(path)
+
+
+def test_keys_that_are_no_names_are_refused() -> None:
+    for text in ("? [a]\n: b\n", "1: b\n", "corpora: {? [a] : b}\n", "null: a\n"):
+        with pytest.raises(SpecError):
+            parse(STEERED | read_yaml(text, "x"))
+
+
+WORDS = st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" \n"), max_size=6)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.dictionaries(WORDS, VALUES, max_size=4))
+def test_what_is_written_is_read_again(content: dict[str, Any]) -> None:
+    text = write_yaml(content)
+    assert read_yaml(text, "x") == content
+    assert list(read_yaml(text, "x")) == list(content)
+
+
+@pytest.mark.parametrize("value", [5, 0.035, "no", "true", "a: b", None, True, ["all", 5], {"k": [1, None]}, []])
+def test_what_is_written_in_one_line_is_read_again(value: Any) -> None:
+    text = write_yaml(value, flow=True).strip()
+    assert "\n" not in text
+    assert read_yaml(f"value: {text}", "x") == {"value": value}
 
 
 def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
@@ -133,7 +211,7 @@ def test_presets_expand_to_valid_specs_and_users_fields_win(name: str) -> None:
     assert spec.experts.tokens == "last"
     assert spec.experts.pooling == "max"
     # What `submit --expand` prints is a spec again, and the same one.
-    again = parse(yaml.safe_load(yaml.safe_dump(spec.expanded())))
+    again = parse(read_yaml(write_yaml(spec.expanded()), "x"))
     assert again == spec
 
 

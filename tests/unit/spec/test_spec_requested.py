@@ -3,10 +3,10 @@
 import pytest
 
 from sprachbund.errors import SpecError
-from sprachbund.measures import geometry
 from sprachbund.measures.abx import AbxSpec
 from sprachbund.measures.geometry import GEOMETRY
 from sprachbund.spec import experiment as spec
+from sprachbund.work.payloads.measure import ProbeInputs
 
 
 def parse(**evaluations):
@@ -18,7 +18,6 @@ def test_geometry_is_none_all_one_or_some():
     assert parse().geometry == parse(geometry=False).geometry == []
     assert parse(geometry=True).geometry == list(GEOMETRY)
     assert parse(geometry="cka").geometry == ["cka"]
-    assert set(GEOMETRY) == {measure.name for measure in geometry.MEASURES}
 
 
 def test_words_stand_for_tasks_and_order_of_labels_does_not_count():
@@ -32,8 +31,9 @@ def test_probes_of_words_have_names_and_tasks_of_their_own():
     of_words, of_sentences = parse(probes=[{"label": "upos", "level": "word"}, "upos"]).probes
     assert (of_words.name, of_sentences.name) == ("upos of words", "upos")
     # The level goes without saying for sentences: what was computed before there were words keeps its key.
-    assert of_words.task == {**of_sentences.task, "level": "word"}
-    assert set(of_sentences.task) == {"label", "folds", "seeds", "regularisation"}
+    words, sentences = (ProbeInputs(**each.model_dump()).parameters for each in (of_words, of_sentences))
+    assert words == {**sentences, "level": "word"}
+    assert set(sentences) == {"label", "folds", "seeds", "regularisation"}
 
 
 def test_positions_weigh_in_embeddings_only():

@@ -1,4 +1,4 @@
-"""Wilson intervals and quantiles against scipy, definitions and repetition."""
+"""Wilson intervals against scipy and their definition."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from sprachbund_runners.statistics import quantile, wilson
+from sprachbund_runners.statistics.intervals import wilson
 
 
 @given(n=st.integers(1, 3000), data=st.data(), confidence=st.sampled_from([0.5, 0.9, 0.95, 0.999]))
@@ -44,23 +44,3 @@ def test_wilson_of_nothing_is_undefined():
 def test_wilson_refuses(hits, n, confidence):
     with pytest.raises(ValueError, match="expected"):
         wilson(hits, n, confidence)
-
-
-@given(
-    pairs=st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 4)), min_size=1, max_size=12).filter(
-        lambda pairs: any(weight for _, weight in pairs)
-    ),
-    q=st.floats(0.01, 1),
-)
-def test_weighted_quantile_is_the_first_value_to_reach_the_share(pairs, q):
-    values, weights = zip(*pairs, strict=True)
-    repeated = sorted(value for value, weight in pairs for _ in range(weight))
-    reached = next(v for place, v in enumerate(repeated, 1) if place >= q * len(repeated) - 1e-9)
-    assert float(quantile(values, q, weights)) == reached
-
-
-def test_quantile_interpolates_and_refuses_gaps():
-    assert quantile([3.0, 1.0, 2.0, 4.0], [0.5, 0.25]).tolist() == [2.5, 1.75]
-    for bad in ([], [1.0, np.nan]):
-        with pytest.raises(ValueError, match="no NaN"):
-            quantile(bad, 0.5)

@@ -1,81 +1,9 @@
-"""Every table, so that `Base.metadata` is complete once this module is imported."""
+"""Every table, so that `Base.metadata` is complete once this module is imported. A table is its class, nothing else."""
 
-from sprachbund.db.tables.base import Base
-from sprachbund.db.tables.catalogue import Artifact, Corpus, CorpusText, Language, Model, ModelLanguage
-from sprachbund.db.tables.comparisons import Choice, Comparison, ControlComparison, Correlation, GainSummary, PairTest
-from sprachbund.db.tables.edits import (
-    Direction,
-    ExpertOverlap,
-    ExpertSet,
-    ExpertUnit,
-    Intervention,
-    InterventionInput,
-    Setting,
-    UnitStatistics,
-)
-from sprachbund.db.tables.evaluations import (
-    Evaluation,
-    EvaluationNote,
-    EvaluationTask,
-    Metric,
-    MetricName,
-    Snapshot,
-    SnapshotPart,
-)
-from sprachbund.db.tables.texts import GeneratedText, Generation, TextLabel
-from sprachbund.db.tables.work import (
-    Experiment,
-    ExperimentCorpus,
-    ExperimentJob,
-    ExperimentLayer,
-    ExperimentSetting,
-    Job,
-    JobAttempt,
-    JobEdge,
-    MlflowRun,
-    Runner,
-)
-
-__all__ = [
-    "Artifact",
-    "Base",
-    "Choice",
-    "Comparison",
-    "ControlComparison",
-    "Corpus",
-    "CorpusText",
-    "Correlation",
-    "Direction",
-    "Evaluation",
-    "EvaluationNote",
-    "EvaluationTask",
-    "Experiment",
-    "ExperimentCorpus",
-    "ExperimentJob",
-    "ExperimentLayer",
-    "ExperimentSetting",
-    "ExpertOverlap",
-    "ExpertSet",
-    "ExpertUnit",
-    "GainSummary",
-    "GeneratedText",
-    "Generation",
-    "Intervention",
-    "InterventionInput",
-    "Job",
-    "JobAttempt",
-    "JobEdge",
-    "Language",
-    "Metric",
-    "MetricName",
-    "MlflowRun",
-    "Model",
-    "ModelLanguage",
-    "PairTest",
-    "Runner",
-    "Setting",
-    "Snapshot",
-    "SnapshotPart",
-    "TextLabel",
-    "UnitStatistics",
-]
+from sprachbund.db.tables.base import Base as Base
+from sprachbund.db.tables.catalogue import *  # noqa: F403
+from sprachbund.db.tables.comparisons import *  # noqa: F403
+from sprachbund.db.tables.edits import *  # noqa: F403
+from sprachbund.db.tables.evaluations import *  # noqa: F403
+from sprachbund.db.tables.texts import *  # noqa: F403
+from sprachbund.db.tables.work import *  # noqa: F403

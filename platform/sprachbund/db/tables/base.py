@@ -1,8 +1,9 @@
 """Declarative base, naming convention and column types shared by all tables."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, MetaData, String
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -32,3 +33,8 @@ class Base(DeclarativeBase):
 def reference(target: str, *, cascade: bool = False) -> ForeignKey:
     """A foreign key; `cascade` deletes the row with its parent."""
     return ForeignKey(target, ondelete="CASCADE" if cascade else None)
+
+
+def among(column: str, words: Iterable[str]) -> CheckConstraint:
+    """A check that a column holds one of the words."""
+    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text
+from sqlalchemy import BigInteger, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Key, Milliseconds, reference
+from sprachbund.db.tables.base import Base, Id, Json, Key, Milliseconds, among, reference
+from sprachbund.vocabulary import CORPUS_KINDS
 
 
 class Language(Base):
@@ -41,7 +42,7 @@ class Artifact(Base):
     """A content-addressed file of the artifact store; `uri` is relative to the store."""
 
     __tablename__ = "artifacts"
-    __table_args__ = (CheckConstraint("state IN ('present', 'evicted')", name="state"),)
+    __table_args__ = (among("state", ("present", "evicted")),)
 
     id: Mapped[Id]
     digest: Mapped[str] = mapped_column(String(64), unique=True)
@@ -55,7 +56,7 @@ class Artifact(Base):
 class Corpus(Base):
     __tablename__ = "corpora"
     __table_args__ = (
-        CheckConstraint("kind IN ('parallel', 'bilingual', 'paraphrase')", name="kind"),
+        among("kind", CORPUS_KINDS),
         Index(None, "collection"),
     )
 

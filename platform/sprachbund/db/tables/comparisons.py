@@ -3,19 +3,21 @@
 from sqlalchemy import Boolean, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Key, reference
+from sprachbund.db.tables.base import Base, Id, Key, among, reference
+from sprachbund.vocabulary import ROLES
 
 
 class Correlation(Base):
     """Pearson's correlation of two quantities over language pairs, and the slope with languages as random effects."""
 
     __tablename__ = "correlations"
-    __table_args__ = (Index(None, "job_id"), Index(None, "setting_id"))
+    __table_args__ = (among("role", ROLES), Index(None, "job_id"), Index(None, "setting_id"))
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
     setting_id: Mapped[int] = mapped_column(reference("settings.id"))
     baseline_id: Mapped[int] = mapped_column(reference("settings.id"))
+    role: Mapped[str] = mapped_column(String(8))
     corpus: Mapped[str] = mapped_column(Text)
     split: Mapped[str] = mapped_column(Text)
     layer: Mapped[str] = mapped_column(String(8))
@@ -36,51 +38,22 @@ class Correlation(Base):
     slope_p: Mapped[float | None] = mapped_column(Float)
 
 
-class GainSummary(Base):
-    """Differences of a setting to its baseline pair by pair: the median first, the extremes last."""
-
-    __tablename__ = "gain_summaries"
-    __table_args__ = (Index(None, "job_id"), Index(None, "setting_id"))
-
-    id: Mapped[Id]
-    job_id: Mapped[int] = mapped_column(reference("jobs.id"))
-    setting_id: Mapped[int] = mapped_column(reference("settings.id"))
-    baseline_id: Mapped[int] = mapped_column(reference("settings.id"))
-    corpus: Mapped[str] = mapped_column(Text)
-    split: Mapped[str] = mapped_column(Text)
-    layer: Mapped[str] = mapped_column(String(8))
-    metric: Mapped[str] = mapped_column(reference("metric_names.name"))
-    scope: Mapped[str] = mapped_column(String(32))
-    n_pairs: Mapped[int]
-    n_languages: Mapped[int]
-    median: Mapped[float] = mapped_column(Float)
-    # Languages are resampled, not pairs.
-    median_low: Mapped[float | None] = mapped_column(Float)
-    median_high: Mapped[float | None] = mapped_column(Float)
-    n_gaining: Mapped[int]
-    least: Mapped[float] = mapped_column(Float)
-    greatest: Mapped[float] = mapped_column(Float)
-    # Languages as crossed random effects; NULL where there are too few pairs.
-    mean: Mapped[float | None] = mapped_column(Float)
-    mean_low: Mapped[float | None] = mapped_column(Float)
-    mean_high: Mapped[float | None] = mapped_column(Float)
-    mean_p: Mapped[float | None] = mapped_column(Float)
-    query_variance: Mapped[float | None] = mapped_column(Float)
-    candidate_variance: Mapped[float | None] = mapped_column(Float)
-    residual_variance: Mapped[float | None] = mapped_column(Float)
-
-
 class Comparison(Base):
-    """One setting against its baseline on one metric and layer, over the pairs of a scope."""
+    """One setting against its baseline on one metric and layer, over the pairs of a scope.
+
+    The differences pair by pair are summed up too (`median_gain` and below), but of controls and of the baseline
+    against itself, and where there are no two languages to resample: then these columns are NULL.
+    """
 
     __tablename__ = "comparisons"
-    __table_args__ = (Index(None, "setting_id"), Index(None, "job_id"))
+    __table_args__ = (among("role", ROLES), Index(None, "setting_id"), Index(None, "job_id"))
 
     id: Mapped[Id]
     key: Mapped[Key]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
     setting_id: Mapped[int] = mapped_column(reference("settings.id"))
     baseline_id: Mapped[int] = mapped_column(reference("settings.id"))
+    role: Mapped[str] = mapped_column(String(8))
     # A corpus (parallel) or a collection of bilingual corpora, by name.
     corpus: Mapped[str] = mapped_column(Text)
     split: Mapped[str] = mapped_column(Text)
@@ -102,6 +75,22 @@ class Comparison(Base):
     p: Mapped[float | None] = mapped_column(Float)
     q: Mapped[float | None] = mapped_column(Float)
     family_size: Mapped[int | None]
+    n_languages: Mapped[int | None]
+    median_gain: Mapped[float | None] = mapped_column(Float)
+    # Languages are resampled, not pairs.
+    median_low: Mapped[float | None] = mapped_column(Float)
+    median_high: Mapped[float | None] = mapped_column(Float)
+    n_gaining: Mapped[int | None]
+    least_gain: Mapped[float | None] = mapped_column(Float)
+    greatest_gain: Mapped[float | None] = mapped_column(Float)
+    # Languages as crossed random effects; NULL where there are too few pairs.
+    mean_gain: Mapped[float | None] = mapped_column(Float)
+    mean_low: Mapped[float | None] = mapped_column(Float)
+    mean_high: Mapped[float | None] = mapped_column(Float)
+    mean_p: Mapped[float | None] = mapped_column(Float)
+    query_variance: Mapped[float | None] = mapped_column(Float)
+    candidate_variance: Mapped[float | None] = mapped_column(Float)
+    residual_variance: Mapped[float | None] = mapped_column(Float)
 
 
 class ControlComparison(Base):
@@ -144,6 +133,7 @@ class Choice(Base):
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    # What people call the group that the setting is of.
     choice_group: Mapped[str] = mapped_column(Text)
     setting_id: Mapped[int] = mapped_column(reference("settings.id"))
     layer: Mapped[str] = mapped_column(String(8))

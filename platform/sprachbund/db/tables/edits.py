@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Float, Index, String, Text
+from sqlalchemy import BigInteger, Boolean, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Key, reference
+from sprachbund.db.tables.base import Base, Id, Json, Key, among, reference
+from sprachbund.vocabulary import INPUT_ROLES
 
 
 class UnitStatistics(Base):
@@ -22,7 +23,6 @@ class UnitStatistics(Base):
     sites: Mapped[list[str]] = mapped_column(Json)
     pooling: Mapped[str] = mapped_column(String(16))
     tokens: Mapped[str] = mapped_column(String(16))
-    condition: Mapped[str | None] = mapped_column(String(40))
     n_items: Mapped[int]
     n_units: Mapped[int] = mapped_column(BigInteger)
     n_tokens: Mapped[int] = mapped_column(BigInteger)
@@ -143,7 +143,7 @@ class InterventionInput(Base):
     """The key of an expert set, unit statistics or direction that an intervention is made of."""
 
     __tablename__ = "intervention_inputs"
-    __table_args__ = (CheckConstraint("role IN ('select', 'values', 'source')", name="role"),)
+    __table_args__ = (among("role", INPUT_ROLES),)
 
     intervention_id: Mapped[int] = mapped_column(reference("interventions.id", cascade=True), primary_key=True)
     role: Mapped[str] = mapped_column(String(8), primary_key=True)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Float, Index, String, Text
+from sqlalchemy import Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Key, reference
+from sprachbund.db.tables.base import Base, Id, Json, Key, among, reference
+from sprachbund.vocabulary import BETTER
 
 
 class EvaluationNote(Base):
@@ -60,18 +61,18 @@ class SnapshotPart(Base):
 
 
 class Evaluation(Base):
-    """One measure on a pair of sides, or on one setting over a scope of languages."""
+    """One measure on a language pair under one setting, on one language, or over a scope of languages."""
 
     __tablename__ = "evaluations"
     __table_args__ = (
         Index(None, "job_id"),
         Index(None, "corpus_id"),
-        # Views look the baseline's evaluation up by its sides.
+        # Views look the baseline's evaluation up by these.
         Index(
             "ix_evaluations_sides",
-            "query_setting_id",
+            "setting_id",
             "corpus_id",
-            "query_layer",
+            "layer",
             "query_language",
             "candidate_language",
         ),
@@ -82,18 +83,15 @@ class Evaluation(Base):
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
     measure: Mapped[str] = mapped_column(String(32))
     version: Mapped[int]
-    query_setting_id: Mapped[int] = mapped_column(reference("settings.id"))
-    candidate_setting_id: Mapped[int] = mapped_column(reference("settings.id"))
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"))
     # What a model writes has no layer, pooling or tokens; what it writes freely has no corpus.
     corpus_id: Mapped[int | None] = mapped_column(reference("corpora.id"))
     query_language: Mapped[str | None] = mapped_column(reference("languages.code"))
     candidate_language: Mapped[str | None] = mapped_column(reference("languages.code"))
-    query_layer: Mapped[str | None] = mapped_column(String(8))
-    candidate_layer: Mapped[str | None] = mapped_column(String(8))
+    layer: Mapped[str | None] = mapped_column(String(8))
     pooling: Mapped[str | None] = mapped_column(String(16))
     tokens: Mapped[str | None] = mapped_column(String(16))
     scope_digest: Mapped[str | None] = mapped_column(String(40))
-    seed: Mapped[int | None] = mapped_column(BigInteger)
     # Per-item outcomes of this evaluation: a prefix of tensor names in the file.
     outcomes_id: Mapped[int | None] = mapped_column(reference("artifacts.id"))
     outcomes_tensor: Mapped[str | None] = mapped_column(String(64))
@@ -113,7 +111,7 @@ class Metric(Base):
 
 class MetricName(Base):
     __tablename__ = "metric_names"
-    __table_args__ = (CheckConstraint("better IN ('higher', 'lower', 'none')", name="better"),)
+    __table_args__ = (among("better", BETTER),)
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     unit: Mapped[str] = mapped_column(String(32))

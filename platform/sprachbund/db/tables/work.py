@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, Integer, String, Text, text
+from sqlalchemy import BigInteger, Boolean, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Milliseconds, reference
+from sprachbund.db.tables.base import Base, Id, Json, Milliseconds, among, reference
+from sprachbund.vocabulary import ROLES
 
 JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
-ROLES = ("fit", "select", "test")
-
-
-def _among(column: str, words: tuple[str, ...]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)
 
 
 class Experiment(Base):
@@ -40,10 +36,13 @@ class ExperimentSetting(Base):
     ordinal: Mapped[int]
     # What this experiment calls the setting; the same setting may have another label elsewhere.
     label: Mapped[str] = mapped_column(Text)
+    # The label without the model: the same for the same cell of every model of the experiment.
+    name: Mapped[str] = mapped_column(Text)
     # The setting a control stands beside, and the one deltas are taken from.
     control_of_id: Mapped[int | None] = mapped_column(reference("settings.id"))
     baseline_id: Mapped[int | None] = mapped_column(reference("settings.id"))
-    choice_group: Mapped[str | None] = mapped_column(Text)
+    # The same for settings of which one is chosen.
+    choice_group: Mapped[str | None] = mapped_column(String(40))
 
 
 class ExperimentLayer(Base):
@@ -58,7 +57,7 @@ class ExperimentCorpus(Base):
     """The corpora of an experiment and the role each plays."""
 
     __tablename__ = "experiment_corpora"
-    __table_args__ = (_among("role", ROLES), Index(None, "corpus_id"))
+    __table_args__ = (among("role", ROLES), Index(None, "corpus_id"))
 
     experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
     corpus_id: Mapped[int] = mapped_column(reference("corpora.id"), primary_key=True)
@@ -80,7 +79,7 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        _among("state", JOB_STATES),
+        among("state", JOB_STATES),
         Index(None, "subject"),
         Index(
             "ix_jobs_claim",
@@ -110,8 +109,6 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(9))
     # Smaller is earlier.
     priority: Mapped[int]
-    device: Mapped[str | None] = mapped_column(String(16))
-    memory_mb: Mapped[int | None]
     available_ms: Mapped[Milliseconds]
     created_ms: Mapped[Milliseconds]
     finished_ms: Mapped[int | None] = mapped_column(BigInteger)
@@ -129,12 +126,14 @@ class JobEdge(Base):
 
     job_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
     needs_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
+    # The job goes on without a need that failed, and is run again when that need comes after all.
+    soft: Mapped[bool] = mapped_column(Boolean)
 
 
 class JobAttempt(Base):
     __tablename__ = "job_attempts"
     __table_args__ = (
-        _among("outcome", ("running", "done", "failed", "lost", "released")),
+        among("outcome", ("running", "done", "failed", "lost", "released")),
         Index(None, "runner_id"),
     )
 
@@ -151,7 +150,7 @@ class JobAttempt(Base):
 
 class Runner(Base):
     __tablename__ = "runners"
-    __table_args__ = (_among("state", ("alive", "stopped")),)
+    __table_args__ = (among("state", ("alive", "stopped")),)
 
     id: Mapped[Id]
     name: Mapped[str] = mapped_column(Text)
@@ -172,7 +171,6 @@ class MlflowRun(Base):
     setting_id: Mapped[int] = mapped_column(reference("settings.id"), primary_key=True)
     run_id: Mapped[str | None] = mapped_column(String(64))
     dirty: Mapped[bool] = mapped_column(Boolean)
-    synced_ms: Mapped[int | None] = mapped_column(BigInteger)
     # What was logged already, so that only what is new is appended.
     logged: Mapped[dict[str, Any]] = mapped_column(Json)
     lease_owner: Mapped[str | None] = mapped_column(String(64))

@@ -1,20 +1,17 @@
-"""The SELECT statements of the views on what a model writes and predicts (see `view_sql` for their manner)."""
+"""Views of what a model writes and predicts."""
+
+from sprachbund.db.views.columns import Column, View, changed, of
+from sprachbund.db.views.evaluated import EVALUATED
+from sprachbund.db.views.setting import setting_columns
 
 # What a model writes or predicts has no layer; the baseline's evaluation is that of the same measure, languages
 # and corpus in the same experiment.
-SIDE_EFFECTS = """
-SELECT
-    x.name AS experiment, m.name AS model, m.revision AS revision, xs.label AS setting, s.key AS setting_key,
-    xs.ordinal AS setting_ordinal, i.method AS method, i.target AS target, i.k AS k, i.k_fraction AS k_fraction,
-    i.strength AS strength, i.control AS control, i.seed AS seed, xp.label AS control_of,
-    e.measure AS measure, e.query_language AS language, e.candidate_language AS into_language,
-    CASE WHEN i.target IS NULL OR e.query_language IS NULL THEN NULL
-        WHEN coalesce(e.candidate_language, e.query_language) = i.target THEN 1 ELSE 0 END AS of_target,
-    c.name AS corpus, c.split AS split,
-    r.name AS metric, r.value AS value, r.ci_low AS ci_low, r.ci_high AS ci_high,
-    br.value AS baseline, r.value - br.value AS delta, xb.label AS baseline_setting,
-    r.n_items AS n_items, r.n_groups AS n_groups,
-    s.dtype || '/' || s.attention AS numerics, e.job_id AS job
+SIDE_EFFECTS = View(
+    "side_effects",
+    "One number on what a setting makes the model write or predict: free generation, perplexity, translation, beside "
+    "the baseline's.",
+    (
+        """
 FROM experiments x
 CROSS JOIN experiment_jobs xj
 CROSS JOIN evaluations e
@@ -27,8 +24,8 @@ LEFT JOIN corpora c ON c.id = e.corpus_id
 LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = xs.baseline_id
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
 LEFT JOIN evaluations b
-    ON b.query_setting_id = xs.baseline_id AND b.measure = e.measure AND b.version = e.version
-    AND b.query_layer IS NULL
+    ON b.setting_id = xs.baseline_id AND b.measure = e.measure AND b.version = e.version
+    AND b.layer IS NULL
     AND b.corpus_id IS NOT DISTINCT FROM e.corpus_id
     AND b.query_language IS NOT DISTINCT FROM e.query_language
     AND b.candidate_language IS NOT DISTINCT FROM e.candidate_language
@@ -37,21 +34,51 @@ LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id
     AND e.measure IN ('generation', 'generated_language', 'perplexity', 'translation')
-    AND xs.experiment_id = x.id AND xs.setting_id = e.query_setting_id
+    AND xs.experiment_id = x.id AND xs.setting_id = e.setting_id
     AND s.id = xs.setting_id
     AND i.id = s.intervention_id
     AND m.id = s.model_id
     AND r.evaluation_id = e.id
-"""
+""",
+    ),
+    (
+        *setting_columns(
+            "experiment model revision setting setting_key setting_ordinal method target k k_fraction strength control "
+            "seed control_of"
+        ),
+        Column("measure", "e.measure", "text", "generation, generated_language, perplexity or translation"),
+        Column(
+            "language", "e.query_language", "text",
+            "language of the text, identified in generations or translated from; NULL for all generations",
+        ),
+        Column(
+            "into_language", "e.candidate_language", "text", "language translated into; NULL but for translation"
+        ),
+        Column(
+            "of_target",
+            """CASE WHEN i.target IS NULL OR e.query_language IS NULL THEN NULL
+        WHEN coalesce(e.candidate_language, e.query_language) = i.target THEN 1 ELSE 0 END""",
+            "flag",
+            "1 if that is the setting's target, 0 if not; NULL without target or language",
+        ),
+        *changed(
+            of(EVALUATED, "corpus split metric value ci_low ci_high baseline delta baseline_setting n_items n_groups"),
+            says={
+                "corpus": "name of the corpus; NULL for free generation",
+                "value": "value of the metric, of free generations over all seeds",
+                "n_items": "samples, documents or sentences the value rests on",
+                "n_groups": "what the interval resamples: samples, seeds, documents or their groups, sentences",
+            },
+        ),
+        *of(EVALUATED, "numerics job"),
+    ),
+)  # fmt: skip
 
-GENERATED_SAMPLES = """
-SELECT
-    x.name AS experiment, m.name AS model, xs.label AS setting, s.key AS setting_key,
-    xs.ordinal AS setting_ordinal, i.target AS target, xp.label AS control_of, g.seed AS seed,
-    ct.language AS language, g.target_language AS into_language, w.sample AS sample, w.item AS item,
-    w.text AS text, w.n_tokens AS n_tokens, CASE WHEN w.ended THEN 1 ELSE 0 END AS ended,
-    w.repetition AS repetition, l.label AS label, l.probability AS probability,
-    CASE WHEN l.degenerate THEN 1 WHEN l.degenerate IS NULL THEN NULL ELSE 0 END AS degenerate, g.job_id AS job
+GENERATED_SAMPLES = View(
+    "generated_samples",
+    "One text that the model wrote under a setting: a free generation with its language, or a translation.",
+    (
+        """
 FROM experiments x
 CROSS JOIN experiment_jobs xj
 CROSS JOIN generations g
@@ -71,4 +98,33 @@ WHERE xj.experiment_id = x.id
     AND i.id = s.intervention_id
     AND m.id = s.model_id
     AND w.generation_id = g.id
-"""
+""",
+    ),
+    (
+        *setting_columns("experiment model setting setting_key setting_ordinal target control_of"),
+        Column("seed", "g.seed", "integer", "seed of the free generation; NULL for translations"),
+        Column("language", "ct.language", "text", "language translated from; NULL for free generation"),
+        Column("into_language", "g.target_language", "text", "language translated into; NULL for free generation"),
+        Column("sample", "w.sample", "integer", "number of the sample, from 0"),
+        Column("item", "w.item", "text", "item of the corpus that was translated"),
+        Column("text", "w.text", "text", "what the model wrote; of a translation its first line"),
+        Column("n_tokens", "w.n_tokens", "integer", "tokens written, without the end token"),
+        Column(
+            "ended", "CASE WHEN w.ended THEN 1 ELSE 0 END", "flag", "1 if the model ended it before the limit of tokens"
+        ),
+        Column(
+            "repetition", "w.repetition", "real",
+            "share of repeated 4-grams of tokens; NULL with fewer than four tokens",
+        ),
+        Column(
+            "label", "l.label", "text",
+            "the language identifier's label; NULL without a letter, and for translations",
+        ),
+        Column("probability", "l.probability", "real", "the identifier's probability of that label"),
+        Column(
+            "degenerate", "CASE WHEN l.degenerate THEN 1 WHEN l.degenerate IS NULL THEN NULL ELSE 0 END", "flag",
+            "1 if it has no letter or repeats more than repetition_limit; NULL for translations",
+        ),
+        Column("job", "g.job_id", "integer", "id of the job that computed the row"),
+    ),
+)  # fmt: skip

@@ -9,40 +9,44 @@ from sprachbund.db import tables as t
 from sprachbund.errors import ModelError
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.compare import ChoicePayload
+from sprachbund_runners.jobs.compare.left_out import left_out
 from sprachbund_runners.jobs.context import Context, Outcome
+from sprachbund_runners.jobs.serving import one_by_one
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[ChoicePayload]], context: Context) -> Iterator[Outcome]:
     """Made from the stored comparison on `select`; ties go to the earlier layer, then the smaller k."""
-    for claim in claims:
-        yield _choose(claim, context)
+    return one_by_one(claims, context, lambda claim: _choose(claim, context))
 
 
-def _choose(claim: Claim, context: Context) -> Outcome:
+def _choose(claim: Claim[ChoicePayload], context: Context) -> Outcome:
     payload = claim.payload
-    sign = 1.0 if METRICS[payload["metric"]].better == "higher" else -1.0
+    sign = 1.0 if METRICS[payload.metric].better == "higher" else -1.0
     statement = (
         select(t.Setting.id, t.Setting.key, t.Comparison.layer, t.Comparison.value, t.Intervention.k)
         .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
         .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
         .join(t.Job, t.Job.id == t.Comparison.job_id)
         .where(
-            t.Job.subject == payload["comparison"],
-            t.Comparison.metric == payload["metric"],
-            t.Comparison.scope == payload["scope"],
+            t.Job.subject == payload.comparison,
+            t.Comparison.metric == payload.metric,
+            t.Comparison.scope == payload.scope,
         )
     )
     with context.reading() as connection:
         candidates = connection.execute(statement).all()
+        missing = left_out(connection, payload.comparison)
     rows: list[dict[str, Any]] = []
-    for group in payload["groups"]:
-        name = group["name"]
-        order = {layer: place for place, layer in enumerate(group["layers"])}
-        among = [each for each in candidates if each.key in group["settings"] and each.layer in order]
+    for group in payload.groups:
+        name = group.name
+        order = {layer: place for place, layer in enumerate(group.layers)}
+        among = [each for each in candidates if each.key in group.settings and each.layer in order]
         if not among:
-            if payload["scope"] != "all":
-                continue  # settings without a target have no such scope
-            raise ModelError(f"choice '{name}': no value of {payload['metric']} on the select role to choose by")
+            # Settings without a target have no such scope; and of a group that failed there is nothing to choose.
+            if payload.scope != "all" or missing.issuperset(group.settings):
+                continue
+            raise ModelError(f"choice '{name}': no value of {payload.metric} on the select role to choose by")
         best = max(among, key=lambda each: (sign * each.value, -order[each.layer], -(each.k or 0)))
         rows.append(
             {
@@ -50,7 +54,7 @@ def _choose(claim: Claim, context: Context) -> Outcome:
                 "choice_group": name,
                 "setting_id": best.id,
                 "layer": best.layer,
-                "metric": payload["metric"],
+                "metric": payload.metric,
                 "value": best.value,
                 "n_candidates": len(among),
                 "tied": sum(each.value == best.value for each in among) > 1,

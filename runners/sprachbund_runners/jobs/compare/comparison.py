@@ -16,23 +16,20 @@ from sqlalchemy import Connection, delete, insert, select
 from sprachbund.db import tables as t
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
+from sprachbund.vocabulary import SCOPES
 from sprachbund.work.keys import content_key
+from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.families import Differences, Family
+from sprachbund_runners.jobs.compare.left_out import left_out, present
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
-from sprachbund_runners.jobs.compare.pair_statistics import PairValues, correlation_rows, gain_rows
+from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.context import Context, Outcome
-from sprachbund_runners.statistics import (
-    Bootstrap,
-    bootstrap_replicates,
-    control_p,
-    mcnemar_counts,
-    mcnemar_exact,
-    summarise_replicates,
-)
+from sprachbund_runners.jobs.serving import one_by_one
+from sprachbund_runners.statistics.bootstrap import Bootstrap, bootstrap_replicates, summarise_replicates
+from sprachbund_runners.statistics.comparisons import control_p, mcnemar_counts, mcnemar_exact
 
 ROUNDING = 1e-6
 TESTED = "top1"
-SCOPES = ("all", "target_query", "target_candidate", "without_target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +44,35 @@ class Level:
     replicates: NDArray[np.float64]
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
-    for claim in claims:
-        yield _compare(claim, context)
+def run(claims: Sequence[Claim[ComparisonPayload]], context: Context) -> Iterator[Outcome]:
+    return one_by_one(claims, context, lambda claim: _compare(claim, context))
 
 
-def _compare(claim: Claim, context: Context) -> Outcome:
-    payload = claim.payload
-    outcomes = Outcomes.of(context, claim, {*payload["metrics"], TESTED})
-    settings: list[dict[str, Any]] = payload["settings"]
-    compared = _compared(payload)
-    keys_compared = {each["setting"] for each in compared}
+def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
+    with context.reading() as connection:
+        payload = present(claim.payload, left_out(connection, claim.subject))
+    outcomes = Outcomes.of(context, claim, {*payload.metrics, TESTED})
+    settings, compared = payload.settings, payload.claimed
+    keys_compared = {each.setting for each in compared}
     rows: list[dict[str, Any]] = []
     controls: list[list[dict[str, Any]]] = []
     families: dict[tuple[str, str], Family] = {}
     groups: dict[str, Sequence[str] | None] = {}
     tests = PairTests(payload, outcomes)
-    step = context.progress.start("comparing settings", len(payload["layers"]) * len(payload["metrics"]))
-    for layer in payload["layers"]:
-        for metric in payload["metrics"]:
+    step = context.progress.start("comparing settings", len(payload.layers) * len(payload.metrics))
+    for layer in payload.layers:
+        for metric in payload.metrics:
             context.check_stop()
-            levels = _Levels(payload, outcomes, layer, metric)
+            levels = Levels(payload, outcomes, layer, metric)
             groups.update(levels.groups)
             for setting in settings:
-                for scope in SCOPES if setting["target"] else SCOPES[:1]:
-                    row = _row(levels, setting, scope, payload["confidence"])
+                for scope in SCOPES if setting.target else SCOPES[:1]:
+                    row = _row(levels, setting, scope, payload.confidence)
                     if row is None:
                         continue
                     rows.append({**row, "layer": layer, "metric": metric, "scope": scope})
                     controls.append(_controls(levels, setting, scope, row["value"]))
-                    if setting["setting"] in keys_compared:
+                    if setting.setting in keys_compared:
                         family = families.setdefault((metric, scope), Family())
                         family.add(rows[-1], levels.differences(setting, scope))
             step(1)
@@ -85,30 +81,28 @@ def _compare(claim: Claim, context: Context) -> Outcome:
     for family in families.values():
         family.adjust(payload, groups)
     tested = tests.adjusted()
-    values = PairValues.of(context, claim)
-    gains = gain_rows(values, payload, compared, SCOPES, _pair_inside)
-    correlations = correlation_rows(values, payload, compared)
+    pair_values = PairValues.of(context, claim)
+    gains = gains_by_place(pair_values, payload, compared, SCOPES, _pair_inside)
+    correlations = correlation_rows(pair_values, payload, compared)
 
     def write(connection: Connection) -> None:
-        keys = [setting["setting"] for setting in settings]
+        keys = [setting.setting for setting in settings]
         ids: dict[str, int] = {}
         for start in range(0, len(keys), 400):
             found = select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(keys[start : start + 400]))
             ids.update((key, number) for key, number in connection.execute(found))
         connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
         connection.execute(delete(t.PairTest).where(t.PairTest.job_id == claim.job_id))
-        for table, found_rows in ((t.GainSummary, gains), (t.Correlation, correlations)):
-            connection.execute(delete(table).where(table.job_id == claim.job_id))
-            if found_rows:
-                connection.execute(insert(table), [_placed(row, ids, claim) for row in found_rows])
+        connection.execute(delete(t.Correlation).where(t.Correlation.job_id == claim.job_id))
+        if correlations:
+            connection.execute(insert(t.Correlation), [_placed(row, ids, claim) for row in correlations])
         if tested:
             connection.execute(insert(t.PairTest), [{"job_id": claim.job_id, **test} for test in tested])
         if rows:
             # One statement for all: ids come back in the order of the rows.
             wanted = insert(t.Comparison).returning(t.Comparison.id, sort_by_parameter_order=True)
-            found_ids = connection.execute(
-                wanted, [{**_placed(row, ids, claim), "key": _key(row, claim)} for row in rows]
-            ).scalars()
+            values = [{**_placed(row, ids, claim), **_gained(row, gains), "key": _key(row, claim)} for row in rows]
+            found_ids = connection.execute(wanted, values).scalars()
             beside = [
                 {"comparison_id": comparison_id, **each}
                 for comparison_id, members in zip(found_ids, controls, strict=True)
@@ -120,58 +114,65 @@ def _compare(claim: Claim, context: Context) -> Outcome:
     return Outcome(claim, write)
 
 
-def _key(row: Mapping[str, Any], claim: Claim) -> str:
+def _key(row: Mapping[str, Any], claim: Claim[ComparisonPayload]) -> str:
     place = {name: row[name] for name in ("setting", "layer", "metric", "scope")}
     return content_key("comparison", 1, job=claim.subject, **place)
 
 
-def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim) -> dict[str, Any]:
+def _gained(row: Mapping[str, Any], gains: Mapping[Place, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What the differences pair by pair come to; nothing of a row that is not compared."""
+    place = (row["setting"], row["layer"], row["metric"], row["scope"])
+    return gains.get(place) or dict.fromkeys(GAINS)
+
+
+def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[ComparisonPayload]) -> dict[str, Any]:
     """A row of a table over pairs, with its job, its settings' ids and its corpus."""
     values = {name: value for name, value in row.items() if name not in ("setting", "baseline_setting")}
     return values | {
         "job_id": claim.job_id,
         "setting_id": ids[row["setting"]],
         "baseline_id": ids[row["baseline_setting"]],
-        "corpus": claim.payload["group"],
-        "split": claim.payload["split"],
+        "role": claim.payload.role,
+        "corpus": claim.payload.group,
+        "split": claim.payload.split,
     }
 
 
-class _Levels:
+class Levels:
     """Levels of all settings on one layer and metric; resampled together, since draws cost more than columns."""
 
-    def __init__(self, payload: Mapping[str, Any], outcomes: Outcomes, layer: str, metric: str) -> None:
+    def __init__(self, payload: ComparisonPayload, outcomes: Outcomes, layer: str, metric: str) -> None:
         self.metric = metric
         self._found: dict[tuple[str, str, str | None], Level] = {}
         # Per corpus, for max-T: an item's share of the mean over all pairs.
         self._items: dict[tuple[str, str, str | None], dict[str, NDArray[np.float64]]] | None = (
-            {} if payload["multiplicity"] == "max_t" else None
+            {} if payload.multiplicity == "max_t" else None
         )
         self.groups: dict[str, Sequence[str] | None] = {}
         wanted: dict[tuple[str, str, str | None], list[Cell]] = {}
         cells: dict[str, list[Cell]] = {}
-        for setting in payload["settings"]:
-            for scope in SCOPES if setting["target"] else SCOPES[:1]:
-                beside = (each for variant in setting["controls"].values() for each in variant)
+        for setting in payload.settings:
+            for scope in SCOPES if setting.target else SCOPES[:1]:
+                beside = (each for variant in setting.controls.values() for each in variant)
                 # In the payload's order, not a set's: the order of columns decides how sums are rounded.
-                for member in dict.fromkeys([setting["setting"], setting["baseline"] or setting["setting"], *beside]):
-                    key = (member, scope, setting["target"] if scope != "all" else None)
+                for member in dict.fromkeys([setting.setting, setting.reference, *beside]):
+                    key = (member, scope, setting.target if scope != "all" else None)
                     if key not in wanted:
                         if member not in cells:
                             cells[member] = outcomes.cells(member, layer, metric)
                         wanted[key] = [cell for cell in cells[member] if _inside(cell, scope, key[2])]
-        self._resample(payload, wanted)
+        self.resample(payload, wanted)
 
     def level(self, setting: str, scope: str, target: str | None) -> Level | None:
         """None where the scope has no pairs, or the metric is undefined for an item."""
         return self._found.get((setting, scope, target if scope != "all" else None))
 
-    def differences(self, setting: Mapping[str, Any], scope: str) -> Differences | None:
+    def differences(self, setting: ComparedSetting, scope: str) -> Differences | None:
         """Item by item what the setting adds to its baseline's mean, per corpus; None unless max-T needs them."""
         if self._items is None:
             return None
-        target = setting["target"] if scope != "all" else None
-        own, baseline = (self._items[setting[side], scope, target] for side in ("setting", "baseline"))
+        target = setting.target if scope != "all" else None
+        own, baseline = (self._items[key, scope, target] for key in (setting.setting, setting.reference))
         found = {}
         for corpus, items in own.items():
             change = items - baseline[corpus]
@@ -179,22 +180,23 @@ class _Levels:
             found[corpus] = change
         return found
 
-    def _resample(
-        self, payload: Mapping[str, Any], wanted: Mapping[tuple[str, str, str | None], Sequence[Cell]]
+    def resample(
+        self, payload: ComparisonPayload, wanted: Mapping[tuple[str, str, str | None], Sequence[Cell]]
     ) -> None:
+        """Levels of `wanted`, (setting, scope, target) → cells, in its order: the order of columns decides rounding."""
         usable = {
             key: cells
             for key, cells in wanted.items()
             if cells and not any(np.isnan(cell.items).any() for cell in cells)
         }
-        replicates = {key: np.zeros(payload["resamples"]) for key in usable}
+        replicates = {key: np.zeros(payload.resamples) for key in usable}
         counts = {key: [0, 0] for key in usable}
         corpora = sorted({cell.corpus for cells in usable.values() for cell in cells})
         for corpus in corpora:
             inside = {key: [cell for cell in cells if cell.corpus == corpus] for key, cells in usable.items()}
             inside = {key: cells for key, cells in inside.items() if cells}
             items = np.stack([np.mean([cell.items for cell in cells], axis=0) for cells in inside.values()], axis=1)
-            groups = next(iter(inside.values()))[0].groups if payload["unit"] == "group" else None
+            groups = next(iter(inside.values()))[0].groups if payload.unit == "group" else None
             n_groups = len(items) if groups is None else len(set(groups))
             self.groups[corpus] = groups
             if self._items is not None:
@@ -202,8 +204,8 @@ class _Levels:
                     share = len(members) / (len(usable[key]) * len(items))
                     self._items.setdefault(key, {})[corpus] = share * items[:, place]
             # Corpora of a collection are independent: each has draws of its own.
-            seed = payload["seed"] if len(corpora) == 1 else _seed(payload["seed"], corpus)
-            drawn = bootstrap_replicates(items, groups, payload["resamples"], seed)
+            seed = payload.seed if len(corpora) == 1 else _seed(payload.seed, corpus)
+            drawn = bootstrap_replicates(items, groups, payload.resamples, seed)
             for place, (key, members) in enumerate(inside.items()):
                 replicates[key] += len(members) / len(usable[key]) * drawn[:, place]
                 counts[key][0] += len(items)
@@ -241,15 +243,15 @@ def _pair_inside(scope: str, query: str, candidate: str, directed: bool, target:
     return target not in (query, candidate)
 
 
-def _row(levels: _Levels, setting: Mapping[str, Any], scope: str, confidence: float) -> dict[str, Any] | None:
-    own = levels.level(setting["setting"], scope, setting["target"])
-    baseline = levels.level(setting["baseline"] or setting["setting"], scope, setting["target"])
+def _row(levels: Levels, setting: ComparedSetting, scope: str, confidence: float) -> dict[str, Any] | None:
+    own = levels.level(setting.setting, scope, setting.target)
+    baseline = levels.level(setting.reference, scope, setting.target)
     if own is None or baseline is None:
         return None
     itself = _summary(own.value, own.replicates, own, confidence)
     row: dict[str, Any] = {
-        "setting": setting["setting"],
-        "baseline_setting": setting["baseline"] or setting["setting"],
+        "setting": setting.setting,
+        "baseline_setting": setting.reference,
         "n_pairs": own.n_pairs,
         "n_items": own.n_items,
         "n_groups": own.n_groups,
@@ -265,7 +267,7 @@ def _row(levels: _Levels, setting: Mapping[str, Any], scope: str, confidence: fl
         "q": None,
         "family_size": None,
     }
-    if setting["baseline"] is not None:
+    if setting.baseline is not None:
         differences = own.replicates - baseline.replicates
         # Batches differ between runs: what rounding did to an embedding is no difference of settings.
         differences[np.abs(differences) < ROUNDING] = 0.0
@@ -284,11 +286,11 @@ def _summary(value: float, replicates: NDArray[np.float64], level: Level, confid
     )
 
 
-def _controls(levels: _Levels, setting: Mapping[str, Any], scope: str, observed: float) -> list[dict[str, Any]]:
+def _controls(levels: Levels, setting: ComparedSetting, scope: str, observed: float) -> list[dict[str, Any]]:
     found = []
     better = METRICS[levels.metric].better
-    for variant, members in setting["controls"].items():
-        values = [levels.level(member, scope, setting["target"]) for member in members]
+    for variant, members in setting.controls.items():
+        values = [levels.level(member, scope, setting.target) for member in members]
         present = np.array([value.value for value in values if value is not None])
         if len(present) < len(members) or better == "none":
             continue
@@ -305,12 +307,6 @@ def _controls(levels: _Levels, setting: Mapping[str, Any], scope: str, observed:
     return found
 
 
-def _compared(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Settings that are claims of their own: neither the baseline nor a control of another."""
-    controls = {key for each in payload["settings"] for members in each["controls"].values() for key in members}
-    return [each for each in payload["settings"] if each["baseline"] and each["setting"] not in controls]
-
-
 class PairTests:
     """McNemar's exact test of top-1 for every ordered pair; one family over settings × layers × pairs.
 
@@ -318,20 +314,20 @@ class PairTests:
     0 and 1 and no such test.
     """
 
-    def __init__(self, payload: Mapping[str, Any], outcomes: Outcomes) -> None:
+    def __init__(self, payload: ComparisonPayload, outcomes: Outcomes) -> None:
         self._payload, self._outcomes = payload, outcomes
         self._family = Family()
         self._groups: dict[str, Sequence[str] | None] = {}
 
     def add(self, layer: str) -> None:
         """The tests of one layer."""
-        swapped = self._payload["multiplicity"] == "max_t"
-        for setting in _compared(self._payload):
+        swapped = self._payload.multiplicity == "max_t"
+        for setting in self._payload.claimed:
             baseline = {
                 (cell.corpus, cell.query, cell.candidate): cell
-                for cell in self._outcomes.cells(setting["baseline"], layer, TESTED)
+                for cell in self._outcomes.cells(setting.reference, layer, TESTED)
             }
-            for cell in self._outcomes.cells(setting["setting"], layer, TESTED):
+            for cell in self._outcomes.cells(setting.setting, layer, TESTED):
                 before = baseline.get((cell.corpus, cell.query, cell.candidate))
                 if before is None or not all(np.isin(each.items, (0.0, 1.0)).all() for each in (cell, before)):
                     continue
@@ -341,12 +337,15 @@ class PairTests:
                     "metric": TESTED,
                     "only_setting": only_setting,
                     "only_baseline": only_baseline,
-                    "p": mcnemar_exact(only_setting, only_baseline),
                 }
-                self._groups[cell.corpus] = cell.groups if self._payload["unit"] == "group" else None
+                self._groups[cell.corpus] = cell.groups if self._payload.unit == "group" else None
                 self._family.add(test, {cell.corpus: cell.items - before.items} if swapped else None)
 
     def adjusted(self) -> list[dict[str, Any]]:
-        """All tests, with q-values."""
+        """All tests, with p and q-values."""
+        rows = self._family.rows
+        p = mcnemar_exact([row["only_setting"] for row in rows], [row["only_baseline"] for row in rows])
+        for row, value in zip(rows, p.tolist(), strict=True):
+            row["p"] = value
         self._family.adjust(self._payload, self._groups)
-        return self._family.rows
+        return rows

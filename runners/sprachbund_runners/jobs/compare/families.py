@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund_runners.statistics import benjamini_hochberg, benjamini_yekutieli, max_t
+from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund_runners.statistics.comparisons import max_t
 
 Differences = Mapping[str, NDArray[np.float64]]
 
@@ -29,23 +30,24 @@ class Family:
         if differences is not None:
             self.differences.append(differences)
 
-    def adjust(self, payload: Mapping[str, Any], groups: Mapping[str, Sequence[str] | None]) -> None:
+    def adjust(self, payload: ComparisonPayload, groups: Mapping[str, Sequence[str] | None]) -> None:
         """Set `q` and `family_size` of every row, by the comparison's rule.
 
         `groups`: labels of each corpus's items, where whole groups are swapped (max-T only).
         """
         if not self.rows:
             return
-        if payload["multiplicity"] == "max_t":
+        if payload.multiplicity == "max_t":
             adjusted = self._max_t(payload, groups)
         else:
-            rule = benjamini_hochberg if payload["multiplicity"] == "bh" else benjamini_yekutieli
-            adjusted = rule(np.array([row["p"] for row in self.rows], np.float64))
+            from scipy.stats import false_discovery_control  # half a second that a runner's start need not take
+
+            adjusted = false_discovery_control([row["p"] for row in self.rows], method=payload.multiplicity)
         for row, q in zip(self.rows, adjusted, strict=True):
             row["q"] = float(q)
             row["family_size"] = len(self.rows)
 
-    def _max_t(self, payload: Mapping[str, Any], groups: Mapping[str, Sequence[str] | None]) -> NDArray[np.float64]:
+    def _max_t(self, payload: ComparisonPayload, groups: Mapping[str, Sequence[str] | None]) -> NDArray[np.float64]:
         sizes = {corpus: len(items) for each in self.differences for corpus, items in each.items()}
         starts: dict[str, int] = {}
         labels: list[Any] = []
@@ -60,4 +62,4 @@ class Family:
                 table[starts[corpus] : starts[corpus] + len(items), column] = items
         names = {label: number for number, label in enumerate(dict.fromkeys(labels))}
         together = None if len(names) == len(labels) else [names[label] for label in labels]
-        return max_t(table, together, payload["resamples"], payload["seed"])
+        return max_t(table, together, payload.resamples, payload.seed)

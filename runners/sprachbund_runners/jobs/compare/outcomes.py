@@ -12,6 +12,8 @@ from sprachbund.db import tables as t
 from sprachbund.files.tensors import load_tensors, open_tensors
 from sprachbund.measures import MEASURES
 from sprachbund.queue import Claim
+from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
 from sprachbund_runners.evaluation.retrieval_scores import RANK_METRICS, retrieval_items
 from sprachbund_runners.jobs.context import Context
@@ -59,37 +61,42 @@ class Outcomes:
     _layer: str = ""
 
     @classmethod
-    def of(cls, context: Context, claim: Claim, metrics: Iterable[str]) -> "Outcomes":
+    def of(cls, context: Context, claim: Claim[ComparisonPayload], metrics: Iterable[str]) -> "Outcomes":
         """The outcomes of the evaluations that this comparison needs."""
         found = cls(context, frozenset(metrics))
-        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload["pairs"]}
+        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload.pairs}
         statement = (
             select(
-                t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.query_layer,
+                t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.layer,
                 t.Evaluation.measure, t.Corpus.key.label("corpus"),
                 t.Evaluation.query_language, t.Evaluation.candidate_language, t.Evaluation.outcomes_tensor,
-                t.Evaluation.outcomes_id, t.Evaluation.job_id, t.Job.payload,
+                t.Evaluation.outcomes_id, t.Evaluation.job_id, t.Job.kind, t.Job.payload,
             )
             .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
             .join(t.Job, t.Job.id == t.Evaluation.job_id)
-            .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+            .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
-            .where(t.JobEdge.job_id == claim.job_id, t.Evaluation.outcomes_id.is_not(None))
+            .where(
+                t.JobEdge.job_id == claim.job_id, t.Job.state == "done", t.Evaluation.outcomes_id.is_not(None)
+            )
             .order_by(t.Evaluation.id)
         )  # fmt: skip
         with context.reading() as connection:
             paths: dict[int, Path] = {}
+            texts: dict[int, str] = {}
             for row in connection.execute(statement):
                 if (row.corpus, frozenset((row.query_language, row.candidate_language))) not in wanted:
                     continue
                 if row.outcomes_id not in paths:
                     paths[row.outcomes_id] = context.artifact(connection, row.outcomes_id, row.job_id)
+                if row.job_id not in texts:
+                    texts[row.job_id] = read_payload(row.kind, row.payload, f"job {row.job_id}").text_keys[0]
                 place = _Place(
                     row.measure, row.corpus, row.query_language, row.candidate_language, paths[row.outcomes_id],
-                    row.outcomes_tensor, next(iter(row.payload["texts"].values())), row.evaluation_id,
+                    row.outcomes_tensor, texts[row.job_id], row.evaluation_id,
                 )  # fmt: skip
-                found._places.setdefault((row.key, row.query_layer), []).append(place)
-                found._files.setdefault((place.path, row.query_layer), []).append(place)
+                found._places.setdefault((row.key, row.layer), []).append(place)
+                found._files.setdefault((place.path, row.layer), []).append(place)
         return found
 
     def cells(self, setting: str, layer: str, metric: str) -> list[Cell]:

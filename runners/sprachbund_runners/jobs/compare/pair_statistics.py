@@ -15,8 +15,11 @@ from sqlalchemy import select
 from sprachbund.db import tables as t
 from sprachbund.measures import MEASURES
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.context import Context
-from sprachbund_runners.statistics import crossed_effects, dyadic_bootstrap_correlation, dyadic_bootstrap_median
+from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
+from sprachbund_runners.statistics.crossed import crossed_effects
+from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
 
 ACCURACY = "top1"
 DISTANCES = ("paired_distance", "centroid_distance")
@@ -29,7 +32,23 @@ CORRELATED = (
 )
 
 Pair = tuple[str, str, str]  # corpus, query, candidate
-Inside = Callable[[str, str, bool], bool]
+Place = tuple[str, str, str, str]  # setting, layer, metric, scope
+
+
+_CROSSED = (
+    "mean_gain", "mean_low", "mean_high", "mean_p", "query_variance", "candidate_variance", "residual_variance",
+)  # fmt: skip
+# The columns of a comparison that gains come to.
+GAINS = (
+    "n_languages",
+    "median_gain",
+    "median_low",
+    "median_high",
+    "n_gaining",
+    "least_gain",
+    "greatest_gain",
+    *_CROSSED,
+)
 
 
 @dataclass(slots=True)
@@ -39,25 +58,24 @@ class PairValues:
     values: dict[tuple[str, str, str], dict[Pair, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, context: Context, claim: Claim) -> "PairValues":
+    def of(cls, context: Context, claim: Claim[ComparisonPayload]) -> "PairValues":
         """The values that this comparison's pairs and metrics need."""
         found = cls()
         # Paraphrases pair a language with itself: there are no two languages to resample.
-        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload["pairs"] if pair[0] != pair[1]}
-        names = [*dict.fromkeys([*claim.payload["metrics"], ACCURACY, *DISTANCES])]
+        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload.pairs if pair[0] != pair[1]}
+        names = [*dict.fromkeys([*claim.payload.metrics, ACCURACY, *DISTANCES])]
         statement = (
             select(
-                t.Setting.key, t.Evaluation.query_layer, t.Metric.name, t.Corpus.key.label("corpus"),
+                t.Setting.key, t.Evaluation.layer, t.Metric.name, t.Corpus.key.label("corpus"),
                 t.Evaluation.query_language, t.Evaluation.candidate_language, t.Metric.value,
             )
             .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
             .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
-            .join(t.Setting, t.Setting.id == t.Evaluation.query_setting_id)
+            .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
             .where(
                 t.JobEdge.job_id == claim.job_id,
                 t.Metric.name.in_(names),
-                t.Evaluation.candidate_setting_id == t.Evaluation.query_setting_id,
                 t.Evaluation.candidate_language.is_not(None),
             )
             .order_by(t.Evaluation.id)
@@ -66,7 +84,7 @@ class PairValues:
             for row in connection.execute(statement):
                 pair = (row.query_language, row.candidate_language)
                 if (row.corpus, frozenset(pair)) in wanted:
-                    cells = found.values.setdefault((row.key, row.query_layer, row.name), {})
+                    cells = found.values.setdefault((row.key, row.layer, row.name), {})
                     cells[(row.corpus, *pair)] = row.value
         return found
 
@@ -87,30 +105,30 @@ def directed(metric: str) -> bool:
     return next(each.directed for each in MEASURES.values() if metric in each.metrics)
 
 
-def gain_rows(
-    values: PairValues, payload: Mapping[str, Any], settings: Sequence[Mapping[str, Any]], scopes: Sequence[str],
+def gains_by_place(
+    values: PairValues, payload: ComparisonPayload, settings: Sequence[ComparedSetting], scopes: Sequence[str],
     inside: Callable[[str, str, str, bool, str | None], bool],
-) -> list[dict[str, Any]]:  # fmt: skip
-    """One row per compared setting, layer, metric and scope that has pairs."""
-    rows = []
+) -> dict[Place, dict[str, Any]]:  # fmt: skip
+    """The columns `GAINS` of each compared setting, layer, metric and scope that has pairs."""
+    found = {}
     for setting in settings:
-        for layer in payload["layers"]:
-            for metric in payload["metrics"]:
-                after = values.cells(setting["setting"], layer, metric)
-                before = values.cells(setting["baseline"], layer, metric)
+        for layer in payload.layers:
+            for metric in payload.metrics:
+                after = values.cells(setting.setting, layer, metric)
+                before = values.cells(setting.reference, layer, metric)
                 both_sides = [pair for pair in after if pair in before]
-                for scope in scopes if setting["target"] else scopes[:1]:
+                for scope in scopes if setting.target else scopes[:1]:
                     pairs = [pair for pair in both_sides
-                             if inside(scope, pair[1], pair[2], directed(metric), setting["target"])]  # fmt: skip
+                             if inside(scope, pair[1], pair[2], directed(metric), setting.target)]  # fmt: skip
                     if pairs:
                         gains = np.array([after[pair] - before[pair] for pair in pairs])
-                        place = {"layer": layer, "metric": metric, "scope": scope}
-                        rows.append({**_who(setting), **place, **_summed_up(gains, pairs, directed(metric), payload)})
-    return rows
+                        place = (setting.setting, layer, metric, scope)
+                        found[place] = summed_up(gains, pairs, directed(metric), payload)
+    return found
 
 
 def correlation_rows(
-    values: PairValues, payload: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]
+    values: PairValues, payload: ComparisonPayload, settings: Sequence[ComparedSetting]
 ) -> list[dict[str, Any]]:
     """Correlations over ordered pairs (a distance counts for both directions), per distance metric.
 
@@ -118,53 +136,52 @@ def correlation_rows(
     """
     rows = []
     for setting in settings:
-        for layer in payload["layers"]:
+        for layer in payload.layers:
             for distance in DISTANCES:
                 pairs, columns = _columns(values, setting, layer, distance)
                 for y, x in CORRELATED if pairs else ():
                     row = _correlated(columns, y, x, pairs, payload)
                     if row is not None:
                         place = {"layer": layer, "accuracy": ACCURACY, "distance": distance, "y": y, "x": x}
-                        rows.append({**_who(setting), **place, **row})
+                        who = {"setting": setting.setting, "baseline_setting": setting.reference}
+                        rows.append({**who, **place, **row})
     return rows
 
 
-_CROSSED = (
-    "mean", "mean_low", "mean_high", "mean_p", "query_variance", "candidate_variance", "residual_variance",
-)  # fmt: skip
+def _languages(pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Query and candidate of pairs as places among their languages' sorted names: numbers sort faster than names."""
+    place = {name: number for number, name in enumerate(sorted({name for pair in pairs for name in pair[1:]}))}
+    query, candidate = (np.array([place[pair[side]] for pair in pairs], np.int64) for side in (1, 2))
+    return query, candidate
 
 
-def _who(setting: Mapping[str, Any]) -> dict[str, Any]:
-    return {"setting": setting["setting"], "baseline_setting": setting["baseline"]}
-
-
-def _summed_up(
-    gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: Mapping[str, Any]
+def summed_up(
+    gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: ComparisonPayload
 ) -> dict[str, Any]:
-    query, candidate = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
-    n_languages = len({*query, *candidate})
+    """A row's numbers over the gains of all pairs [pairs]; `ordered`: both directions of a pair are there."""
+    query, candidate = _languages(pairs)
+    n_languages = len(np.union1d(query, candidate))
     row: dict[str, Any] = {
-        "n_pairs": len(pairs),
         "n_languages": n_languages,
-        "median": float(np.median(gains)),
+        "median_gain": float(np.median(gains)),
         "median_low": None,
         "median_high": None,
         "n_gaining": int((gains > 0).sum()),
-        "least": float(gains.min()),
-        "greatest": float(gains.max()),
+        "least_gain": float(gains.min()),
+        "greatest_gain": float(gains.max()),
     }
     # Of two languages every draw that has their pair gives the same median.
     if n_languages >= 3:
         median = dyadic_bootstrap_median(
-            gains, query, candidate, resamples=payload["resamples"], seed=payload["seed"],
-            confidence=payload["confidence"],
+            gains, query, candidate, resamples=payload.resamples, seed=payload.seed,
+            confidence=payload.confidence,
         )  # fmt: skip
         row |= {"median_low": float(median.low), "median_high": float(median.high)}
     if len(pairs) < 3:
         return row | dict.fromkeys(_CROSSED)
-    crossed = crossed_effects(gains, query, candidate, ordered=ordered, confidence=payload["confidence"])
+    crossed = crossed_effects(gains, query, candidate, ordered=ordered, confidence=payload.confidence)
     return row | {
-        "mean": float(crossed.coefficients[0]),
+        "mean_gain": float(crossed.coefficients[0]),
         "mean_low": float(crossed.low[0]),
         "mean_high": float(crossed.high[0]),
         "mean_p": float(crossed.p[0]),
@@ -175,9 +192,9 @@ def _summed_up(
 
 
 def _columns(
-    values: PairValues, setting: Mapping[str, Any], layer: str, distance: str
+    values: PairValues, setting: ComparedSetting, layer: str, distance: str
 ) -> tuple[list[Pair], dict[str, NDArray[np.float64]]]:
-    own, base = setting["setting"], setting["baseline"]
+    own, base = setting.setting, setting.reference
     parts = {
         "accuracy_after": values.both_ways(own, layer, ACCURACY),
         "accuracy_before": values.both_ways(base, layer, ACCURACY),
@@ -192,9 +209,9 @@ def _columns(
 
 
 def _correlated(
-    columns: Mapping[str, NDArray[np.float64]], y: str, x: str, pairs: Sequence[Pair], payload: Mapping[str, Any]
+    columns: Mapping[str, NDArray[np.float64]], y: str, x: str, pairs: Sequence[Pair], payload: ComparisonPayload
 ) -> dict[str, Any] | None:
-    query, candidate = (np.array([pair[place] for pair in pairs]) for place in (1, 2))
+    query, candidate = _languages(pairs)
     between = y.startswith("distance")
     if between:
         # Two distances: each pair once.
@@ -202,8 +219,8 @@ def _correlated(
         columns, query, candidate = {name: each[once] for name, each in columns.items()}, query[once], candidate[once]
     try:
         found = dyadic_bootstrap_correlation(
-            columns[x], columns[y], query, candidate, resamples=payload["resamples"], seed=payload["seed"],
-            confidence=payload["confidence"],
+            columns[x], columns[y], query, candidate, resamples=payload.resamples, seed=payload.seed,
+            confidence=payload.confidence,
         )  # fmt: skip
     except ValueError:
         return None
@@ -222,7 +239,7 @@ def _correlated(
     )
     try:
         model = crossed_effects(
-            columns[outcome], query, candidate, covariates, ordered=not between, confidence=payload["confidence"]
+            columns[outcome], query, candidate, covariates, ordered=not between, confidence=payload.confidence
         )
     except ValueError:
         return row | {"slope": None, "slope_low": None, "slope_high": None, "slope_p": None}

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
-from sprachbund.queue import Claim
+from sprachbund.work.payloads.measure import EmbeddingsPayload, SpaceEvaluationPayload
 from sprachbund_runners.evaluation.distances import LanguageVectors, language_vectors
 from sprachbund_runners.evaluation.transforms import Fitted, fit_transform
 from sprachbund_runners.jobs.context import Context
@@ -27,24 +27,24 @@ class Embedded:
     _fitted: "OrderedDict[tuple[Any, ...], Fitted]" = field(default_factory=OrderedDict)
 
     def vectors(
-        self, claim: Claim, language: str, layer: str, text_key: str | None = None, plain: bool = False
+        self, payload: EmbeddingsPayload, language: str, layer: str, text_key: str | None = None, plain: bool = False
     ) -> LanguageVectors:
-        """One language of the claim's setting at a layer. Gold groups come from its text, if it has a key.
+        """One language of the payload's setting at a layer. Gold groups come from its text, if it has a key.
 
         plain: of a setting that steers one side only, the side that is not.
         """
-        return self._load(_Source.of(claim, language, "plain_" if plain else ""), layer, text_key)
+        return self._load(_Source.of(payload, language, plain), layer, text_key)
 
-    def frozen(self, claim: Claim, language: str, layer: str) -> LanguageVectors:
+    def frozen(self, payload: SpaceEvaluationPayload, language: str, layer: str) -> LanguageVectors:
         """The same language under the baseline setting, untransformed."""
-        return self._load(_Source(language, claim.payload["frozen_snapshots"][language]), layer, None)
+        return self._load(_Source(language, payload.frozen[language]), layer, None)
 
-    def embeddings(self, claim: Claim, language: str, layer: str, plain: bool = False) -> NDArray[Any]:
-        """float32 [n, d]: one language of the claim's setting at a layer, transformed. Not kept.
+    def embeddings(self, payload: EmbeddingsPayload, language: str, layer: str, plain: bool = False) -> NDArray[Any]:
+        """float32 [n, d]: one language of the payload's setting at a layer, transformed. Not kept.
 
         plain: as for `vectors`.
         """
-        return self._transformed(_Source.of(claim, language, "plain_" if plain else ""), layer)
+        return self._transformed(_Source.of(payload, language, plain), layer)
 
     def _load(self, source: "_Source", layer: str, text_key: str | None) -> LanguageVectors:
         key = (source, layer, text_key)
@@ -90,16 +90,12 @@ class _Source:
     components: int | None = None
 
     @classmethod
-    def of(cls, claim: Claim, language: str, side: str = "") -> "_Source":
-        payload = claim.payload
-        transform, fitted = payload["transform"], payload[f"{side}fit_snapshots"]
-        if transform == "centring":
+    def of(cls, payload: EmbeddingsPayload, language: str, plain: bool = False) -> "_Source":
+        side = payload.side_of(plain)
+        fitted = side.fitted
+        if payload.transform == "centring":
             # Each language's mean is its own: other languages would only tell equal vectors apart.
             fitted = {each: fitted[each] for each in fitted if each == language}
         return cls(
-            language,
-            payload[f"{side}snapshots"][language],
-            transform,
-            tuple(sorted(fitted.items())),
-            payload.get("components"),
+            language, side.snapshots[language], payload.transform, tuple(sorted(fitted.items())), payload.components
         )

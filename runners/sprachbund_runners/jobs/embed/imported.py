@@ -13,13 +13,15 @@ from sprachbund.models.architectures import VECTORS
 from sprachbund.models.fingerprints import fingerprint as folder_fingerprint
 from sprachbund.models.imported import vectors_key
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.embed import SnapshotPayload
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.stored_snapshot import store_snapshot
+from sprachbund_runners.jobs.serving import one_by_one
 
 
-def imported_snapshots(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def imported_snapshots(claims: Sequence[Claim[SnapshotPayload]], context: Context) -> Iterator[Outcome]:
     """One outcome per claim; raises ModelError where the folder is gone or has changed since submission."""
-    model = claims[0].payload["model"]
+    model = claims[0].payload.numerics.model
     with context.reading() as connection:
         row = connection.execute(select(t.Model).where(t.Model.fingerprint == model)).one()
     folder = Path(row.path)
@@ -27,11 +29,13 @@ def imported_snapshots(claims: Sequence[Claim], context: Context) -> Iterator[Ou
         raise ModelError(
             f"encoder '{row.name}' at {folder} is gone or has changed since submission: submit the experiment again"
         )
-    for claim in claims:
-        context.check_stop()
-        text = context.text(claim.payload["text"])
-        key = vectors_key(text.sentences)
-        names = {layer: f"{key}/{layer}" for layer in claim.payload["layers"]}
+
+    def look_up(claim: Claim[SnapshotPayload]) -> Outcome:
+        key = vectors_key(context.text(claim.payload.text.key).sentences)
+        names = {layer: f"{key}/{layer}" for layer in claim.payload.layers}
         tensors = load_tensors(folder / VECTORS, names.values())
-        layers = {layer: tensors[name].astype(np.float32) for layer, name in names.items()}
-        yield store_snapshot(claim, context, layers)
+        return store_snapshot(
+            claim, context, {layer: tensors[name].astype(np.float32) for layer, name in names.items()}
+        )
+
+    return one_by_one(claims, context, look_up)

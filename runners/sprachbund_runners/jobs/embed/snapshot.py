@@ -7,11 +7,13 @@ import numpy as np
 
 from sprachbund.errors import ModelError
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.embed import SnapshotPayload
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.imported import imported_snapshots
 from sprachbund_runners.jobs.embed.snapshot_pass import PASS_BYTES, PASS_TOKENS, SnapshotProgress, variants_of
 from sprachbund_runners.jobs.embed.stored_snapshot import store_snapshot
 from sprachbund_runners.jobs.embed.word_snapshot import word_snapshots
+from sprachbund_runners.jobs.serving import together
 from sprachbund_runners.models.batches import TokenisedTexts, tokenise
 from sprachbund_runners.models.embed import WORD, embed_variants
 
@@ -21,24 +23,21 @@ TEXT_BATCHES = 16
 SETTINGS = 8
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[SnapshotPayload]], context: Context) -> Iterator[Outcome]:
     """Claims that share layers and pooling go through the model together, whatever their settings.
 
     Those whose embeddings are not finite, or overflow the type they are stored in, fail after all others are done.
     """
-    if claims[0].payload["imported"]:
+    if claims[0].payload.imported:
         yield from imported_snapshots(claims, context)
         return
-    groups: dict[tuple[object, ...], list[Claim]] = {}
-    for claim in claims:
-        payload = claim.payload
-        same = (payload["layers"], payload["pooling"], payload["tokens"], payload["dtype"])
-        model = (payload["model"], payload["model_dtype"], payload["attention"])
-        groups.setdefault((model, str(same)), []).append(claim)
+    groups = together(
+        claims, lambda asked: (asked.numerics, asked.layers, asked.pooling, asked.tokens, asked.stored_dtype)
+    )
     progress = SnapshotProgress(context, claims)
     problems: list[ModelError] = []
-    for group in groups.values():
-        if group[0].payload["tokens"] == WORD:
+    for group in groups:
+        if group[0].payload.tokens == WORD:
             yield from word_snapshots(group, context, progress, problems)
             continue
         for part in passes(group, context):
@@ -51,13 +50,13 @@ def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
 class Pass:
     """Claims that go through the model together, and the texts they ask for, by key."""
 
-    claims: list[Claim]
+    claims: list[Claim[SnapshotPayload]]
     texts: dict[str, TokenisedTexts]
 
     def run(self, context: Context, progress: SnapshotProgress, problems: list[ModelError]) -> Iterator[Outcome]:
         """The outcome of every claim, or a problem."""
         payload = self.claims[0].payload
-        loaded = context.model(payload["model"], payload["model_dtype"], payload["attention"])
+        loaded = context.model(payload.numerics)
         ends = np.cumsum([len(text) for text in self.texts.values()])
         starts = {key: int(end) - len(text) for end, (key, text) in zip(ends, self.texts.items(), strict=True)}
         n_texts = {key: len(text) for key, text in self.texts.items()}
@@ -65,19 +64,19 @@ class Pass:
         found = embed_variants(
             loaded,
             TokenisedTexts.joined(list(self.texts.values())),
-            payload["layers"],
+            payload.layers,
             variants,
-            payload["pooling"],
-            payload["tokens"],
+            payload.pooling,
+            payload.tokens,
             max_tokens_per_batch=context.max_tokens,
             progress=progress,
         )
         # Claims with the same edits share rows.
-        progress(sum(len(self.texts[claim.payload["text"]]) for claim in self.claims))
+        progress(sum(len(self.texts[claim.payload.text.key]) for claim in self.claims))
         progress(-sum(each.report.n_texts for each in found))
         for claim in self.claims:
             variant, start = places[claim.job_id]
-            text = self.texts[claim.payload["text"]]
+            text = self.texts[claim.payload.text.key]
             try:
                 layers = found[variant].of(slice(start, start + len(text)))
                 yield store_snapshot(claim, context, layers, found[variant].report.digest, text.n_truncated)
@@ -85,23 +84,20 @@ class Pass:
                 problems.append(error)
 
 
-def passes(claims: Sequence[Claim], context: Context) -> Iterator[Pass]:
+def passes(claims: Sequence[Claim[SnapshotPayload]], context: Context) -> Iterator[Pass]:
     """Claims in passes that stay within the memory set aside for embeddings and within what a kill may cost.
 
     All settings of some texts come before those of the next: texts fill batches, settings share what lies below
     their first edits.
     """
     payload = claims[0].payload
-    loaded = context.model(payload["model"], payload["model_dtype"], payload["attention"])
-    bytes_per_text = 4 * loaded.architecture.hidden_size * len(payload["layers"])
-    by_text: dict[str, list[Claim]] = {}
-    for claim in claims:
-        by_text.setdefault(claim.payload["text"], []).append(claim)
+    loaded = context.model(payload.numerics)
+    bytes_per_text = 4 * loaded.architecture.hidden_size * len(payload.layers)
 
     def of_settings(texts: dict[str, TokenisedTexts]) -> Iterator[Pass]:
         part, n_bytes, n_tokens = Pass([], {}), 0, 0
         for claim in claims:
-            key = claim.payload["text"]
+            key = claim.payload.text.key
             if key not in texts:
                 continue
             more_bytes, more_tokens = bytes_per_text * len(texts[key]), int(texts[key].lengths.sum())
@@ -115,7 +111,7 @@ def passes(claims: Sequence[Claim], context: Context) -> Iterator[Pass]:
             yield part
 
     texts: dict[str, TokenisedTexts] = {}
-    for key in by_text:
+    for key in dict.fromkeys(claim.payload.text.key for claim in claims):
         texts[key] = tokenise(loaded, context.text(key).sentences.texts)
         n_tokens = sum(int(text.lengths.sum()) for text in texts.values())
         n_texts = sum(len(text) for text in texts.values())

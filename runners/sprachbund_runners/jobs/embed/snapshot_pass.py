@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.embed import SnapshotPayload
 from sprachbund_runners.interventions.edit_files import ANY
 from sprachbund_runners.interventions.edits import intervention_digest
 from sprachbund_runners.interventions.low_rank import Edit
@@ -21,10 +22,10 @@ PASS_TOKENS = 1 << 19
 class SnapshotProgress:
     """One bar for all sentences of all claims."""
 
-    def __init__(self, context: Context, claims: Sequence[Claim]) -> None:
-        settings = dict.fromkeys(claim.payload["setting"] for claim in claims)
+    def __init__(self, context: Context, claims: Sequence[Claim[SnapshotPayload]]) -> None:
+        settings = dict.fromkeys(claim.payload.setting for claim in claims)
         what = claims[0].label.split(" on ")[0] if len(settings) == 1 else f"{len(settings)} settings"
-        total = sum(len(context.text(claim.payload["text"]).sentences) for claim in claims)
+        total = sum(len(context.text(claim.payload.text.key).sentences) for claim in claims)
         self._context, self._step = context, context.progress.start(f"embedding {what}", total)
 
     def __call__(self, count: int) -> None:
@@ -33,19 +34,19 @@ class SnapshotProgress:
 
 
 def variants_of(
-    claims: Sequence[Claim], n_texts: Mapping[str, int], starts: Mapping[str, int], context: Context
+    claims: Sequence[Claim[SnapshotPayload]], n_texts: Mapping[str, int], starts: Mapping[str, int], context: Context
 ) -> tuple[list[Variant], dict[int, tuple[int, int]]]:
     """What to run, and of each job: which of the variants it is and where its embeddings start.
 
     n_texts, starts: of each text that the claims ask for, how many sentences and where in the pass they begin.
     """
-    maps: dict[str, dict[str, list[Edit]]] = {}
-    digests: dict[tuple[str, str], str] = {}
+    maps: dict[str | None, dict[str, list[Edit]]] = {}
+    digests: dict[tuple[str | None, str], str] = {}
     edits: dict[str, list[Edit]] = {}
     rows: dict[str, dict[str, int]] = {}
     chosen: dict[int, tuple[str, int]] = {}
     for claim in claims:
-        key, language, text = (claim.payload[name] for name in ("intervention", "language", "text"))
+        key, language, text = claim.payload.intervention, claim.payload.language, claim.payload.text.key
         if key not in maps:
             maps[key] = find_edits(context, key)
         entry = language if language in maps[key] else ANY

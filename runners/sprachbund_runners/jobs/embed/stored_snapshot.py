@@ -11,6 +11,7 @@ from sprachbund.db.rows import upsert
 from sprachbund.errors import ModelError
 from sprachbund.files.artifacts import Stored
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.embed import SnapshotPayload
 from sprachbund_runners.jobs.context import Context, Outcome
 
 
@@ -20,14 +21,14 @@ def tensor_name(layer: str) -> str:
 
 
 def store_snapshot(
-    claim: Claim,
+    claim: Claim[SnapshotPayload],
     context: Context,
     layers: Mapping[str, NDArray[np.float32]],
     batch_plan: str | None = None,
     n_truncated: int = 0,
 ) -> Outcome:
     """The claim's outcome from its vectors, float32 [items, dimension] by layer; ModelError where they overflow."""
-    dtype = np.dtype(claim.payload["dtype"])
+    dtype = np.dtype(claim.payload.stored_dtype)
     with np.errstate(over="ignore"):  # told below
         tensors = {tensor_name(layer): values.astype(dtype) for layer, values in layers.items()}
     for name, values in tensors.items():
@@ -40,29 +41,32 @@ def store_snapshot(
 
 
 def snapshot_outcome(
-    claim: Claim, context: Context, stored: Stored, shape: tuple[int, int], batch_plan: str | None, n_truncated: int
+    claim: Claim[SnapshotPayload],
+    context: Context,
+    stored: Stored,
+    shape: tuple[int, int],
+    batch_plan: str | None,
+    n_truncated: int,
 ) -> Outcome:
     """The claim's outcome from a stored file with its layers (`tensor_name`), each of that shape."""
     payload = claim.payload
-    text_id = context.text(payload["text"]).id
+    text_id = context.text(payload.text.key).id
 
     def write(connection: Connection) -> None:
         row = {
             "key": claim.subject,
-            "setting_id": connection.execute(
-                select(t.Setting.id).where(t.Setting.key == payload["setting"])
-            ).scalar_one(),
+            "setting_id": connection.execute(select(t.Setting.id).where(t.Setting.key == payload.setting)).scalar_one(),
             "corpus_text_id": text_id,
-            "pooling": payload["pooling"],
-            "tokens": payload["tokens"],
-            "dtype": payload["dtype"],
+            "pooling": payload.pooling,
+            "tokens": payload.tokens,
+            "dtype": payload.stored_dtype,
             "n_items": shape[0],
             "dimension": shape[1],
         }
         upsert(connection, t.Snapshot, row, ["key"], [])
         snapshot_id = connection.execute(select(t.Snapshot.id).where(t.Snapshot.key == claim.subject)).scalar_one()
         artifact_id = context.store.record(connection, stored)
-        for layer in payload["layers"]:
+        for layer in payload.layers:
             part = {
                 "snapshot_id": snapshot_id,
                 "layer": layer,

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 from sprachbund.errors import CorpusError, ModelError
 from sprachbund.files.tensors import TensorSpool
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.embed import SnapshotPayload
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.snapshot_pass import PASS_BYTES, PASS_TOKENS, SnapshotProgress, variants_of
 from sprachbund_runners.jobs.embed.stored_snapshot import snapshot_outcome, tensor_name
+from sprachbund_runners.jobs.serving import together
 from sprachbund_runners.models.batches import TokenisedTexts
 from sprachbund_runners.models.embed import WORD, Embeddings, Variant, embed_variants
 from sprachbund_runners.models.words import align
 
 
 def word_snapshots(
-    claims: Sequence[Claim], context: Context, progress: SnapshotProgress, problems: list[ModelError]
+    claims: Sequence[Claim[SnapshotPayload]], context: Context, progress: SnapshotProgress, problems: list[ModelError]
 ) -> Iterator[Outcome]:
     """Outcomes of claims that share layers and model: text by text, the settings of a text together.
 
@@ -28,11 +30,9 @@ def word_snapshots(
     in files. Claims whose embeddings are not finite, or overflow the type they are stored in, become problems.
     """
     payload = claims[0].payload
-    loaded = context.model(payload["model"], payload["model_dtype"], payload["attention"])
-    by_text: dict[str, list[Claim]] = {}
-    for claim in claims:
-        by_text.setdefault(claim.payload["text"], []).append(claim)
-    for key, asked in by_text.items():
+    loaded = context.model(payload.numerics)
+    for asked in together(claims, lambda payload: payload.text.key):
+        key = asked[0].payload.text.key
         sentences = context.text(key).sentences
         try:
             tokenised = align(loaded, sentences.texts, sentences.words)
@@ -44,23 +44,27 @@ def word_snapshots(
 
 
 def _pass(
-    claims: Sequence[Claim], key: str, texts: TokenisedTexts, context: Context, progress: SnapshotProgress,
+    claims: Sequence[Claim[SnapshotPayload]],
+    key: str,
+    texts: TokenisedTexts,
+    context: Context,
+    progress: SnapshotProgress,
     problems: list[ModelError],
-) -> Iterator[Outcome]:  # fmt: skip
+) -> Iterator[Outcome]:
     """Claims of one text, all of its settings together."""
     payload = claims[0].payload
-    loaded = context.model(payload["model"], payload["model_dtype"], payload["attention"])
+    loaded = context.model(payload.numerics)
     variants, places = variants_of(claims, {key: len(texts)}, {key: 0}, context)
     n_words = np.array([len(each) for each in texts.words or ()], dtype=np.int64)
     shape = int(n_words.sum()), loaded.architecture.hidden_size
-    shapes = {tensor_name(layer): shape for layer in payload["layers"]}
+    shapes = {tensor_name(layer): shape for layer in payload.layers}
     row_bytes = 4 * shape[1] * len(shapes) * len(variants)
     digest = hashlib.sha256()
     failed: set[int] = set()
     with ExitStack() as stack:
         spools = {
             claim.job_id: stack.enter_context(
-                TensorSpool(context.store, shapes, np.dtype(payload["dtype"]), {"key": claim.subject})
+                TensorSpool(context.store, shapes, np.dtype(payload.stored_dtype), {"key": claim.subject})
             )
             for claim in claims
         }
@@ -69,7 +73,7 @@ def _pass(
             found = embed_variants(
                 loaded,
                 _part(texts, start, end),
-                payload["layers"],
+                payload.layers,
                 [Variant(variant.edits) for variant in variants],
                 "mean",
                 WORD,

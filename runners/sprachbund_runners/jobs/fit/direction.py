@@ -1,7 +1,6 @@
 """Directions: found from stored pooled responses of one block and site, and made into edits of whole vectors."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,34 +11,32 @@ from sprachbund.db.rows import upsert
 from sprachbund.files.tensors import load_tensors, read_metadata
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import SITES
+from sprachbund.work.payloads.fit import DirectionPayload, EditedDirections, InterventionPayload
 from sprachbund_runners.directions import Found, edit_of, find, random_like
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.fit.expert_set import find_statistics
 from sprachbund_runners.jobs.fit.unit_statistics import place_name
+from sprachbund_runners.jobs.serving import one_by_one
 
 _ARRAYS = ("reads", "writes", "mean", "shift")
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[DirectionPayload]], context: Context) -> Iterator[Outcome]:
     """One direction per claim."""
-    step = context.progress.start("finding directions", len(claims))
-    for claim in claims:
-        context.check_stop()
-        yield _find(claim, context)
-        step(1)
+    return one_by_one(claims, context, lambda claim: _find(claim, context), "finding directions")
 
 
-def _find(claim: Claim, context: Context) -> Outcome:
+def _find(claim: Claim[DirectionPayload], context: Context) -> Outcome:
     payload = claim.payload
-    statistics = find_statistics(context, [payload["target"], *payload["others"].values()])
-    name = place_name(payload["block"], payload["site"])
+    statistics = find_statistics(context, list(payload.statistics.values()))
+    name = place_name(payload.block, payload.site)
 
-    def pooled(key: str) -> NDArray[np.float32]:
-        return load_tensors(statistics[key].responses, [name])[name]
+    def pooled(language: str) -> NDArray[np.float32]:
+        return load_tensors(statistics[payload.statistics[language]].responses, [name])[name]
 
-    others = {language: pooled(key) for language, key in payload["others"].items()}
-    found = find(payload["method"], pooled(payload["target"]), others, payload["rank"])
+    others = {language: pooled(language) for language in payload.others}
+    found = find(payload.method, pooled(payload.target), others, payload.rank)
     arrays = {name: getattr(found, name) for name in _ARRAYS if getattr(found, name) is not None}
     stored = context.save(arrays, {"key": claim.subject, "method": found.method, "shrinkage": found.shrinkage})
 
@@ -47,13 +44,13 @@ def _find(claim: Claim, context: Context) -> Outcome:
         row = {
             "key": claim.subject,
             "job_id": claim.job_id,
-            "model_id": select(t.Model.id).where(t.Model.fingerprint == payload["model"]).scalar_subquery(),
-            "target": payload["target_language"],
-            "others": sorted(payload["others"]),
-            "method": payload["method"],
+            "model_id": select(t.Model.id).where(t.Model.fingerprint == payload.model).scalar_subquery(),
+            "target": payload.target,
+            "others": payload.others,
+            "method": payload.method,
             "rank": found.rank,
-            "site": payload["site"],
-            "block": payload["block"],
+            "site": payload.site,
+            "block": payload.block,
             "artifact_id": context.store.record(connection, stored),
         }
         upsert(connection, t.Direction, row, ["key"], ["artifact_id"])
@@ -77,15 +74,18 @@ def find_direction(context: Context, key: str) -> Found:
     )
 
 
-def direction_edits(context: Context, payload: Mapping[str, Any]) -> dict[str, list[Edit]]:
+def direction_edits(context: Context, payload: InterventionPayload, edited: EditedDirections) -> dict[str, list[Edit]]:
     """The edits of an intervention along directions, by input language; a control's directions are random."""
+    assert payload.edit is not None and payload.strength is not None
     made: dict[str, list[Edit]] = {}
-    for number, (language, places) in enumerate(payload["directions"].items()):
+    for number, (language, places) in enumerate(edited.places.items()):
         made[language] = []
-        for site, block, key in places:
-            found = find_direction(context, key)
-            if payload["seed"] is not None:
+        for place in places:
+            found = find_direction(context, place.direction)
+            if payload.seed is not None:
                 # Every place draws for itself.
-                found = random_like(found, [*payload["seed"], number, block, SITES.index(site)])
-            made[language].append(edit_of(found, payload["edit"], payload["strength"], site, block, payload["tokens"]))
+                found = random_like(found, [*payload.seed, number, place.block, SITES.index(place.site)])
+            made[language].append(
+                edit_of(found, payload.edit, payload.strength, place.site, place.block, payload.tokens)
+            )
     return made

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sprachbund.catalogue.edits import parse_value
 from sprachbund.files.tensors import load_tensors
 from sprachbund.models.architectures import UnitBlock
+from sprachbund.vocabulary import SITES
 from sprachbund_runners.jobs.fit.expert_set import Ranking, Statistics
 from sprachbund_runners.jobs.fit.unit_statistics import place_name
 from sprachbund_runners.models.moments import TokenMoments, merge_all
@@ -18,22 +19,38 @@ from sprachbund_runners.scorers.selection import Rule, choose
 
 @dataclass(slots=True)
 class Axis:
-    """The units that may be edited: those of the wanted sites and blocks, on a flat axis of their own."""
+    """The units that may be edited: those of the wanted sites and blocks, on a flat axis of their own.
+
+    Where they are edited at another site than they are scored at, `units` are where they are edited.
+    """
 
     units: list[UnitBlock]
     # Position on the rankings' axis of every unit of this one.
     parent: NDArray[np.int64]
 
     @classmethod
-    def of(cls, whole: Sequence[tuple[int, str, int]], sites: Sequence[str], blocks: Sequence[int] | None) -> "Axis":
-        units, parents, start, offset = [], [], 0, 0
-        for block, site, width in whole:
-            if site in sites and (blocks is None or block in blocks):
-                units.append(UnitBlock(block, site, width, offset))
-                parents.append(np.arange(start, start + width))
-                offset += width
-            start += width
-        return cls(units, np.concatenate(parents))
+    def of(
+        cls,
+        whole: Sequence[tuple[int, str, int]],
+        sites: Sequence[str],
+        blocks: Sequence[int] | None,
+        edit_sites: Sequence[str] | None = None,
+    ) -> "Axis":
+        """whole: the axis of a ranking as (block, site, width); edit_sites: where each of `sites` is edited instead."""
+        edited = dict(zip(sites, edit_sites or sites, strict=True))
+        starts = np.cumsum([0, *(width for _, _, width in whole)])
+        # Edits are made, and fitted one after the other, in the order in which a pass comes by.
+        places = sorted(
+            (block, SITES.index(edited[site]), int(start), width)
+            for (block, site, width), start in zip(whole, starts[:-1], strict=True)
+            if site in edited and (blocks is None or block in blocks)
+        )
+        offsets = np.cumsum([0, *(width for *_, width in places)])
+        units = [
+            UnitBlock(block, SITES[site], width, int(offset))
+            for (block, site, _, width), offset in zip(places, offsets[:-1], strict=True)
+        ]
+        return cls(units, np.concatenate([np.arange(start, start + width) for _, _, start, width in places]))
 
     def chosen(self, ranking: Ranking, rule: Rule) -> NDArray[np.int64]:
         """The units of this axis that a rule takes from a ranking, best first."""

@@ -1,6 +1,5 @@
 """Expert sets: every unit scored for every wanted target from one sort per unit, block by block."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,10 @@ from sprachbund.errors import ModelError
 from sprachbund.files.tensors import load_tensors, read_metadata
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import SITES
+from sprachbund.work.payloads.fit import ExpertSetPayload
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.fit.unit_statistics import place_name, places
+from sprachbund_runners.jobs.serving import together
 from sprachbund_runners.scorers import NonFinite, Scorer, Target, find_scorer, score_units
 from sprachbund_runners.scorers.selection import rank_units
 
@@ -51,12 +52,9 @@ def find_statistics(context: Context, keys: Sequence[str]) -> dict[str, Statisti
     return found
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[ExpertSetPayload]], context: Context) -> Iterator[Outcome]:
     """Claims over the same statistics share one reading of them, and scorers that read ranks one sort per unit."""
-    groups: dict[str, list[Claim]] = {}
-    for claim in claims:
-        groups.setdefault(json.dumps(claim.payload["statistics"], sort_keys=True), []).append(claim)
-    for group in groups.values():
+    for group in together(claims, lambda payload: payload.statistics):
         yield from _score(group, context)
 
 
@@ -64,7 +62,7 @@ def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
 class _Scoring:
     """One claim while its units are scored, block by block."""
 
-    claim: Claim
+    claim: Claim[ExpertSetPayload]
     scorer: Scorer
     target: Target
     columns: dict[str, list[NDArray[np.float64]]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
@@ -89,8 +87,8 @@ class _Scoring:
         return found.astype(np.float64)
 
 
-def _score(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
-    keys: dict[str, str] = claims[0].payload["statistics"]
+def _score(claims: Sequence[Claim[ExpertSetPayload]], context: Context) -> Iterator[Outcome]:
+    keys = claims[0].payload.statistics
     languages = sorted(keys)
     codes = {language: code for code, language in enumerate(languages)}
     statistics = find_statistics(context, [keys[language] for language in languages])
@@ -99,9 +97,9 @@ def _score(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
     scorings = [
         _Scoring(
             claim,
-            find_scorer(claim.payload["scorer"]),
-            Target(codes[claim.payload["target"]], tuple(codes[each] for each in claim.payload["negatives"]),
-                   claim.payload["target"]),
+            find_scorer(claim.payload.scorer),
+            Target(codes[claim.payload.target], tuple(codes[each] for each in claim.payload.negatives),
+                   claim.payload.target),
         )
         for claim in claims
     ]  # fmt: skip
@@ -168,7 +166,7 @@ def _finish(
         order = order[arrays["score"][order] > -np.inf]
         if not len(order):
             raise ModelError(
-                f"scorer {scoring.scorer.name}: {payload['target']} owns none of {len(unit)} units: at none is the"
+                f"scorer {scoring.scorer.name}: {payload.target} owns none of {len(unit)} units: at none is the"
                 " share of its tokens that fire above the 95th percentile; use another site or other negatives"
             )
     stored = context.save({"order": order, **arrays}, {"key": claim.subject, "axis": list(axis)})
@@ -178,14 +176,14 @@ def _finish(
         row = {
             "key": claim.subject,
             "job_id": claim.job_id,
-            "model_id": select(t.Model.id).where(t.Model.fingerprint == payload["model"]).scalar_subquery(),
-            "target": payload["target"],
-            "scorer": payload["scorer"],
-            "scorer_version": payload["scorer_version"],
-            "negatives": payload["negatives"],
-            "sites": payload["sites"],
-            "pooling": payload["pooling"],
-            "tokens": payload["tokens"],
+            "model_id": select(t.Model.id).where(t.Model.fingerprint == payload.model).scalar_subquery(),
+            "target": payload.target,
+            "scorer": payload.scorer,
+            "scorer_version": payload.scorer_version,
+            "negatives": payload.negatives,
+            "sites": payload.sites,
+            "pooling": payload.pooling,
+            "tokens": payload.tokens,
             "n_units": len(unit),
             "n_positives": counts[0],
             "n_negatives": counts[1],

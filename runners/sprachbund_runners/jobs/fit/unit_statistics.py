@@ -15,7 +15,9 @@ from sprachbund.files.artifacts import Stored
 from sprachbund.files.tensors import TensorSpool, shapes
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import SITES
+from sprachbund.work.payloads.fit import UnitStatisticsPayload
 from sprachbund_runners.jobs.context import Context, Outcome, Text
+from sprachbund_runners.jobs.serving import together
 from sprachbund_runners.models.batches import tokenise
 from sprachbund_runners.models.respond import Request, Responses, Sink, respond
 
@@ -25,34 +27,32 @@ def place_name(block: int, site: str) -> str:
     return f"{block}.{site}"
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[UnitStatisticsPayload]], context: Context) -> Iterator[Outcome]:
     """Each language's text goes through the model once for all claims on it: other sites, pooling or tokens cost
     no second pass, and all targets and scorers are served from what is stored."""
-    groups: dict[tuple[str, ...], list[Claim]] = {}
-    for claim in claims:
-        groups.setdefault(tuple(claim.payload[name] for name in ("model", "dtype", "attention", "text")), []).append(
-            claim
-        )
-    n_texts = sum(len(context.text(group[0].payload["text"]).sentences) for group in groups.values())
+    groups = together(claims, lambda payload: (payload.numerics, payload.text))
+    n_texts = sum(len(context.text(group[0].payload.text.key).sentences) for group in groups)
     step = context.progress.start("unit statistics", n_texts)
-    for group in groups.values():
+    for group in groups:
         yield from _language(group, context, step)
 
 
-def _language(claims: Sequence[Claim], context: Context, step: Callable[[int], None]) -> Iterator[Outcome]:
+def _language(
+    claims: Sequence[Claim[UnitStatisticsPayload]], context: Context, step: Callable[[int], None]
+) -> Iterator[Outcome]:
     payload = claims[0].payload
-    loaded = context.model(payload["model"], payload["dtype"], payload["attention"])
-    text = context.text(payload["text"])
+    loaded = context.model(payload.numerics)
+    text = context.text(payload.text.key)
     n_items = len(text.sentences)
     with ExitStack() as stack:
         spools: list[TensorSpool] = []
         requests: list[Request] = []
         for claim in claims:
             asked = claim.payload
-            units = loaded.architecture.units(asked["sites"])
+            units = loaded.architecture.units(asked.sites)
             widths = {place_name(part.block, part.site): (n_items, part.width) for part in units}
             spools.append(stack.enter_context(TensorSpool(context.store, widths, np.float32, {"key": claim.subject})))
-            requests.append(Request(asked["sites"], asked["pooling"], asked["tokens"], _sink_to(spools[-1], context)))
+            requests.append(Request(asked.sites, asked.pooling, asked.tokens, _sink_to(spools[-1], context)))
         responses = respond(
             loaded,
             tokenise(loaded, text.sentences.texts),
@@ -73,7 +73,9 @@ def _sink_to(spool: TensorSpool, context: Context) -> Sink:
     return sink
 
 
-def _finish(claim: Claim, context: Context, text: Text, responses: Responses, stored: Stored) -> Outcome:
+def _finish(
+    claim: Claim[UnitStatisticsPayload], context: Context, text: Text, responses: Responses, stored: Stored
+) -> Outcome:
     payload = claim.payload
     moments = context.save(_moments(responses), {"key": claim.subject})
 
@@ -81,12 +83,11 @@ def _finish(claim: Claim, context: Context, text: Text, responses: Responses, st
         row = {
             "key": claim.subject,
             "job_id": claim.job_id,
-            "model_id": select(t.Model.id).where(t.Model.fingerprint == payload["model"]).scalar_subquery(),
+            "model_id": select(t.Model.id).where(t.Model.fingerprint == payload.numerics.model).scalar_subquery(),
             "corpus_text_id": text.id,
-            "sites": payload["sites"],
-            "pooling": payload["pooling"],
-            "tokens": payload["tokens"],
-            "condition": None,
+            "sites": list(payload.sites),
+            "pooling": payload.pooling,
+            "tokens": payload.tokens,
             "n_items": len(text.sentences),
             "n_units": sum(len(each.mean) for each in responses.moments.values()),
             "n_tokens": int(responses.token_counts.sum()),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.measure import AbxEvaluationPayload
 from sprachbund_runners.evaluation.abx import (
     AbxGroup,
     AbxScore,
@@ -23,38 +24,36 @@ from sprachbund_runners.evaluation.abx import (
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
-from sprachbund_runners.jobs.evaluation_rows import Row, write_evaluations
+from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
 from sprachbund_runners.jobs.measure.labelled import Labelled, write_task
+from sprachbund_runners.jobs.serving import one_by_one
 
 Sides = tuple[str | None, str | None]
 """The language of x and that of a and b, where the task fixes them."""
 ALL: Sides = (None, None)
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[AbxEvaluationPayload]], context: Context) -> Iterator[Outcome]:
     """Claims of one setting and corpus, a task each."""
     embedded = Embedded(context)
-    step = context.progress.start(claims[0].label.split(" of ")[0], len(claims))
-    for claim in claims:
-        context.check_stop()
-        yield _task(claim, context, embedded)
-        step(1)
+    what = claims[0].label.split(" of ")[0]
+    return one_by_one(claims, context, lambda claim: _task(claim, context, embedded), what)
 
 
-def _task(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
-    payload, asked = claim.payload, claim.payload["task"]
-    table = Labelled.of(claim, context)
-    task = AbxTask(asked["on"], tuple(asked["by"]), tuple(asked["across"]))
+def _task(claim: Claim[AbxEvaluationPayload], context: Context, embedded: Embedded) -> Outcome:
+    payload, asked = claim.payload, claim.payload.task
+    table = Labelled.of(payload, context)
+    task = AbxTask(asked.on, asked.by, asked.across)
     groups = abx_groups(task, table.labels)
-    rows: list[Row] = []
+    rows: list[EvaluationRow] = []
     tensors: dict[str, NDArray[Any]] = {}
-    for layer in payload["layers"]:
+    for layer in payload.layers:
         context.check_stop()
-        vectors = abx_vectors(table.embeddings(claim, embedded, layer), asked["distance"], f"layer {layer}")
-        if asked["triples"] is None:
-            exact = _Exact(task, table, payload["confidence"])
+        vectors = abx_vectors(table.embeddings(payload, embedded, layer), asked.distance, f"layer {layer}")
+        if asked.triples is None:
+            exact = _Exact(task, table, payload.confidence)
             parts: list[list[AbxScore]] = [[] for _ in groups]
-            for multiplicities in table.multiplicities(asked["resamples"], payload["seed"]):
+            for multiplicities in table.multiplicities(asked.resamples, payload.seed):
                 context.check_stop()
                 for group, scores in zip(groups, parts, strict=True):
                     scores.append(score_group(vectors, group, multiplicities, table.items))
@@ -63,15 +62,15 @@ def _task(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
             found = exact.levels()
             tensors.update({f"{layer}/{name}": values for name, values in exact.tensors().items()})
         else:
-            found = _sampled(task, table, vectors, groups, asked["triples"], payload["seed"])
+            found = _sampled(task, table, vectors, groups, asked.triples, payload.seed)
         for sides, levels in found.items():
             tensor = f"{layer}/{_named(sides)}"
             kept = tensor if f"{tensor}/items" in tensors else None
-            rows.append(Row("abx", *sides, layer, levels, kept, payload["scope"]))
+            rows.append(EvaluationRow("abx", *sides, layer, levels, kept, payload.scope_digest))
     stored = context.save(tensors, {"key": claim.subject}) if tensors else None
 
     def write(connection: Connection) -> None:
-        write_task(connection, claim, "abx")
+        write_task(connection, payload, "abx")
         write_evaluations(connection, claim, rows, context.store.record(connection, stored) if stored else None)
 
     return Outcome(claim, write)

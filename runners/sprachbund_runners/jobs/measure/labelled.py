@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sprachbund.corpora.text import NO_LABEL, gold_groups
 from sprachbund.db import tables as t
 from sprachbund.db.rows import upsert
-from sprachbund.queue import Claim
+from sprachbund.work.payloads.measure import AbxEvaluationPayload, EmbeddingsPayload, ProbePayload, RequestedPayload
 from sprachbund_runners.evaluation.folds import fold_units
 from sprachbund_runners.jobs.context import Context, Text
 from sprachbund_runners.jobs.embed.embedded import Embedded
@@ -35,12 +35,11 @@ class Labelled:
     rows: Mapping[str, NDArray[np.int64]] | None = None
 
     @classmethod
-    def of(cls, claim: Claim, context: Context) -> "Labelled":
-        """The texts of the claim's languages, in their order; of a task on words, their words."""
-        if claim.payload.get("task", {}).get("level") == "word":
-            return cls._of_words(claim, context)
-        payload = claim.payload
-        texts = [context.text(payload["texts"][language]) for language in payload["languages"]]
+    def of(cls, payload: RequestedPayload, context: Context) -> "Labelled":
+        """The texts of the payload's languages, in their order; of a task on words, their words."""
+        if isinstance(payload, ProbePayload) and payload.task.level == "word":
+            return cls._of_words(payload, context)
+        texts = [context.text(payload.texts[language]) for language in payload.languages]
         labels: dict[str, list[str]] = {"item": [], "language": []}
         grouped = all(text.groups is not None for text in texts)
         for text in texts:
@@ -50,17 +49,16 @@ class Labelled:
                 labels.setdefault(name, []).extend(values)
             if grouped:
                 labels.setdefault("group", []).extend(text.groups or ())
-        return cls(tuple(payload["languages"]), labels, labels[payload["unit"]], texts)
+        return cls(payload.languages, labels, labels[payload.unit], texts)
 
     @classmethod
-    def _of_words(cls, claim: Claim, context: Context) -> "Labelled":
+    def _of_words(cls, payload: ProbePayload, context: Context) -> "Labelled":
         """A word has its sentence's labels and its own; one without the label asked for is left out."""
-        payload = claim.payload
-        asked = payload["task"]["label"]
+        asked = payload.task.label
         labels: dict[str, list[str]] = {}
         rows: dict[str, NDArray[np.int64]] = {}
-        for language in payload["languages"]:
-            text = context.text(payload["texts"][language])
+        for language in payload.languages:
+            text = context.text(payload.texts[language])
             n_words = [len(spans) for spans in text.sentences.words]
             of_sentences = {
                 "item": text.sentences.items,
@@ -72,10 +70,10 @@ class Labelled:
             for name, of_words in text.sentences.word_labels.items():
                 here[name] = np.asarray([label for sentence in of_words for label in sentence])
             rows[language] = np.flatnonzero(here[asked] != NO_LABEL)
-            for name in {asked, "item", "language", payload["unit"]}:
+            for name in {asked, "item", "language", payload.unit}:
                 labels.setdefault(name, []).extend(here[name][rows[language]].tolist())
-        texts = [context.text(payload["texts"][language]) for language in payload["languages"]]
-        return cls(tuple(payload["languages"]), labels, labels[payload["unit"]], texts, rows)
+        texts = [context.text(payload.texts[language]) for language in payload.languages]
+        return cls(payload.languages, labels, labels[payload.unit], texts, rows)
 
     @property
     def n(self) -> int:
@@ -112,12 +110,12 @@ class Labelled:
             ]
         )
 
-    def embeddings(self, claim: Claim, embedded: Embedded, layer: str) -> NDArray[np.float32]:
+    def embeddings(self, payload: EmbeddingsPayload, embedded: Embedded, layer: str) -> NDArray[np.float32]:
         """float32 [n, d] at a layer."""
         rows = self.rows
         return np.concatenate(
             [
-                embedded.embeddings(claim, language, layer)[... if rows is None else rows[language]]
+                embedded.embeddings(payload, language, layer)[... if rows is None else rows[language]]
                 for language in self.languages
             ]
         )
@@ -146,14 +144,13 @@ class Labelled:
         return np.unique(np.asarray(self.labels["item"]), return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def write_task(connection: Connection, claim: Claim, measure: str) -> None:
-    """The row that says what the claim's evaluations were asked for."""
-    payload = claim.payload
+def write_task(connection: Connection, payload: AbxEvaluationPayload | ProbePayload, measure: str) -> None:
+    """The row that says what evaluations were asked for."""
     row = {
-        "key": payload["scope"],
+        "key": payload.scope_digest,
         "measure": measure,
-        "name": payload["task_name"],
-        "parameters": payload["task"],
-        "languages": payload["languages"],
+        "name": payload.task_name,
+        "parameters": payload.task.parameters,
+        "languages": list(payload.languages),
     }
     upsert(connection, t.EvaluationTask, row, ["key"], [])

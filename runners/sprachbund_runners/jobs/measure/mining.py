@@ -9,25 +9,26 @@ from sprachbund.db import tables as t
 from sprachbund.files.tensors import load_tensors, shapes
 from sprachbund.measures import MEASURES
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.measure import MiningPayload
 from sprachbund_runners.evaluation.margins import Refused
 from sprachbund_runners.evaluation.mining import Mined, score_at, tuned_threshold
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs.context import Context, Outcome
-from sprachbund_runners.jobs.evaluation_rows import Row, write_evaluations
+from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
+from sprachbund_runners.jobs.serving import one_by_one
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[MiningPayload]], context: Context) -> Iterator[Outcome]:
     """Reads what pair evaluations stored: no embedding is looked at again."""
-    for claim in claims:
-        context.check_stop()
-        yield _mine(claim, context)
+    return one_by_one(claims, context, lambda claim: _mine(claim, context))
 
 
-def _mine(claim: Claim, context: Context) -> Outcome:
-    query, candidate = map(code_of, claim.payload["languages"])
+def _mine(claim: Claim[MiningPayload], context: Context) -> Outcome:
+    query, candidate = map(code_of, claim.payload.languages)
     rows = []
-    for layer in claim.payload["layers"]:
-        pairs, tuned_on = (stored_pairs(context, claim.payload[name], layer) for name in ("pairs", "tuned_on"))
+    for layer in claim.payload.layers:
+        payload = claim.payload
+        pairs, tuned_on = (stored_pairs(context, key, layer) for key in (payload.pairs, payload.tuned_on))
         metrics, notes = {}, {}
         if isinstance(pairs, Refused):
             notes = dict.fromkeys(MEASURES["mining"].metrics, pairs.reason)
@@ -44,10 +45,10 @@ def _mine(claim: Claim, context: Context) -> Outcome:
                 name: Level(value, float("nan"), float("nan"), pairs.n_gold, pairs.n_gold)
                 for name, value in values.items()
             }
-        rows.append(Row("mining", query, candidate, layer, metrics, notes=notes))
+        rows.append(EvaluationRow("mining", query, candidate, layer, metrics, notes=notes))
 
     def write(connection: Connection) -> None:
-        write_evaluations(connection, claim, rows, None)
+        write_evaluations(connection, claim, rows)
 
     return Outcome(claim, write)
 
@@ -57,7 +58,7 @@ def stored_pairs(context: Context, subject: str, layer: str) -> Mined | Refused:
     statement = (
         select(t.Evaluation.id, t.Evaluation.outcomes_id, t.Evaluation.job_id)
         .join(t.Job, t.Job.id == t.Evaluation.job_id)
-        .where(t.Job.subject == subject, t.Evaluation.measure == "retrieval", t.Evaluation.query_layer == layer)
+        .where(t.Job.subject == subject, t.Evaluation.measure == "retrieval", t.Evaluation.layer == layer)
         .order_by(t.Evaluation.id)
     )
     with context.reading() as connection:

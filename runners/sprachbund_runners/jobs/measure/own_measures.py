@@ -1,6 +1,7 @@
 """Registered pair measures: a user's function on the embeddings of one language pair, layer by layer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,50 +12,49 @@ from sprachbund.catalogue import plugins
 from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import CorpusError, ModelError
 from sprachbund.queue import Claim
-from sprachbund.work.keys import canonical_json
+from sprachbund.work.payloads.measure import OwnMeasuresPayload, PairEvaluationPayload
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
-from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, Row, compact, write_evaluations
-from sprachbund_runners.statistics import bootstrap_mean
+from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, EvaluationRow, compact, write_evaluations
+from sprachbund_runners.jobs.serving import together
+from sprachbund_runners.statistics.bootstrap import bootstrap_mean
 
 MEASURE = "own"
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[OwnMeasuresPayload]], context: Context) -> Iterator[Outcome]:
     """Claims of one setting and corpus, a measure of a pair each; values per item are kept."""
     embedded = Embedded(context)
     step = context.progress.start("own measures", len(claims))
-    pairs: dict[str, list[Claim]] = {}
-    for claim in claims:
-        shared = {name: value for name, value in claim.payload.items() if name != "measure"}
-        pairs.setdefault(canonical_json(shared), []).append(claim)
-    for together in pairs.values():
+    for members in together(claims, lambda payload: replace(payload, measure="")):
         context.check_stop()
-        yield from _measure(together, context, embedded)
-        step(len(together))
+        yield from _measure(members, context, embedded)
+        step(len(members))
 
 
-def _measure(claims: Sequence[Claim], context: Context, embedded: Embedded) -> Iterator[Outcome]:
+def _measure(claims: Sequence[Claim[OwnMeasuresPayload]], context: Context, embedded: Embedded) -> Iterator[Outcome]:
     """Measures of the same embeddings, which are read once."""
     payload = claims[0].payload
     units = _units(payload, context)
-    plugin_of = [plugins.find("measure", claim.payload["measure"]) for claim in claims]
-    rows: list[list[Row]] = [[] for _ in claims]
+    plugin_of = [plugins.find("measure", claim.payload.measure) for claim in claims]
+    rows: list[list[EvaluationRow]] = [[] for _ in claims]
     tensors: list[dict[str, NDArray[Any]]] = [{} for _ in claims]
-    for layer in payload["layers"]:
-        sides = _sides(claims[0], embedded, layer)
+    for layer in payload.layers:
+        sides = _sides(payload.pair, embedded, layer)
         for place, plugin in enumerate(plugin_of):
             values = np.mean([item_values(plugin, x, y) for x, y in sides], axis=0)
-            metrics = {plugin.full_name: _level(values, units, payload["confidence"])}
-            query, candidate = map(code_of, payload["languages"])
-            rows[place].append(Row(MEASURE, query, candidate, layer, metrics, f"{layer}/{MEASURE}/both"))
+            metrics = {plugin.full_name: _level(values, units, payload.confidence)}
+            query, candidate = map(code_of, payload.pair.languages)
+            rows[place].append(EvaluationRow(MEASURE, query, candidate, layer, metrics, f"{layer}/{MEASURE}/both"))
             tensors[place][f"{layer}/{MEASURE}/both/{plugin.full_name}"] = compact(values)
     for claim, own, kept in zip(claims, rows, tensors, strict=True):
         yield _outcome(claim, context, own, kept)
 
 
-def _outcome(claim: Claim, context: Context, rows: Sequence[Row], tensors: dict[str, NDArray[Any]]) -> Outcome:
+def _outcome(
+    claim: Claim[OwnMeasuresPayload], context: Context, rows: Sequence[EvaluationRow], tensors: dict[str, NDArray[Any]]
+) -> Outcome:
     stored = context.save(tensors, {"key": claim.subject})
 
     def write(connection: Connection) -> None:
@@ -63,22 +63,22 @@ def _outcome(claim: Claim, context: Context, rows: Sequence[Row], tensors: dict[
     return Outcome(claim, write)
 
 
-def _units(payload: Mapping[str, Any], context: Context) -> list[str] | None:
+def _units(payload: OwnMeasuresPayload, context: Context) -> list[str] | None:
     """What intervals draw: items, or groups where the experiment says so."""
-    if payload["unit"] == "item":
+    if payload.unit == "item":
         return None
-    text = context.text(payload["texts"][payload["languages"][0]])
+    text = context.text(payload.pair.texts[payload.pair.languages[0]].key)
     if text.groups is None:
         raise CorpusError(f"statistics.unit: found 'group', but {text.language} has sentences without a group")
     return text.groups
 
 
-def _sides(claim: Claim, embedded: Embedded, layer: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+def _sides(pair: PairEvaluationPayload, embedded: Embedded, layer: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """What the measure is called with, as often as that: where one side is steered, once for each that may be it."""
-    x, y = (embedded.embeddings(claim, each, layer) for each in claim.payload["languages"])
-    if claim.payload.get("side", "both") == "both":
+    x, y = (embedded.embeddings(pair, each, layer) for each in pair.languages)
+    if pair.side == "both":
         return [(x, y)]
-    plain_x, plain_y = (embedded.embeddings(claim, each, layer, plain=True) for each in claim.payload["languages"])
+    plain_x, plain_y = (embedded.embeddings(pair, each, layer, plain=True) for each in pair.languages)
     return [(x, plain_y), (plain_x, y)]
 
 

@@ -6,30 +6,28 @@ import numpy as np
 from sqlalchemy import Connection
 
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.measure import SpaceEvaluationPayload
 from sprachbund_runners.evaluation.distances import SpaceDistances, space_distances
 from sprachbund_runners.evaluation.pair import spread_values
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
-from sprachbund_runners.jobs.evaluation_rows import Row, write_evaluations
+from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
+from sprachbund_runners.jobs.serving import one_by_one
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[SpaceEvaluationPayload]], context: Context) -> Iterator[Outcome]:
     """Claims on one corpus share the vectors of the baseline, whose medoid is the frozen one."""
     embedded = Embedded(context)
-    step = context.progress.start("measuring spaces", len(claims))
-    for claim in claims:
-        context.check_stop()
-        yield _space(claim, context, embedded)
-        step(1)
+    return one_by_one(claims, context, lambda claim: _space(claim, embedded), "measuring spaces")
 
 
-def _space(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
+def _space(claim: Claim[SpaceEvaluationPayload], embedded: Embedded) -> Outcome:
     payload = claim.payload
-    languages, target, scope = payload["languages"], payload["target"], payload["scope"]
-    rows: list[Row] = []
-    for layer in payload["layers"]:
-        vectors = {language: embedded.vectors(claim, language, layer) for language in languages}
+    languages, target, scope = payload.languages, payload.target, payload.scope_digest
+    rows: list[EvaluationRow] = []
+    for layer in payload.layers:
+        vectors = {language: embedded.vectors(payload, language, layer) for language in languages}
         n_items = next(iter(vectors.values())).unit.n
         per_language = {
             language: {name: _level(value, n_items) for name, value in spread_values(each).items()}
@@ -37,17 +35,18 @@ def _space(claim: Claim, context: Context, embedded: Embedded) -> Outcome:
         }
         # Means that vanish (text centred on itself) have no direction: there is no space to measure.
         if all(each.centroid is not None for each in vectors.values()):
-            frozen = space_distances({each: embedded.frozen(claim, each, layer).centroid for each in languages})
+            frozen = space_distances({each: embedded.frozen(payload, each, layer).centroid for each in languages})
             space = space_distances({each: vectors[each].centroid for each in languages}, frozen.medoid)
             for place, language in enumerate(languages):
                 per_language[language] |= _language_distances(space, place, target, n_items)
-            rows.append(Row("space", None, None, layer, _space_levels(space, target, n_items), scope=scope))
+            rows.append(EvaluationRow("space", None, None, layer, _space_levels(space, target, n_items), scope=scope))
         rows += [
-            Row("spread", language, None, layer, metrics, scope=scope) for language, metrics in per_language.items()
+            EvaluationRow("spread", language, None, layer, metrics, scope=scope)
+            for language, metrics in per_language.items()
         ]
 
     def write(connection: Connection) -> None:
-        write_evaluations(connection, claim, rows, None)
+        write_evaluations(connection, claim, rows)
 
     return Outcome(claim, write)
 

@@ -8,31 +8,30 @@ from sqlalchemy import Connection, delete, insert, select
 
 from sprachbund.db import tables as t
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.write import GenerationEvaluationPayload
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.generation.identification import Identified, identify
 from sprachbund_runners.generation.repetition import is_degenerate
 from sprachbund_runners.jobs.context import Context, Outcome
-from sprachbund_runners.jobs.evaluation_rows import NAN, OutputRow, mean_level, write_outputs
-from sprachbund_runners.statistics import bootstrap_mean, wilson
+from sprachbund_runners.jobs.evaluation_rows import NAN, EvaluationRow, mean_level, write_evaluations
+from sprachbund_runners.jobs.serving import one_by_one
+from sprachbund_runners.statistics.bootstrap import bootstrap_mean
+from sprachbund_runners.statistics.intervals import wilson
 
 RESAMPLES = 1000
 # Fewer seeds give no interval worth the name.
 FEWEST_SEEDS = 3
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[GenerationEvaluationPayload]], context: Context) -> Iterator[Outcome]:
     """Claims need no model: only the texts, and the language identifier."""
-    step = context.progress.start("identifying languages", len(claims))
-    for claim in claims:
-        context.check_stop()
-        yield _evaluate(claim, context)
-        step(1)
+    return one_by_one(claims, context, lambda claim: _evaluate(claim, context), "identifying languages")
 
 
-def _evaluate(claim: Claim, context: Context) -> Outcome:
+def _evaluate(claim: Claim[GenerationEvaluationPayload], context: Context) -> Outcome:
     payload = claim.payload
-    confidence = payload["confidence"]
-    chosen = t.Generation.key.in_(payload["generations"])
+    confidence = payload.confidence
+    chosen = t.Generation.key.in_(payload.generations)
     with context.reading() as connection:
         runs = connection.execute(select(t.Generation).where(chosen).order_by(t.Generation.seed)).all()
         samples = connection.execute(
@@ -41,22 +40,25 @@ def _evaluate(claim: Claim, context: Context) -> Outcome:
             .where(chosen)
             .order_by(t.Generation.seed, t.GeneratedText.sample)
         ).all()
-    degenerate = np.array([is_degenerate(each.text, each.repetition, payload["repetition_limit"]) for each in samples])
+    degenerate = np.array([is_degenerate(each.text, each.repetition, payload.repetition_limit) for each in samples])
     # What has no letters is in no language; the identifier would name one all the same.
     wordless = np.array([is_degenerate(each.text, None, 1.0) for each in samples])
     found: list[Identified | None] = [None] * len(samples)
     known = np.flatnonzero(~wordless)
-    for place, each in zip(known, identify([samples[place].text for place in known], payload["among"]), strict=True):
+    for place, each in zip(known, identify([samples[place].text for place in known], payload.among), strict=True):
         found[place] = each
     rows = [
-        OutputRow("generated_language", shares(found, degenerate, labels, confidence), language)
-        for language, labels in payload["languages"].items()
+        EvaluationRow("generated_language", language, None, None, shares(found, degenerate, labels, confidence))
+        for language, labels in payload.languages.items()
     ]
     repetition = np.array([each.repetition for each in samples if each.repetition is not None], dtype=np.float64)
     lengths = np.array([each.n_tokens for each in samples], dtype=np.float64)
     rows.append(
-        OutputRow(
+        EvaluationRow(
             "generation",
+            None,
+            None,
+            None,
             {
                 "degenerate_share": share(degenerate, confidence),
                 "repetition": _mean(repetition, confidence),
@@ -81,7 +83,7 @@ def _evaluate(claim: Claim, context: Context) -> Outcome:
     def write(connection: Connection) -> None:
         connection.execute(delete(t.TextLabel).where(t.TextLabel.job_id == claim.job_id))
         connection.execute(insert(t.TextLabel), labels)
-        write_outputs(connection, claim, rows)
+        write_evaluations(connection, claim, rows)
 
     return Outcome(claim, write)
 

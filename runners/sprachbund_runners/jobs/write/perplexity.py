@@ -10,12 +10,14 @@ from sqlalchemy import Connection
 from sprachbund.errors import CorpusError, ModelError
 from sprachbund.measures.perplexity import DEFAULT_WINDOW
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.write import PerplexityPayload
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.generation.decoding import encode, special_ids
 from sprachbund_runners.interventions.edit_files import edits_for
 from sprachbund_runners.jobs.context import Context, Outcome, Text
-from sprachbund_runners.jobs.evaluation_rows import NAN, OutputRow, write_outputs
+from sprachbund_runners.jobs.evaluation_rows import NAN, EvaluationRow, write_evaluations
 from sprachbund_runners.jobs.fit.intervention import find_edits
+from sprachbund_runners.jobs.serving import one_by_one
 from sprachbund_runners.language_modelling.estimates import Documents, Estimate, bits_per_byte, half_width, perplexity
 from sprachbund_runners.language_modelling.scoring import likelihoods
 from sprachbund_runners.language_modelling.stopping import read_until
@@ -25,20 +27,18 @@ from sprachbund_runners.models.loading import LoadedModel
 SEED = 0
 
 
-def run(claims: Sequence[Claim], context: Context) -> Iterator[Outcome]:
+def run(claims: Sequence[Claim[PerplexityPayload]], context: Context) -> Iterator[Outcome]:
     """Each claim is one language; finished ones are stored before the next begins."""
-    for claim in claims:
-        context.check_stop()
-        yield _perplexity(claim, context)
+    return one_by_one(claims, context, lambda claim: _perplexity(claim, context))
 
 
-def _perplexity(claim: Claim, context: Context) -> Outcome:
+def _perplexity(claim: Claim[PerplexityPayload], context: Context) -> Outcome:
     payload = claim.payload
-    loaded = context.model(payload["model"], payload["model_dtype"], payload["attention"], head=True)
-    text = context.text(payload["text"])
-    edits = edits_for(find_edits(context, payload["intervention"]), payload["language"])
-    window = window_of(loaded, payload["window"], payload["stride"])
-    documents = first_tokens([encode(loaded, each) for each in text.sentences.texts], payload["max_tokens"])
+    loaded = context.model(payload.numerics, head=True)
+    text = context.text(payload.text.key)
+    edits = edits_for(find_edits(context, payload.intervention), payload.language)
+    window = window_of(loaded, payload.window, payload.stride)
+    documents = first_tokens([encode(loaded, each) for each in text.sentences.texts], payload.max_tokens)
     n_bytes = np.array([len(each.encode()) for each in text.sentences.texts[: len(documents)]], dtype=np.float64)
     tokens = np.array([len(ids) - 1 for ids in documents], dtype=np.float64)
     nats = np.zeros(len(documents))
@@ -52,7 +52,7 @@ def _perplexity(claim: Claim, context: Context) -> Outcome:
             loaded,
             [documents[row] for row in rows],
             window=window,
-            stride=payload["stride"],
+            stride=payload.stride,
             special=special_ids(loaded),
             edits=edits,
             max_tokens_per_batch=context.max_tokens,
@@ -67,23 +67,27 @@ def _perplexity(claim: Claim, context: Context) -> Outcome:
     def of(chosen: NDArray[np.int64]) -> Documents:
         return Documents(nats, tokens, n_bytes).summed(units, n_units).take(chosen)
 
-    stop = payload["stop"]
+    stop = payload.stop
     sequential = stop is not None
-    confidence = payload["confidence"]
-    if not sequential:
+    confidence = payload.confidence
+    if stop is None:
         n_looks, stopped = 1, False
         chosen = np.arange(n_units)
         read(chosen)
     else:
-        reading = read_until(n_units, SEED, read, lambda done: half_width(of(done), confidence) <= stop["half_width"])
+        wanted = stop.half_width
+        reading = read_until(n_units, SEED, read, lambda done: half_width(of(done), confidence) <= wanted)
         chosen, n_looks, stopped = np.sort(reading.units), reading.n_looks, reading.stopped
     sums = of(chosen)
     if sums.tokens.sum() == 0:
         raise CorpusError(f"{claim.label}: the tokenizer finds no token in this text")
     scored = np.isin(units, chosen)
     rows = [
-        OutputRow(
+        EvaluationRow(
             "perplexity",
+            payload.language,
+            None,
+            None,
             {
                 "perplexity": _level(perplexity(sums, confidence, sequential=sequential), scored, sums),
                 "bits_per_byte": _level(bits_per_byte(sums, confidence, sequential=sequential), scored, sums),
@@ -91,7 +95,7 @@ def _perplexity(claim: Claim, context: Context) -> Outcome:
                 "looks": _level(Estimate(float(n_looks), NAN, NAN), scored, sums),
                 "stopped_early": _level(Estimate(float(stopped), NAN, NAN), scored, sums),
             },
-            payload["language"],
+            "documents",
         )
     ]
     outcomes: dict[str, NDArray[Any]] = {
@@ -103,7 +107,7 @@ def _perplexity(claim: Claim, context: Context) -> Outcome:
     stored = context.save(outcomes, {"key": claim.subject})
 
     def write(connection: Connection) -> None:
-        write_outputs(connection, claim, rows, context.store.record(connection, stored), "documents")
+        write_evaluations(connection, claim, rows, context.store.record(connection, stored))
 
     return Outcome(claim, write, "+".join(plan[:12] for plan in plans)[:40])
 

@@ -133,7 +133,7 @@ def test_the_table_is_well_formed() -> None:
 
 def test_no_word_means_two_languages() -> None:
     """Only the plain ISO code of a language with several scripts is shared; its first row has it."""
-    rows = list(csv.DictReader(languages._TABLE.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+    rows = list(csv.DictReader(languages.TABLE.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
     words = Counter(
         word.casefold()
         for row in rows

@@ -1,4 +1,4 @@
-"""Storing what a model writes: evaluation rows without layers, and the texts themselves."""
+"""Storing the texts that a model writes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, insert
 from sprachbund.db import tables as t
 from sprachbund.db.rows import id_of
 from sprachbund.queue import Claim
+from sprachbund.work.payloads.write import GenerationPayload, TranslationPayload
 from sprachbund_runners.generation.decoding import Generated
 from sprachbund_runners.generation.repetition import distinct, repeated_share
 
@@ -25,7 +26,7 @@ class Texts:
 
 def write_texts(
     connection: Connection,
-    claim: Claim,
+    claim: Claim[GenerationPayload] | Claim[TranslationPayload],
     texts: Texts,
     parameters: Mapping[str, Any],
     *,
@@ -39,7 +40,7 @@ def write_texts(
     statement = insert(t.Generation).values(
         key=claim.subject,
         job_id=claim.job_id,
-        setting_id=id_of(connection, t.Setting, claim.payload["setting"]),
+        setting_id=id_of(connection, t.Setting, claim.payload.setting),
         seed=seed,
         corpus_text_id=text_id,
         target_language=into,

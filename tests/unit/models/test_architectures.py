@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sprachbund.errors import ModelError
 from sprachbund.models.architectures import UnitBlock, describe, read_config, split_flat
-from sprachbund.vocabulary import SITES, sort_layers
+from sprachbund.vocabulary import SITES, layer_order
 
 BLOOM = {"model_type": "bloom", "n_layer": 2, "hidden_size": 8}
 LLAMA = {"model_type": "llama", "num_hidden_layers": 3, "hidden_size": 8, "intermediate_size": 20}
@@ -74,7 +74,7 @@ def test_flat_positions_split_into_block_site_and_unit(sites: list[str], positio
 
 
 def test_layers_are_sorted_by_number() -> None:
-    assert sort_layers(["final", "10", "2", "0"]) == ["0", "2", "10", "final"]
+    assert sorted(["final", "10", "2", "0"], key=layer_order) == ["0", "2", "10", "final"]
     assert describe(LLAMA).check_layers(["final", "2", "2"]) == ("2", "final")
 
 
@@ -181,7 +181,7 @@ def test_reading_a_config(tmp_path: Path) -> None:
 
 def test_describing_needs_no_torch() -> None:
     code = (
-        "import sys, sprachbund.architectures, sprachbund.fingerprints;"
+        "import sys, sprachbund.models.architectures, sprachbund.models.fingerprints;"
         "assert not {'torch', 'transformers', 'sprachbund_runners'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,7 +19,6 @@ from sprachbund.files.tensors import (
     load_tensors,
     open_tensors,
     read_metadata,
-    read_rows,
     save_tensors,
     shapes,
 )
@@ -64,7 +63,6 @@ def test_names_and_rows(store: ArtifactStore) -> None:
     stored = save_tensors(store, {"x": array, "y": array + 1})
     path = store.fetch(stored.uri, stored.digest)
     assert list(load_tensors(path, ["y"])) == ["y"]
-    np.testing.assert_array_equal(read_rows(path, "x", 3, 7), array[3:7])
     with open_tensors(path) as file:
         np.testing.assert_array_equal(file.get_slice("x")[2:3], array[2:3])
 

@@ -1,0 +1,89 @@
+"""What a view is made of. Its SELECT, its section of docs/views.md and the types of its frames follow from it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sprachbund.errors import DatabaseError
+
+# A flag is the integer 0 or 1, which SQLite and PostgreSQL compare alike; json is text that holds JSON.
+Type = Literal["integer", "real", "text", "flag", "json"]
+
+# What the two engines spell differently: the elements of a JSON array or object, and joining distinct texts.
+_DIALECTS: dict[str, dict[str, str]] = {
+    "sqlite": {
+        "JSON_ROWS(": "json_each(",
+        "JSON_FIELDS(": "json_each(",
+        "AS planned_layer(value)": "AS planned_layer",
+        "JOIN_TEXT(": "group_concat(",
+    },
+    "postgresql": {
+        "JSON_ROWS(": "jsonb_array_elements_text(",
+        "JSON_FIELDS(": "jsonb_each(",
+        "JOIN_TEXT(": "string_agg(",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a view: its name, the expression over the view's FROM part, its type, and what it holds."""
+
+    name: str
+    sql: str
+    type: Type
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A FROM part (joins, WHERE, GROUP BY) and a list of columns; `description` says what a row is.
+
+    sources: the FROM part. Of several, each yields rows by the same columns (UNION ALL). `before` stands before
+    SELECT (WITH …).
+    """
+
+    name: str
+    description: str
+    sources: tuple[str, ...]
+    columns: tuple[Column, ...]
+    before: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    def text(self, dialect: str) -> str:
+        """The SELECT for an engine (`sqlite` or `postgresql`); raises DatabaseError for any other."""
+        if dialect not in _DIALECTS:
+            raise DatabaseError(f"no views for database '{dialect}'; expected sqlite or postgresql")
+        columns = ",\n    ".join(f"{column.sql} AS {column.name}" for column in self.columns)
+        sql = self.before + "\nUNION ALL\n".join(f"SELECT\n    {columns}\n{each.strip()}" for each in self.sources)
+        for portable, native in _DIALECTS[dialect].items():
+            sql = sql.replace(portable, native)
+        return sql
+
+    def markdown(self) -> str:
+        """The view's section of the reference page."""
+        lines = [f"## {self.name}", "", self.description, "", "| column | type | meaning |", "| --- | --- | --- |"]
+        return "\n".join(lines + [f"| `{each.name}` | {each.type} | {each.says} |" for each in self.columns])
+
+
+def of(columns: Iterable[Column], names: str) -> tuple[Column, ...]:
+    """The columns that `names` (separated by blanks) lists, in its order."""
+    by_name = {column.name: column for column in columns}
+    return tuple(by_name[name] for name in names.split())
+
+
+def changed(
+    columns: Iterable[Column], sql: Mapping[str, str] | None = None, says: Mapping[str, str] | None = None
+) -> tuple[Column, ...]:
+    """The same columns, some with another expression or meaning: what another FROM part makes of them."""
+    sql, says, columns = sql or {}, says or {}, tuple(columns)
+    unknown = {*sql, *says} - {column.name for column in columns}
+    if unknown:
+        raise ValueError(f"no column {sorted(unknown)[0]} to change")
+    return tuple(
+        replace(column, sql=sql.get(column.name, column.sql), says=says.get(column.name, column.says))
+        for column in columns
+    )

@@ -1,0 +1,129 @@
+"""Views of a comparison's numbers: a setting against its baseline, its controls, and pair by pair."""
+
+from string import Template
+
+from sprachbund.db.views.columns import Column, View, changed
+from sprachbund.db.views.evaluated import EVALUATED, FAMILY_SIZE
+from sprachbund.db.views.setting import chosen
+
+_FROM = Template(
+    """
+FROM experiments x
+CROSS JOIN experiment_jobs xj
+CROSS JOIN comparisons c
+CROSS JOIN experiment_layers xl
+CROSS JOIN experiment_settings xs
+CROSS JOIN settings s
+CROSS JOIN interventions i
+CROSS JOIN models m
+JOIN (
+    SELECT DISTINCT xc.experiment_id AS experiment_id, xc.role AS role, k.collection AS collection,
+        k.split AS split, coalesce(k.collection, k.name) AS corpus
+    FROM experiment_corpora xc JOIN corpora k ON k.id = xc.corpus_id
+) xr ON xr.experiment_id = x.id AND xr.role = c.role AND xr.corpus = c.corpus
+    AND xr.split = c.split
+LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
+$joins
+WHERE xj.experiment_id = x.id
+    AND c.job_id = xj.job_id
+    AND xl.experiment_id = x.id AND xl.layer = c.layer
+    AND xs.experiment_id = x.id AND xs.setting_id = c.setting_id
+    AND s.id = c.setting_id
+    AND i.id = s.intervention_id
+    AND m.id = s.model_id
+"""
+)
+_COMPARED = (
+    *changed(
+        EVALUATED,
+        sql={
+            "query_language": "CAST(NULL AS VARCHAR(16))",
+            "candidate_language": "CAST(NULL AS VARCHAR(16))",
+            "target_side": "CASE c.scope WHEN 'target_query' THEN 'query' WHEN 'target_candidate' THEN 'candidate'\n"
+            "        WHEN 'without_target' THEN 'neither' END",
+            "layer": "c.layer",
+            "pooling": "x.spec -> 'embeddings' ->> 'pooling'",
+            "tokens": "x.spec -> 'embeddings' ->> 'tokens'",
+            "corpus": "c.corpus",
+            "collection": "xr.collection",
+            "role": "xr.role",
+            "chosen": chosen("c.layer").sql,
+            "job": "c.job_id",
+            "split": "c.split",
+            **{name: f"c.{name}" for name in ("metric", "value", "ci_low", "ci_high", "n_items", "n_groups")},
+            **{name: f"c.{name}" for name in ("baseline", "delta", "p", "q")},
+        },
+        says={
+            "query_language": "always NULL: a mean over pairs",
+            "candidate_language": "always NULL: a mean over pairs",
+            "target_side": "side of the target language in the scope's pairs; NULL for scope all",
+            "corpus": "name of the corpus, or of the collection of bilingual corpora",
+            "collection": "the collection, if it is one",
+            "value": "mean of the metric over the language pairs of the scope",
+            "p": "p-value of the paired difference to the baseline",
+            "q": "that p-value adjusted for multiplicity within its family",
+        },
+    ),
+    Column("scope", "c.scope", "text", "pairs averaged: all, target_query, target_candidate, without_target"),
+    Column("n_pairs", "c.n_pairs", "integer", "language pairs averaged"),
+    Column("median", "c.median", "real", "median over the pairs"),
+)
+
+SETTING_COMPARISON = View(
+    "setting_comparison",
+    "One setting against one baseline on one metric and layer: the macro mean over the language pairs of a scope, the "
+    "paired difference with its interval, p and q, and the control p beside it.",
+    (
+        _FROM.substitute(
+            joins="JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = c.baseline_id"
+        ),
+    ),
+    (
+        *_COMPARED,
+        Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval"),
+        Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
+        *changed([FAMILY_SIZE], sql={"family_size": "c.family_size"}),
+        Column(
+            "control_p", "(SELECT max(cc.p) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "real",
+            "largest p over the setting's control variants; NULL without controls",
+        ),
+        Column(
+            "n_control_variants",
+            "(SELECT count(*) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "integer",
+            "control variants that were compared with",
+        ),
+    ),
+)  # fmt: skip
+
+CONTROL_COMPARISON = View(
+    "control_comparison",
+    "One steered setting against the distribution of one variant of its controls; here baseline, delta and p are "
+    "those of the controls.",
+    (_FROM.substitute(joins="JOIN control_comparisons cc ON cc.comparison_id = c.id"),),
+    (
+        *changed(
+            _COMPARED,
+            sql={
+                "control": "cc.control",
+                "seed": "CAST(NULL AS BIGINT)",
+                "baseline": "cc.control_mean",
+                "delta": "c.value - cc.control_mean",
+                "p": "cc.p",
+                "q": "CAST(NULL AS DOUBLE PRECISION)",
+                "baseline_setting": "CAST(NULL AS TEXT)",
+            },
+            says={
+                "control": "variant of the controls compared with",
+                "seed": "always NULL: a distribution over seeds",
+                "baseline": "mean over the controls",
+                "delta": "value minus the controls' mean, in the metric's points",
+                "p": "(1 + controls at least as good) / (1 + controls)",
+                "q": "always NULL: the control p is not adjusted",
+                "baseline_setting": "always NULL: a distribution of settings",
+            },
+        ),
+        Column("n_controls", "cc.n_controls", "integer", "controls of this variant"),
+        Column("control_low", "cc.control_low", "real", "lowest value among the controls"),
+        Column("control_high", "cc.control_high", "real", "highest value among the controls"),
+    ),
+)

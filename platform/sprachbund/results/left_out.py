@@ -1,0 +1,88 @@
+"""Rows that a comparison goes without, and why: what failed on the way to their evaluations."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, bindparam, select, text
+
+from sprachbund.db import tables as t
+from sprachbund.db.engine import reading
+
+# From what failed downwards, through jobs that wait for it in vain, to the comparisons that do not wait.
+_LEFT_OUT = text("""
+    WITH RECURSIVE dead (id, cause) AS (
+        SELECT job.id, job.id FROM experiment_jobs AS link JOIN jobs AS job ON job.id = link.job_id
+        WHERE link.experiment_id = :experiment AND job.state IN ('failed', 'cancelled')
+        UNION
+        SELECT edge.job_id, dead.cause FROM dead JOIN job_edges AS edge ON edge.needs_id = dead.id
+            JOIN jobs AS job ON job.id = edge.job_id
+        WHERE NOT edge.soft AND job.state = 'queued'
+    )
+    SELECT need.payload ->> 'setting' AS setting, comparison.payload ->> 'role' AS role, MIN(dead.cause) AS cause
+    FROM dead
+        JOIN job_edges AS edge ON edge.needs_id = dead.id AND edge.soft
+        JOIN jobs AS need ON need.id = dead.id
+        JOIN jobs AS comparison ON comparison.id = edge.job_id AND comparison.kind = 'comparison'
+        JOIN experiment_jobs AS link ON link.job_id = comparison.id AND link.experiment_id = :experiment
+    GROUP BY need.payload ->> 'setting', comparison.payload ->> 'role'
+""").bindparams(bindparam("experiment"))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A setting that has no row in the comparisons of a role."""
+
+    setting_key: str
+    label: str
+    role: str
+    reason: str
+
+    @property
+    def line(self) -> str:
+        return f"row '{self.label}' left out: {self.reason}"
+
+
+def left_out(engine: Engine, experiment: str, role: str | None = None) -> list[LeftOut]:
+    """Rows left out of an experiment's comparisons (of one role), in the order of its settings."""
+    with reading(engine) as connection:
+        found = connection.execute(select(t.Experiment.id).where(t.Experiment.name == experiment)).scalar_one_or_none()
+        rows = [] if found is None else left_out_of(connection, found)
+    return [each for each in rows if role in (None, each.role)]
+
+
+def left_out_of(connection: Connection, experiment_id: int) -> list[LeftOut]:
+    """Rows left out of the comparisons of an experiment, with those whose baseline is; in the order of its settings."""
+    failed = {
+        (row.setting, row.role): row.cause for row in connection.execute(_LEFT_OUT, {"experiment": experiment_id})
+    }
+    if not failed:
+        return []
+    reasons = _reasons(connection, failed.values())
+    planned = t.ExperimentSetting
+    settings = connection.execute(
+        select(planned.setting_id, planned.baseline_id, planned.control_of_id, planned.label, t.Setting.key)
+        .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
+        .where(t.ExperimentSetting.experiment_id == experiment_id)
+        .order_by(t.ExperimentSetting.ordinal)
+    ).all()
+    named = {row.setting_id: row for row in settings}
+    found = []
+    for role in sorted({role for _, role in failed}):
+        for row in settings:
+            baseline = named.get(row.baseline_id)
+            if (row.key, role) in failed:
+                found.append(LeftOut(row.key, row.label, role, reasons[failed[row.key, role]]))
+            # Controls are out with the row they stand beside.
+            elif baseline is not None and row.control_of_id is None and (baseline.key, role) in failed:
+                found.append(LeftOut(row.key, row.label, role, f"so is its baseline, '{baseline.label}'"))
+    return found
+
+
+def _reasons(connection: Connection, jobs: Iterable[int]) -> dict[int, str]:
+    rows = connection.execute(
+        select(t.Job.id, t.Job.label, t.Job.state, t.Job.error).where(t.Job.id.in_(sorted(set(jobs))))
+    )
+    return {
+        row.id: f"job {row.id} ({row.label}) {'was cancelled' if row.state == 'cancelled' else f'failed: {row.error}'}"
+        for row in rows
+    }

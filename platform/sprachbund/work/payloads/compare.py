@@ -1,0 +1,99 @@
+"""What jobs that compare settings, and choose among them, are asked."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sprachbund.work.kind import Kind
+from sprachbund.work.payloads.base import Part, Payload
+from sprachbund.work.payloads.stored import NOT_STORED
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSetting(Part):
+    """A setting, its baseline, the language it steers towards, and its controls by variant."""
+
+    setting: str
+    baseline: str | None
+    target: str | None
+    controls: Mapping[str, tuple[str, ...]]
+
+    @property
+    def reference(self) -> str:
+        """The baseline; of a baseline, itself."""
+        return self.baseline or self.setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonPayload(Payload):
+    """Settings against their baselines and controls, on the corpora of one group.
+
+    pairs: (corpus, language, language). evaluations: the pair evaluations that are read, which the job's edges have.
+    """
+
+    group: str
+    split: str
+    role: str
+    settings: tuple[ComparedSetting, ...]
+    pairs: tuple[tuple[str, str, str], ...]
+    layers: tuple[str, ...]
+    metrics: tuple[str, ...]
+    resamples: int
+    confidence: float
+    unit: str
+    multiplicity: str
+    seed: int
+    evaluations: tuple[str, ...] = field(default=(), metadata=NOT_STORED)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {**asdict(self), "evaluations": sorted(self.evaluations)}
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.evaluations
+
+    @property
+    def claimed(self) -> list[ComparedSetting]:
+        """Settings that are claims of their own: neither the baseline nor a control of another."""
+        controls = {key for each in self.settings for members in each.controls.values() for key in members}
+        return [each for each in self.settings if each.baseline and each.setting not in controls]
+
+
+COMPARISON = Kind(
+    "comparison", 3, 70, "settings against baselines and controls, with intervals and tests",
+    ComparisonPayload, run="sprachbund_runners.jobs.compare.comparison:run", lenient=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates(Part):
+    """Settings and layers that one is chosen among."""
+
+    name: str
+    settings: tuple[str, ...]
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoicePayload(Payload):
+    """The best setting and layer of every group, by one metric and scope of a comparison."""
+
+    comparison: str
+    metric: str
+    scope: str
+    groups: tuple[Candidates, ...]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.comparison,)
+
+
+CHOICE = Kind(
+    "choice", 1, 80, "the setting and layer that is best on the select role",
+    ChoicePayload, run="sprachbund_runners.jobs.compare.choice:run",
+)  # fmt: skip

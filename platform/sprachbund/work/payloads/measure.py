@@ -1,0 +1,366 @@
+"""What jobs that measure embeddings are asked: of one language pair, or of all languages of a setting."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sprachbund.vocabulary import Distance, SteeredSide
+from sprachbund.work.keys import content_key
+from sprachbund.work.kind import Kind
+from sprachbund.work.payloads.base import Evaluand, Layered, Part, TextInput
+
+
+@dataclass(frozen=True, slots=True)
+class SideSnapshots(Part):
+    """Snapshots by language, and those that a transform is fitted on."""
+
+    snapshots: Mapping[str, str]
+    fitted: Mapping[str, str]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.snapshots.values(), *self.fitted.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationPayload(Layered):
+    """Evaluations of one setting on one corpus."""
+
+    setting: str
+    corpus: str
+    languages: tuple[str, ...]
+    pooling: str
+    tokens: str
+
+    @property
+    def evaluand(self) -> Evaluand:
+        return Evaluand(self.setting, self.corpus, self.pooling, self.tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingsPayload(EvaluationPayload):
+    """Evaluations of a setting's embeddings. `components`: how many the transform takes out, where it takes any.
+
+    plain: snapshots of the side that is not steered, of a setting that steers one side of a pair only.
+    """
+
+    steered: SideSnapshots
+    plain: SideSnapshots | None = None
+    transform: str
+    components: int | None = None
+
+    def side_of(self, plain: bool) -> SideSnapshots:
+        """The snapshots of the setting or, where it steers one side only, of the side that it does not."""
+        if not plain:
+            return self.steered
+        assert self.plain is not None
+        return self.plain
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (*self.steered.keys, *(() if self.plain is None else self.plain.keys))
+
+    @property
+    def snapshot_keys(self) -> tuple[str, ...]:
+        return tuple(self.steered.snapshots.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairEvaluationPayload(EmbeddingsPayload):
+    """Retrieval and distances of one language pair.
+
+    side: which side of the pair is steered. approximate_above: items above which search is approximate, where the
+    corpus has more. measures: their versions. group, split: the corpora it is evaluated beside.
+    """
+
+    group: str
+    split: str
+    texts: Mapping[str, TextInput]
+    side: SteeredSide = "both"
+    approximate_above: int | None = None
+    measures: Mapping[str, int]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        sides: dict[str, Any] = {}
+        if self.plain is not None:
+            sides = {
+                "side": self.side,
+                "plain_snapshots": dict(self.plain.snapshots),
+                "plain_fit_snapshots": dict(self.plain.fitted),
+            }
+        if self.approximate_above is not None:
+            sides["approximate_above"] = self.approximate_above
+        return {
+            "query": self.setting,
+            "candidate": self.setting,
+            "snapshots": dict(self.steered.snapshots),
+            "fit_snapshots": dict(self.steered.fitted),
+            **sides,
+            "texts": {language: text.identity for language, text in self.texts.items()},
+            "measures": dict(self.measures),
+        }
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        return {"setting": self.setting, "corpus": self.group, "split": self.split}
+
+    @property
+    def text_keys(self) -> tuple[str, ...]:
+        return tuple(text.key for text in self.texts.values())
+
+
+PAIR_EVALUATION = Kind(
+    "pair_evaluation", 2, 50, "retrieval in both directions and distances of one language pair",
+    PairEvaluationPayload, run="sprachbund_runners.jobs.measure.pair_evaluation:run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnMeasuresPayload(Layered):
+    """A registered measure of what a pair evaluation looks at. `pairs`: the subject of that evaluation."""
+
+    pair: PairEvaluationPayload
+    pairs: str
+    measure: str
+    version: int
+    unit: str
+    confidence: float
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {
+            "pairs": self.pairs,
+            "version": self.version,
+            "measure": self.measure,
+            "unit": self.unit,
+            "confidence": self.confidence,
+        }
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.pair.needs
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        return self.pair.shared
+
+    @property
+    def evaluand(self) -> Evaluand:
+        return self.pair.evaluand
+
+    @property
+    def text_keys(self) -> tuple[str, ...]:
+        return self.pair.text_keys
+
+    @property
+    def snapshot_keys(self) -> tuple[str, ...]:
+        return self.pair.snapshot_keys
+
+
+OWN_MEASURES = Kind(
+    "own_measures", 2, 52, "a registered measure of one language pair",
+    OwnMeasuresPayload, run="sprachbund_runners.jobs.measure.own_measures:run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiningPayload(EvaluationPayload):
+    """F1 of mined pairs. `pairs`, `tuned_on`: subjects of the pair evaluations that are scored and that tell the
+    threshold."""
+
+    group: str
+    split: str
+    pairs: str
+    tuned_on: str
+    version: int
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {"pairs": self.pairs, "tuned_on": self.tuned_on, "measure": self.version}
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.pairs, self.tuned_on)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        return {"setting": self.setting, "corpus": self.group, "split": self.split}
+
+
+MINING = Kind(
+    "mining", 1, 58, "pairs of one language pair mined above a threshold tuned on select",
+    MiningPayload, run="sprachbund_runners.jobs.measure.mining:run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceEvaluationPayload(EmbeddingsPayload):
+    """Medoid, spread and distances of all languages. `frozen`: the baseline's snapshots, untransformed."""
+
+    target: str | None
+    frozen: Mapping[str, str]
+    measures: Mapping[str, int]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {
+            "setting": self.setting,
+            "snapshots": dict(self.steered.snapshots),
+            "fit_snapshots": dict(self.steered.fitted),
+            "frozen": dict(self.frozen),
+            "target": self.target,
+            "measures": dict(self.measures),
+        }
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (*self.steered.keys, *self.frozen.values())
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        return {"corpus": self.corpus}
+
+    @property
+    def scope_digest(self) -> str:
+        """What its numbers depend on beside the setting and corpus: the languages."""
+        return content_key("scope", 1, languages=self.languages)
+
+
+SPACE_EVALUATION = Kind(
+    "space_evaluation", 1, 55, "medoid, spread and distances of all languages of one setting",
+    SpaceEvaluationPayload, run="sprachbund_runners.jobs.measure.space_evaluation:run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedPayload(EmbeddingsPayload):
+    """What is evaluated on request, of all languages of a setting together. `unit`: what intervals draw."""
+
+    texts: Mapping[str, str]
+    seed: int
+    unit: str
+    confidence: float
+    version: int
+
+    @property
+    @abstractmethod
+    def asked(self) -> dict[str, Any]:
+        """What is asked for."""
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {
+            "setting": self.setting,
+            "snapshots": dict(self.steered.snapshots),
+            "fit_snapshots": dict(self.steered.fitted),
+            "seed": self.seed,
+            "unit": self.unit,
+            "confidence": self.confidence,
+            "version": self.version,
+            **self.asked,
+            "texts": dict(self.texts),
+        }
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        return {"setting": self.setting, "corpus": self.corpus}
+
+    @property
+    def scope_digest(self) -> str:
+        """What its numbers depend on beside the setting and corpus."""
+        return content_key("scope", 1, languages=self.languages, seed=self.seed, **self.asked)
+
+    @property
+    def text_keys(self) -> tuple[str, ...]:
+        return tuple(self.texts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeometryEvaluationPayload(RequestedPayload):
+    """One measure of geometry."""
+
+    measure: str
+    pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        return {"measure": self.measure, "pairs": self.pairs}
+
+
+GEOMETRY_EVALUATION = Kind(
+    "geometry_evaluation", 2, 56, "a measure of likeness, isotropy, hubs or languages of one setting",
+    GeometryEvaluationPayload, run="sprachbund_runners.jobs.measure.geometry_evaluation:run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbxTaskInputs(Part):
+    """An ABX task over label columns; `triples` None: all of them."""
+
+    on: str
+    by: tuple[str, ...]
+    across: tuple[str, ...]
+    distance: Distance
+    triples: int | None
+    resamples: int
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is asked for."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbxEvaluationPayload(RequestedPayload):
+    """One ABX task, by its name in tables."""
+
+    task: AbxTaskInputs
+    task_name: str
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        return {"task": self.task.parameters}
+
+
+ABX_EVALUATION = Kind(
+    "abx_evaluation", 1, 57, "one ABX task over label columns under one setting",
+    AbxEvaluationPayload, run="sprachbund_runners.jobs.measure.abx_evaluation:run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeInputs(Part):
+    """Logistic probes for a label of sentences or of words."""
+
+    label: str
+    level: str
+    folds: int
+    seeds: int
+    regularisation: float
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is asked for. The level goes without saying where it is the sentence's."""
+        asked = asdict(self)
+        return asked if self.level == "word" else {name: asked[name] for name in asked if name != "level"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePayload(RequestedPayload):
+    """One probe, by its name in tables."""
+
+    task: ProbeInputs
+    task_name: str
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        return {"task": self.task.parameters}
+
+
+PROBE = Kind(
+    "probe", 2, 58, "logistic probes for one label under one setting",
+    ProbePayload, run="sprachbund_runners.jobs.measure.probe:run",
+)  # fmt: skip

@@ -1,0 +1,45 @@
+"""What a comparison goes without: settings of which an evaluation failed, or will never be made."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import aliased
+
+from sprachbund.db import tables as t
+from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.compare import ComparisonPayload
+
+
+def left_out(connection: Connection, comparison: str) -> frozenset[str]:
+    """Keys of the settings without all of their evaluations; `comparison` is the subject of the job that needs them.
+
+    A row over fewer pairs than the others would look comparable: a setting is there as a whole, or not at all.
+    """
+    need = aliased(t.Job)
+    rows = connection.execute(
+        select(need.id, need.kind, need.payload)
+        .join(t.JobEdge, t.JobEdge.needs_id == need.id)
+        .join(t.Job, t.Job.id == t.JobEdge.job_id)
+        .where(t.Job.subject == comparison, need.state != "done")
+    )
+    of = (read_payload(row.kind, row.payload, f"job {row.id}").evaluand for row in rows)
+    return frozenset(each.setting for each in of if each is not None)
+
+
+def present(payload: ComparisonPayload, missing: Collection[str]) -> ComparisonPayload:
+    """A comparison's payload as if it had been planned without the missing settings.
+
+    Nor those measured by them: settings whose baseline is missing, and controls of a missing setting.
+    """
+    gone = set(missing)
+    for each in payload.settings:
+        if each.setting in missing or each.baseline in missing:
+            gone |= {each.setting, *(key for members in each.controls.values() for key in members)}
+    kept = (each for each in payload.settings if each.setting not in gone)
+    return replace(payload, settings=tuple(replace(each, controls=_drawn(each.controls, missing)) for each in kept))
+
+
+def _drawn(controls: Mapping[str, Sequence[str]], missing: Collection[str]) -> dict[str, tuple[str, ...]]:
+    found = {variant: tuple(each for each in members if each not in missing) for variant, members in controls.items()}
+    return {variant: members for variant, members in found.items() if members}
