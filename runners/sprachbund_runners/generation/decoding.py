@@ -19,8 +19,8 @@ from sprachbund_runners.models.steering import steering
 
 # After how many tokens it is looked whether all texts have ended: a device has to be waited for, and what is written
 # past an end is cut off.
-_LOOKS = {"cpu": 1}
-_FEW_LOOKS = 16
+LOOKS = {"cpu": 1}
+FEW_LOOKS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +189,7 @@ def _batch(
     written: list[torch.Tensor] = []
     over = torch.zeros(len(prompts), dtype=torch.bool, device=loaded.device)
     stop = torch.tensor(sorted(draw.stop), dtype=torch.int64, device=loaded.device)
-    look = _LOOKS.get(loaded.device.type, _FEW_LOOKS)
+    look = LOOKS.get(loaded.device.type, FEW_LOOKS)
     steps = _steps(loaded, prompts, masks)
     logits = next(steps)
     for step in range(draw.max_new_tokens):

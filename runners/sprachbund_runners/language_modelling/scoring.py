@@ -68,7 +68,7 @@ def likelihoods(
         output = loaded.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
         if not hasattr(output, "logits"):
             raise ModelError("the model was loaded without its head: it predicts no tokens")
-        return _sums(output.logits, batch.input_ids, first[batch.rows], batch.lengths)
+        return row_sums(output.logits, batch.input_ids, first[batch.rows], batch.lengths)
 
     def commit(batch: Batch, found: torch.Tensor) -> None:
         (values,) = to_host([found])
@@ -86,7 +86,7 @@ def likelihoods(
     return Likelihoods(nats, n_tokens, report.digest)
 
 
-def _sums(
+def row_sums(
     logits: torch.Tensor, ids: torch.Tensor, first: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> torch.Tensor:
     """Summed -log p of each row's tokens from `first` on, float64 [B]; logits [B, T, V], ids [B, T], the rest [B].

@@ -272,6 +272,8 @@ def test_what_the_mode_refuses() -> None:
         with pytest.raises(Misplaced, match="asked for"):
             bool(there.any())
         with pytest.raises(Misplaced, match="asked for"):
+            there.nonzero()
+        with pytest.raises(NotImplementedError):
             there[there > 0]
         with pytest.raises(Misplaced, match="not by `to_host`"):
             there.cpu()
