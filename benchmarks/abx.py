@@ -3,10 +3,10 @@
     python benchmarks/abx.py [--items N] [--languages L] [--width D] [--repeats R] [--resamples B] [--json]
 
 Prints in one run the processor time (of all threads), the median of rounds in which all take turns, with the median of
-the rounds' ratios to ours, and the peak of memory on top of the embeddings. `triplet tensor` compares d(a, x) with d(b, x) for all a × b × x of two languages at once, in NumPy, in
-float32; fastabx (Python 3.12 or newer) does the same in PyTorch, whose memory is the growth of the largest resident
-set of a process of its own. All scores are checked to agree within 1e-6 before they are timed; fastabx compares in
-float32 and sums in its own way: within 1e-5.
+the rounds' ratios to ours, and the peak of memory on top of the embeddings. `triplet tensor` compares d(a, x) with
+d(b, x) for all a × b × x of two languages at once, in NumPy, in float32; fastabx (Python 3.12 or newer) does the same
+in PyTorch, whose memory is the growth of the largest resident set of a process of its own. All scores are checked to
+agree within 1e-6 before they are timed; fastabx compares in float32 and sums in its own way: within 1e-5.
 """
 
 import argparse
