@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import Connection, Engine, func, insert, not_, select, update
 
 from sprachbund.db.engine import now_ms, reading, single, writing
+from sprachbund.db.names import find_experiment
 from sprachbund.db.tables import Experiment, ExperimentJob, Job, Runner
-from sprachbund.errors import DatabaseError, LeaseLost
+from sprachbund.errors import LeaseLost
 from sprachbund.queue import statements
 from sprachbund.queue.enqueue import cancel_unwanted, reopen_ended, reopened
 from sprachbund.work.kinds import read_payload
@@ -206,7 +207,7 @@ class Queue:
         Running jobs finish; results stay.
 
         Raises:
-            DatabaseError: there is no such experiment.
+            QueryError: there is no such experiment.
         """
         with writing(self._engine) as connection:
             self._set_cancelled(connection, name, True)
@@ -218,7 +219,7 @@ class Queue:
         Of one experiment, which is wanted again if it was cancelled; or of all that are not cancelled.
 
         Raises:
-            DatabaseError: there is no such experiment.
+            QueryError: there is no such experiment.
         """
         with writing(self._engine) as connection:
             if name is not None:
@@ -341,11 +342,8 @@ class Queue:
 
     @staticmethod
     def _set_cancelled(connection: Connection, name: str, cancelled: bool) -> None:
-        changed = connection.execute(
-            update(Experiment).where(Experiment.name == name).values(cancelled=cancelled)
-        ).rowcount
-        if not changed:
-            raise DatabaseError(f"experiment '{name}' does not exist")
+        experiment_id = find_experiment(connection, name)
+        connection.execute(update(Experiment).where(Experiment.id == experiment_id).values(cancelled=cancelled))
 
 
 def _alive(connection: Connection) -> Any:

@@ -10,10 +10,9 @@ from sqlalchemy.orm import aliased
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import QueryError
+from sprachbund.errors import QueryError, known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.comparison import Comparison
-from sprachbund.results.reader import known
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund.work.payloads.stored import from_json

@@ -1,22 +1,66 @@
-"""Stored embeddings, read back for people: figures and explained items."""
+"""Stored embeddings, read back for people as evaluations see them: figures and explained items."""
+
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
+from sprachbund.db.names import find_experiment
+from sprachbund.embeddings.transforms import Fitted, fit_transform, transformed
 from sprachbund.errors import LostArtifactError, QueryError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.files.tensors import load_tensors
+from sprachbund.work.payloads.measure import PAIR_EVALUATION, PairEvaluationPayload, SideSnapshots
+from sprachbund.work.payloads.stored import from_json
 
 
-def snapshot_layer(
-    connection: Connection, store: ArtifactStore, key: str, layer: str, language: str
-) -> NDArray[np.float32]:
-    """float32 [n, d] of the snapshot with this key, whose language errors name.
+def embedded(
+    connection: Connection,
+    store: ArtifactStore,
+    side: SideSnapshots,
+    languages: Iterable[str],
+    layer: str,
+    transform: str,
+    components: int | None,
+) -> dict[str, NDArray[np.float32]]:
+    """float32 [n, d] per language as evaluations see it: read, and transformed as the runners do.
 
-    Raises QueryError if the layer was not computed or its file is not there any more.
+    Raises QueryError if a layer was not computed or its file is not there any more.
     """
+    read = partial(_read_layer, connection, store, layer)
+
+    def fitted() -> Fitted:
+        on = {language: read(key, language) for language, key in side.fitted.items()}
+        return fit_transform(transform, on, components)
+
+    return transformed(transform, {each: read(side.snapshots[each], each) for each in languages}, fitted)
+
+
+def planned_pairs(
+    connection: Connection, experiment: str, setting_key: str, corpus_key: str
+) -> list[PairEvaluationPayload]:
+    """What the pair evaluations of a setting on a corpus are asked, done or not: where its embeddings are."""
+    rows = connection.execute(
+        select(t.Job.id, t.Job.payload)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .where(
+            t.ExperimentJob.experiment_id == find_experiment(connection, experiment),
+            t.Job.kind == PAIR_EVALUATION.name,
+            t.Job.payload["setting"].as_string() == setting_key,
+            t.Job.payload["corpus"].as_string() == corpus_key,
+        )
+        .order_by(t.Job.id)
+    )
+    return [from_json(PairEvaluationPayload, payload, f"job {job_id}") for job_id, payload in rows]
+
+
+def _read_layer(
+    connection: Connection, store: ArtifactStore, layer: str, key: str, language: str
+) -> NDArray[np.float32]:
+    """float32 [n, d] of the snapshot with this key, whose language errors name."""
     statement = (
         select(t.SnapshotPart.layer, t.SnapshotPart.tensor, t.Artifact.uri, t.Artifact.digest, t.Artifact.state)
         .join(t.Snapshot, t.Snapshot.id == t.SnapshotPart.snapshot_id)

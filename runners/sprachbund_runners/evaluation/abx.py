@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund.embeddings.checked import checked_embeddings
 from sprachbund.errors import ModelError, SpecError, nearest
 from sprachbund.vocabulary import DISTANCES, Distance
 from sprachbund_runners.evaluation.abx_kernel import count_wins
-from sprachbund_runners.evaluation.similarity import blocks, checked_embeddings, unit_vectors
+from sprachbund_runners.evaluation.similarity import blocks, unit_vectors
 
 BLOCK_BYTES = 1 << 23
 """Of distances held at once: 8 MiB in float64, which is some hundred x against some thousand candidates."""
