@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 
 from sprachbund.errors import DatabaseError, LeaseLost, SprachbundError
 from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.files.missing import missing
 from sprachbund.queue import Claim, Queue
 from sprachbund.work.kinds import KINDS
 from sprachbund_runners.jobs import JOBS, Context, Evicted, Progress
@@ -253,30 +254,39 @@ class Worker:
             del self._open[claim.job_id]
             heart.drop(claim)
 
-        def give_back() -> None:
-            for claim in list(self._open.values()):
+        def give_back(jobs: Collection[int]) -> None:
+            for claim in [claim for claim in self._open.values() if claim.job_id in jobs]:
                 self.tally.lost += not self.queue.release(claim)
                 settle(claim)
 
         batch = list(claims)
+
+        def wait_for_files(made_by: int) -> None:
+            """Give back those that lack a file, once all that lacks is queued; all, where that cannot be told."""
+            held = list(self._open)
+            found = missing(self.context.engine, self.context.store, held)
+            self.queue.reopen(sorted({made_by, *found.makers}))
+            give_back(found.jobs or held)
+
         while batch:
             self.context.progress.clear()
+            rest = 1
             try:
                 self._run(batch, settle)
                 leftover = [claim for claim in batch if claim.job_id in self._open]
                 if leftover:
                     raise RuntimeError(f"job kind {leftover[0].kind} gave no outcome for job {leftover[0].job_id}")
             except Evicted as error:
-                self.queue.reopen(error.job_ids)
-                give_back()
+                wait_for_files(error.made_by)
+                rest = len(self._open)
             except LeaseLost as error:
                 log.warning("%s", error)
-                give_back()
+                give_back(list(self._open))
             except Exception as error:
                 if hits_every_job(error):
                     raise
                 self._blame(batch, error, settle)
-            batch = list(self._open.values())[:1]
+            batch = list(self._open.values())[:rest]
 
     def _run(self, claims: Sequence[Claim], settle: Callable[[Claim], None]) -> None:
         for outcome in JOBS[claims[0].kind](claims, self.context):

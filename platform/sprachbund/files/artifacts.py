@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sprachbund.db.engine import now_ms, writing
+from sprachbund.db.rows import chunks
 from sprachbund.db.tables import Artifact
 from sprachbund.errors import ArtifactError, LostArtifactError
 from sprachbund.files.tensors import TensorSpool, load_tensors, save_tensors
@@ -200,6 +201,10 @@ class ArtifactStore:
 
         Rows of other stores, and rows evicted before, are left alone.
         """
+        return sum(self._evict(engine, chunk) for chunk in chunks(artifact_ids))
+
+    def _evict(self, engine: Engine, artifact_ids: Sequence[int]) -> int:
+        """One transaction's part: no other writer waits for long."""
         freed = 0
         with writing(engine) as connection:
             # The file goes while the row is locked, so that `record` sees both or neither.
@@ -211,10 +216,17 @@ class ArtifactStore:
                 update(Artifact).where(Artifact.id.in_([row.id for row in rows])).values(state="evicted")
             )
             for row in rows:
-                with contextlib.suppress(FileNotFoundError), self.clear_errors(row.uri):
-                    self._files.rm_file(f"{self._root}/{row.uri}")
-                    freed += int(row.n_bytes)
+                freed += int(row.n_bytes) * self.remove(row.uri)
         return freed
+
+    def remove(self, uri: str) -> bool:
+        """Delete a file; False where there was none. For callers who hold its row's lock."""
+        try:
+            with self.clear_errors(uri):
+                self._files.rm_file(f"{self._root}/{uri}")
+        except FileNotFoundError:
+            return False
+        return True
 
     def sweep(self, older_than_s: float = 86_400) -> int:
         """Remove unfinished files that killed processes left behind; returns how many."""
