@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, select
 
+from sprachbund.catalogue.edits import EDITS, parse_value
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.rows import chunks
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.files.bulk import made_files
 from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.base import Payload
+from sprachbund.work.payloads.fit import EditedUnits, InterventionPayload
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class _Search:
         for kind, maker in self._gone_files(connection, {maker for _, maker in needs}):
             by_maker.setdefault(maker, set()).add(kind)
         found = {(job, maker) for job, maker in needs if maker in by_maker}
-        spare = _spared(connection, {job for job, maker in found if "responses" in by_maker[maker]})
-        return {(job, maker) for job, maker in found if by_maker[maker] - spare.get(job, frozenset())}
+        only_responses = {job for job, maker in found if by_maker[maker] == {"responses"}}
+        spare = _without_responses(connection, only_responses)
+        return {(job, maker) for job, maker in found if by_maker[maker] != {"responses"} or job not in spare}
 
     def _gone_files(self, connection: Connection, makers: Collection[int]) -> Iterable[tuple[str, int]]:
         for chunk in chunks(sorted(makers)):
@@ -86,11 +90,25 @@ def _needs(connection: Connection, jobs: Sequence[int]) -> list[tuple[int, int]]
     return found
 
 
-def _spared(connection: Connection, jobs: Collection[int]) -> dict[int, frozenset[str]]:
-    """The kinds of files that jobs leave unread of what they need."""
-    found: dict[int, frozenset[str]] = {}
+def _without_responses(connection: Connection, jobs: Collection[int]) -> set[int]:
+    """Those of the jobs that read no responses of the unit statistics that they need."""
+    found: set[int] = set()
     for chunk in chunks(sorted(jobs)):
         statement = select(t.Job.id, t.Job.kind, t.Job.payload).where(t.Job.id.in_(chunk))
         for job, kind, payload in connection.execute(statement):
-            found[job] = read_payload(kind, payload, f"job {job}").unread
+            if not _reads_responses(read_payload(kind, payload, f"job {job}")):
+                found.add(job)
     return found
+
+
+def _reads_responses(payload: Payload) -> bool:
+    """All but edits that are computed from moments of tokens, from rankings, or from passes of their own.
+
+    Should an edit read them after all, it says so when it comes upon the loss, and they are made again.
+    """
+    if not isinstance(payload, InterventionPayload) or not isinstance(payload.edited, EditedUnits):
+        return True
+    edited = payload.edited
+    if edited.value is not None:
+        return edited.value_from != "tokens" and parse_value(edited.value)[0] != "zero"
+    return edited.incremental is None and EDITS[payload.edit].transport

@@ -32,7 +32,7 @@ def attempts(space: Workspace) -> dict[int, int]:
     """How often each job was claimed so far."""
     with reading(space.engine) as connection:
         counted = select(t.JobAttempt.job_id, func.count()).group_by(t.JobAttempt.job_id)
-        return dict(connection.execute(counted).tuples().all())
+        return dict(connection.execute(counted).all())
 
 
 def kinds_of(space: Workspace, jobs: Any) -> set[str]:

@@ -65,11 +65,6 @@ class Payload(Part, ABC):
         return ()
 
     @property
-    def unread(self) -> frozenset[str]:
-        """Kinds of files (`sprachbund.files.bulk`) of what it needs that it can do without."""
-        return frozenset()
-
-    @property
     def shared(self) -> Mapping[str, Any] | None:
         """What jobs of this kind have in common that one pass may serve; None where each runs by itself."""
         return None

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sprachbund.catalogue.edits import EDITS, parse_value
 from sprachbund.vocabulary import How
 from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Numerics, Part, Payload, TextInput
@@ -302,16 +301,6 @@ class InterventionPayload(Payload):
         if isinstance(self.edited, EditedDirections):
             return tuple(self.edited.keys)
         return (*self.edited.experts.values(), *self.edited.statistics.values())
-
-    @property
-    def unread(self) -> frozenset[str]:
-        """Responses, unless units are fitted to samples, or set to what only sentences tell."""
-        if isinstance(self.edited, EditedDirections):
-            return frozenset()
-        read = self.edited.incremental is None and EDITS[self.edit].transport
-        if self.edited.value is not None:
-            read = self.edited.value_from != "tokens" and parse_value(self.edited.value)[0] != "zero"
-        return frozenset() if read else frozenset({"responses"})
 
     @property
     def shared(self) -> dict[str, Any]:
