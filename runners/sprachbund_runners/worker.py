@@ -22,8 +22,10 @@ from sqlalchemy import Engine
 
 from sprachbund.errors import DatabaseError, LeaseLost, SprachbundError
 from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.files.eviction import give_up
 from sprachbund.files.missing import missing
 from sprachbund.queue import Claim, Queue
+from sprachbund.vocabulary import Keep
 from sprachbund.work.kinds import KINDS
 from sprachbund_runners.jobs import JOBS, Context, Evicted, Progress
 
@@ -33,6 +35,8 @@ LEASE_MS = 120_000
 BUNDLE = 256
 SAME_MODEL_IN_A_ROW = 16
 POLL_S = (0.5, 5.0)
+# How long a busy runner lets files lie that nothing needs any more.
+GIVE_UP_S = 600.0
 # Activations of a small model's widest site then fit a core's cache; more tokens only wait for memory.
 CPU_TOKENS = 1024
 GPU_TOKENS = 32_768
@@ -42,6 +46,7 @@ GPU_TOKENS = 32_768
 class Options:
     """How a runner works. `max_jobs` ends it after that many; `watch` keeps it waiting for new work.
 
+    `keep`: which files stay once all that needs them is done, of experiments that do not say so themselves.
     `max_tokens`: padded tokens per batch; by default what keeps a CPU's cache or a GPU's cores busy.
     """
 
@@ -51,6 +56,7 @@ class Options:
     max_jobs: int | None = None
     lease_ms: int = LEASE_MS
     bundle: int = BUNDLE
+    keep: Keep = "results"
     name: str | None = None
 
 
@@ -61,6 +67,8 @@ class Tally:
     done: int = 0
     failed: int = 0
     lost: int = 0
+    # Bytes of files given up.
+    freed: int = 0
     errors: list[str] = field(default_factory=list)
 
 
@@ -174,6 +182,7 @@ class Worker:
         self._open: dict[int, Claim] = {}
         self._environment = environment(options.device)
         self._in_a_row = 0
+        self._gave_up = time.monotonic()
 
     def run(self) -> Tally:
         """Serve bundles until the queue has none for this runner (or for ever, with `watch`).
@@ -203,7 +212,12 @@ class Worker:
                 if claims:
                     idle = POLL_S[0]
                     self._serve(claims, heart)
-                elif self.options.watch or self.queue.has_work_for(runner_id):
+                    if time.monotonic() - self._gave_up >= GIVE_UP_S:
+                        self._give_up()
+                    continue
+                if idle == POLL_S[0]:
+                    self._give_up()
+                if self.options.watch or self.queue.has_work_for(runner_id):
                     # Somebody else is working on what comes before, or new work may come: look again, jittered.
                     time.sleep(idle * random.uniform(0.5, 1.0))
                     idle = min(idle * 1.5, POLL_S[1])
@@ -214,6 +228,12 @@ class Worker:
                 heart.stop()
                 self._leave(runner_id)
         return self.tally
+
+    def _give_up(self) -> None:
+        """Make room: files that nothing needs any more and that a pass makes again."""
+        with uninterrupted():
+            self.tally.freed += give_up(self.context.engine, self.context.store, self.options.keep)
+        self._gave_up = time.monotonic()
 
     def _leave(self, runner_id: int) -> None:
         """Give back what is open, counting no failure, and sign off."""

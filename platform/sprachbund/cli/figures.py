@@ -10,6 +10,7 @@ from sprachbund import workspace
 from sprachbund.errors import SprachbundError
 from sprachbund.report import figures
 from sprachbund.report.charts import save
+from sprachbund.results.snapshots import require_snapshots
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +35,10 @@ def plot_space(
     """
     opened = workspace.open()
     panels = []
-    for each in figures.recorded(opened.engine, experiment, setting, role=role, corpus=corpus):
+    sides = figures.recorded(opened.engine, experiment, setting, role=role, corpus=corpus)
+    keys = [key for each in sides for keys in (each.snapshots, each.fit_snapshots) for key in keys.values()]
+    require_snapshots(opened.engine, opened.store, keys, layer)
+    for each in sides:
         vectors = figures.read_vectors(opened.engine, opened.store, each.snapshots, layer)
         panels.append(figures.Panel(f"{each.label}, layer {layer}", _transformed(opened, each, vectors, layer)))
     figure = figures.space_figure(panels, method=method, items=items, seed=seed)  # type: ignore[arg-type]

@@ -128,7 +128,7 @@ def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str
 def read_vectors(
     engine: Engine, store: ArtifactStore, snapshots: Mapping[str, str], layer: str
 ) -> dict[str, NDArray[np.float32]]:
-    """float32 [n, d] by language. Raises QueryError if a layer was not computed or its file is not there any more."""
+    """float32 [n, d] by language. Raises QueryError if a layer was not computed."""
     with reading(engine) as connection:
         return {
             language: snapshot_layer(connection, store, key, layer, language) for language, key in snapshots.items()
