@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -32,6 +33,7 @@ from sprachbund.files.tensors import TensorSpool, load_tensors, save_tensors
 __all__ = ["ArtifactStore", "Stored", "TensorSpool", "load_tensors", "save_tensors"]
 
 TEMPORARY = ".temporary"
+_URI = re.compile(r"[0-9a-f]{2}/[0-9a-f]{62}(\.\w+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +230,58 @@ class ArtifactStore:
             return False
         return True
 
-    def sweep(self, older_than_s: float = 86_400) -> int:
-        """Remove unfinished files that killed processes left behind; returns how many."""
-        removed = 0
+    def remove_stale(self, uri: str, older_than_s: float) -> int:
+        """Delete a file that has not been stored anew of late; returns its bytes, 0 if it stays or is gone.
+
+        For callers who hold its row's lock, or that of one with its digest. A local file is looked at again once it is
+        out of the way: one that a job stored in this very moment goes back.
+        """
+        name = f"{self._root}/{uri}"
+        with contextlib.suppress(FileNotFoundError), self.clear_errors(uri):
+            if not self._local:
+                n_bytes = int(self._files.size(name) or 0)
+                return n_bytes * (self._age(name) >= older_than_s and self.remove(uri))
+            with self.unfinished(".stale") as aside:
+                os.rename(name, aside)
+                state = aside.stat()
+                if time.time() - state.st_mtime >= older_than_s:
+                    return state.st_size
+                os.replace(aside, name)
+        return 0
+
+    def listing(self) -> dict[str, int]:
+        """Size in bytes by uri of every file that looks like one of this store's; others are never touched."""
+        self._files.invalidate_cache()
+        found = self._files.find(self._root, detail=True)
+        sizes = {name.removeprefix(f"{self._root}/"): int(info["size"]) for name, info in found.items()}
+        return {uri: size for uri, size in sizes.items() if _URI.fullmatch(uri)}
+
+    def age_s(self, uri: str) -> float:
+        """Seconds since a file was stored; 0 where it is gone."""
+        try:
+            return self._age(f"{self._root}/{uri}")
+        except FileNotFoundError:
+            return 0.0
+
+    def _age(self, name: str) -> float:
+        return time.time() - float(self._files.modified(name).timestamp())
+
+    def leftovers(self, older_than_s: float) -> dict[Path, int]:
+        """Size in bytes of every unfinished file that nobody wrote to for so long."""
+        found: dict[Path, int] = {}
         for path in self.scratch.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime >= older_than_s:
-                    path.unlink()
-                    removed += 1
-        return removed
+                state = path.stat()
+                if time.time() - state.st_mtime >= older_than_s:
+                    found[path] = state.st_size
+        return found
+
+    def sweep(self, older_than_s: float = 86_400) -> int:
+        """Remove unfinished files that killed processes left behind; returns how many."""
+        left = self.leftovers(older_than_s)
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
 
     @contextlib.contextmanager
     def clear_errors(self, what: str) -> Iterator[None]:

@@ -28,8 +28,8 @@ def require_snapshots(engine: Engine, store: ArtifactStore, keys: Collection[str
     if makers:
         Queue(engine).reopen(makers)
         raise QueryError(
-            f"{len(makers)} of {len(rows)} files of embeddings at layer {layer} were not kept; the jobs that make them are"
-            " queued again: `sprachbund run --keep all`, then repeat this command"
+            f"{len(makers)} of {len(rows)} files of embeddings at layer {layer} were not kept; the jobs that make them"
+            " are queued again: `sprachbund run --keep all`, then repeat this command"
         )
 
 
