@@ -24,7 +24,7 @@ from sprachbund.errors import DatabaseError, LeaseLost, SprachbundError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.queue import Claim, Queue
 from sprachbund.work.kinds import KINDS
-from sprachbund_runners.jobs import JOBS, Context, Evicted, Progress
+from sprachbund_runners.jobs import JOBS, Context, Evicted, NotReady, Progress
 
 log = logging.getLogger("sprachbund.runner")
 
@@ -269,7 +269,7 @@ class Worker:
             except Evicted as error:
                 self.queue.reopen(error.job_ids)
                 give_back()
-            except LeaseLost as error:
+            except (LeaseLost, NotReady) as error:
                 log.warning("%s", error)
                 give_back()
             except Exception as error:

@@ -20,7 +20,7 @@ from sprachbund.vocabulary import SCOPES
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.families import Differences, Family
-from sprachbund_runners.jobs.compare.left_out import left_out, present
+from sprachbund_runners.jobs.compare.left_out import check_ready, left_out, present
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.context import Context, Outcome
@@ -50,6 +50,7 @@ def run(claims: Sequence[Claim[ComparisonPayload]], context: Context) -> Iterato
 
 def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
     with context.reading() as connection:
+        check_ready(connection, claim.subject)
         payload = present(claim.payload, left_out(connection, claim.subject))
     outcomes = Outcomes.of(context, claim, {*payload.metrics, TESTED})
     settings, compared = payload.settings, payload.claimed
