@@ -81,7 +81,7 @@ class Workspace:
     def run(self, *, progress: Any = None, **options: Any) -> Any:
         """Work in this process until the queue is empty; needs the `runner` extra.
 
-        Options: device, max_tokens, watch, max_jobs (see `sprachbund run --help`). Returns what was done.
+        Options: device, max_tokens, watch, max_jobs, keep (see `sprachbund run --help`). Returns what was done.
         """
         try:
             from sprachbund_runners.worker import Options, Worker
@@ -93,7 +93,7 @@ class Workspace:
             from sprachbund.progress import Silent
 
             progress = Silent()
-        return Worker(self.engine, self.store, progress, Options(**options)).run()
+        return Worker(self.engine, self.store, progress, Options(**{"keep": self.config.keep, **options})).run()
 
     def results(
         self, experiment: str | Submission, kind: Literal["retrieval", "alignment"] = "retrieval"

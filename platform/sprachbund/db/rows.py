@@ -1,17 +1,19 @@
 """Rows put into tables: new ones, and those that may stand there already."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sprachbund.db import tables as t
 
+T = TypeVar("T")
 CHUNK = 400
 
 
-def chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
+def chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
+    """Parts short enough for one statement."""
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, func, insert, not_, select, update
 
 from sprachbund.db.engine import now_ms, reading, single, writing
 from sprachbund.db.names import find_experiment
+from sprachbund.db.rows import chunks
 from sprachbund.db.tables import Experiment, ExperimentJob, Job, Runner
 from sprachbund.errors import LeaseLost
 from sprachbund.queue import statements
@@ -231,8 +232,10 @@ class Queue:
     def reopen(self, job_ids: Sequence[int]) -> int:
         """Queue finished jobs again, because a file they made was evicted; returns how many."""
         with writing(self._engine) as connection:
-            again = reopened(connection).where(Job.id.in_(job_ids), Job.state == "done")
-            return int(connection.execute(again).rowcount)
+            return sum(
+                int(connection.execute(reopened(connection).where(Job.id.in_(chunk), Job.state == "done")).rowcount)
+                for chunk in chunks(job_ids)
+            )
 
     def status(self, experiment: str | None = None) -> dict[str, dict[str, int]]:
         """How many jobs of each kind are in each state, of one experiment or of all.

@@ -14,9 +14,9 @@ from sprachbund.db.names import NamedSetting, find_baseline, find_setting
 from sprachbund.errors import QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.report.charts import COLOURS, new_figure, styled
-from sprachbund.results.snapshots import embedded, planned_pairs
+from sprachbund.results.snapshots import embedded, planned_pairs, require_snapshots
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
-from sprachbund.work.payloads.measure import SideSnapshots
+from sprachbund.work.payloads.measure import PairEvaluationPayload, SideSnapshots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,8 +50,16 @@ def panels(
     with reading(engine) as connection:
         named = find_setting(connection, setting, experiment)
         key = _corpus_key(connection, experiment, role, corpus)
-        shown = (find_baseline(connection, named, experiment), named)
-        return [_panel(connection, store, experiment, each, key, layer) for each in shown if each is not None]
+        shown = [each for each in (find_baseline(connection, named, experiment), named) if each is not None]
+        sides = [_side(connection, experiment, each, key) for each in shown]
+        require_snapshots(engine, store, [key for _, side in sides for key in side.keys], layer)
+        return [
+            Panel(
+                f"{each.label}, layer {layer}",
+                embedded(connection, store, side, sorted(side.snapshots), layer, asked.transform, asked.components),
+            )
+            for each, (asked, side) in zip(shown, sides, strict=True)
+        ]
 
 
 def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str | None) -> str:
@@ -73,9 +81,10 @@ def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str 
     return str(found[name])
 
 
-def _panel(
-    connection: Connection, store: ArtifactStore, experiment: str, setting: NamedSetting, corpus: str, layer: str
-) -> Panel:
+def _side(
+    connection: Connection, experiment: str, setting: NamedSetting, corpus: str
+) -> tuple[PairEvaluationPayload, SideSnapshots]:
+    """What some pair evaluation of a setting is asked, and the snapshots of all of them."""
     payloads = planned_pairs(connection, experiment, setting.key, corpus)
     if not payloads:
         raise QueryError(f"setting '{setting.label}' is not evaluated on this corpus")
@@ -83,10 +92,7 @@ def _panel(
         {language: key for each in payloads for language, key in each.steered.snapshots.items()},
         {language: key for each in payloads for language, key in each.steered.fitted.items()},
     )
-    languages = sorted(side.snapshots)
-    first = payloads[0]
-    vectors = embedded(connection, store, side, languages, layer, first.transform, first.components)
-    return Panel(f"{setting.label}, layer {layer}", vectors)
+    return payloads[0], side
 
 
 @styled

@@ -14,7 +14,7 @@ from sprachbund.db.names import find_baseline, find_setting
 from sprachbund.errors import QueryError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.languages.table import resolve
-from sprachbund.results.snapshots import embedded
+from sprachbund.results.snapshots import embedded, require_snapshots
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.payloads.measure import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
@@ -96,9 +96,10 @@ def explain_item(
         payload = evaluated[-1][0].payload
         texts = {each: _text(connection, store, payload.texts[each].key) for each in (query, candidate)}
         place = _place(texts[query], item)
+        at_chosen = [next(each for each in parts if chosen in each.payload.layers) for parts in evaluated]
+        require_snapshots(engine, store, [key for each in at_chosen for key in each.payload.needs], chosen)
         sides = []
-        for parts in evaluated:
-            at_layer = next(each for each in parts if chosen in each.payload.layers)
+        for at_layer in at_chosen:
             sides.append(_side(connection, store, at_layer, query, candidate, chosen, place, texts[candidate]))
         corpus = connection.execute(select(t.Corpus.name).where(t.Corpus.key == payload.corpus)).scalar_one()
     return ItemExplanation(

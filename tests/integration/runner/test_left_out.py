@@ -98,9 +98,7 @@ def test_it_is_taken_in_when_it_comes(space: Workspace, experiment: Make, broken
     assert retried.rows.filter(pl.col("setting") == "experts eng_Latn k=12", pl.col("q").is_not_null()).height > 0
 
 
-def test_what_is_made_again_is_waited_for(
-    space: Workspace, experiment: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_made_again_is_waited_for(space: Workspace, experiment: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody finds a file of an evaluation lost, and queues the evaluation again, just as a comparison begins."""
     compare = JOBS["comparison"]
     comparisons: list[int] = []

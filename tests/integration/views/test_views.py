@@ -10,7 +10,8 @@ from sqlalchemy import insert, text
 from sqlalchemy import inspect as inspect_database
 
 from sprachbund.db import tables as t
-from sprachbund.db.views import VIEWS, Column, create_views, drop_views
+from sprachbund.db.views import VIEWS, create_views, drop_views
+from sprachbund.db.views.columns import Column
 from sprachbund.errors import QueryError
 from sprachbund.results import comparison as results
 from sprachbund.results import query

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from sprachbund.embeddings.transforms import (
-    fit_centring,
-    fit_top_pc_removal,
-    fit_transform,
-    fit_whitening,
-    transformed,
-)
+from sprachbund.embeddings.transforms import fit_centring, fit_top_pc_removal, fit_transform, fit_whitening, transformed
 from sprachbund.errors import ModelError
 
 
