@@ -33,7 +33,7 @@ TESTED = "top1"
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class ResampledLevel:
     """A setting on one metric, layer and scope: its mean over pairs, the median pair, and bootstrap replicates."""
 
     value: float
@@ -144,7 +144,7 @@ class Levels:
 
     def __init__(self, payload: ComparisonPayload, outcomes: Outcomes, layer: str, metric: str) -> None:
         self.metric = metric
-        self._found: dict[tuple[str, str, str | None], Level] = {}
+        self._found: dict[tuple[str, str, str | None], ResampledLevel] = {}
         # Per corpus, for max-T: an item's share of the mean over all pairs.
         self._items: dict[tuple[str, str, str | None], dict[str, NDArray[np.float64]]] | None = (
             {} if payload.multiplicity == "max_t" else None
@@ -164,7 +164,7 @@ class Levels:
                         wanted[key] = [cell for cell in cells[member] if _inside(cell, scope, key[2])]
         self.resample(payload, wanted)
 
-    def level(self, setting: str, scope: str, target: str | None) -> Level | None:
+    def level(self, setting: str, scope: str, target: str | None) -> ResampledLevel | None:
         """None where the scope has no pairs, or the metric is undefined for an item."""
         return self._found.get((setting, scope, target if scope != "all" else None))
 
@@ -214,7 +214,7 @@ class Levels:
         for key, cells in usable.items():
             pairs = [float(cell.items.mean()) for cell in cells]
             n_items, n_groups = counts[key]
-            self._found[key] = Level(
+            self._found[key] = ResampledLevel(
                 float(np.mean(pairs)), float(np.median(pairs)), len(cells), n_items, n_groups, replicates[key]
             )
 
@@ -281,7 +281,7 @@ def _row(levels: Levels, setting: ComparedSetting, scope: str, confidence: float
     return row
 
 
-def _summary(value: float, replicates: NDArray[np.float64], level: Level, confidence: float) -> Bootstrap:
+def _summary(value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float) -> Bootstrap:
     return summarise_replicates(
         value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_groups
     )
