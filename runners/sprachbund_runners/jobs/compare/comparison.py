@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, select
 
 from sprachbund.db import tables as t
+from sprachbund.db.rows import chunks
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import SCOPES
@@ -89,8 +90,8 @@ def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
     def write(connection: Connection) -> None:
         keys = [setting.setting for setting in settings]
         ids: dict[str, int] = {}
-        for start in range(0, len(keys), 400):
-            found = select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(keys[start : start + 400]))
+        for chunk in chunks(keys):
+            found = select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(chunk))
             ids.update((key, number) for key, number in connection.execute(found))
         connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
         connection.execute(delete(t.PairTest).where(t.PairTest.job_id == claim.job_id))
