@@ -27,7 +27,7 @@ from sprachbund.files.missing import missing
 from sprachbund.queue import Claim, Queue
 from sprachbund.vocabulary import Keep
 from sprachbund.work.kinds import KINDS
-from sprachbund_runners.jobs import JOBS, Context, Evicted, Progress
+from sprachbund_runners.jobs import JOBS, Context, Evicted, NotReady, Progress
 
 log = logging.getLogger("sprachbund.runner")
 
@@ -299,7 +299,7 @@ class Worker:
             except Evicted as error:
                 wait_for_files(error.made_by)
                 rest = len(self._open)
-            except LeaseLost as error:
+            except (LeaseLost, NotReady) as error:
                 log.warning("%s", error)
                 give_back(list(self._open))
             except Exception as error:

@@ -9,7 +9,7 @@ from sprachbund.catalogue.edits import EDITS
 class DirectionRule:
     """One way to find directions in pooled responses.
 
-    function: `module:name`, which runners import: Responses → Found, and with `ranked` also rank (int or None).
+    function: `module:name`, which runners import: Responses → Subspace, and with `ranked` also rank (int or None).
     targetless: it tells all languages apart at once, no language is its target, and it has no shift to add.
     per_input: one language against the target is enough to find it, so that inputs can have their own.
     """

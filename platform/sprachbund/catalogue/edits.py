@@ -12,9 +12,9 @@ from sprachbund.errors import nearest
 class EditRule:
     """What an edit takes, and the function that runners call.
 
-    function: `module:name`. Of units: what it `reads`, then strength if it has one, to `Affine`; of a direction: Found
-    and strength to what `LowRank` writes, reads and adds. Strength 0 leaves activations as they are; `range` is
-    closed, None open-ended.
+    function: `module:name`. Of units: what it `reads`, then strength if it has one, to `Affine`; of a direction:
+    Subspace and strength to what `LowRank` writes, reads and adds. Strength 0 leaves activations as they are;
+    `range` is closed, None open-ended.
     """
 
     of: Literal["units", "direction"]

@@ -21,7 +21,7 @@ from sprachbund.languages import table as names
 _ROWS = {"label": pl.String, "item": pl.String, "text": pl.String, "group": pl.String}
 
 
-class Reader(Protocol):
+class CorpusReader(Protocol):
     """Something with sentences in several languages, each under the corpus's own label."""
 
     def labels(self) -> list[str]: ...
@@ -117,7 +117,7 @@ def _choose_labels(source: CorpusSource, labels: list[str], wanted: Sequence[str
     return {code: found[code][0] for code in codes}
 
 
-def _reader(source: CorpusSource, base: Path) -> Reader:
+def _reader(source: CorpusSource, base: Path) -> CorpusReader:
     where = f"corpus '{source.label}'"
     if source.builtin is not None:
         return _Phrasebook(source)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sprachbund.config import Config, hide_password
 from sprachbund.errors import WorkspaceError
-from sprachbund.mirror.records import Point
+from sprachbund.mirror.records import LoggedValue
 
 # Opens the experiment in the training view, not in the one for language-model applications.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development", "sprachbund.mirror": "1"}
@@ -131,7 +131,9 @@ class Backend:
             run = self.client.create_run(experiment_id, start_time=start_ms, tags=dict(tags), run_name=label)
         return str(run.info.run_id)
 
-    def log(self, run_id: str, params: Mapping[str, str], tags: Mapping[str, str], points: Sequence[Point]) -> None:
+    def log(
+        self, run_id: str, params: Mapping[str, str], tags: Mapping[str, str], points: Sequence[LoggedValue]
+    ) -> None:
         """Append to a run in as few calls as MLflow's limits allow."""
         from mlflow.entities import Metric, Param, RunTag
 

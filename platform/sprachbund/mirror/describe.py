@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from sprachbund.mirror.records import Group, Heatmap, Point, RunRecord
+from sprachbund.mirror.records import Group, Heatmap, LoggedValue, RunRecord
 from sprachbund.work.keys import content_key
 
 # MLflow cuts longer tags and parameters off.
@@ -53,7 +53,7 @@ def record_of(
     settings: Mapping[int, Row[Any]],
     plan: Plan,
     choices: Sequence[Row[Any]],
-    points: tuple[Point, ...],
+    points: tuple[LoggedValue, ...],
     layer: str | None,
     heatmap: Heatmap | None,
 ) -> RunRecord:

@@ -8,7 +8,16 @@ from sqlalchemy import Connection, Row, and_, case, func, select, text
 
 from sprachbund.db import tables as t
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
-from sprachbund.mirror.records import Group, Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
+from sprachbund.mirror.records import (
+    Group,
+    Heatmap,
+    LoggedValue,
+    RunRecord,
+    Value,
+    headline_kinds,
+    last_layer,
+    points_of,
+)
 from sprachbund.results.left_out import left_out
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload
@@ -53,7 +62,7 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
     _add_means(connection, experiment_id, values, sorted(wanted & settings.keys()), sorted(names), settings, plan)
     chosen_ms = max((each.finished_ms or 0 for each in choices), default=0)
     planned = {setting_id: row for setting_id, row in settings.items() if setting_id in wanted}
-    points: dict[int, tuple[Point, ...]] = {}
+    points: dict[int, tuple[LoggedValue, ...]] = {}
     layers: dict[int, str | None] = {}
     for setting_id, row in planned.items():
         own = values.get(setting_id, {})

@@ -37,7 +37,7 @@ Group = tuple[str, str]  # role, and the corpus' or its collection's name
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class LoggedValue:
     """One metric value; `at_ms` is when the job that found it finished, so that logging it twice is once."""
 
     name: str
@@ -77,7 +77,7 @@ class RunRecord:
     label: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
-    points: tuple[Point, ...]
+    points: tuple[LoggedValue, ...]
     heatmap: Heatmap | None
     document: Mapping[str, Any]
     status: str
@@ -133,20 +133,20 @@ def points_of(
     n_blocks: int,
     layer: str | None,
     since_ms: int,
-) -> tuple[Point, ...]:
+) -> tuple[LoggedValue, ...]:
     """Curves and headlines of one run.
 
     values: (role, corpus) → metric → layer → Value. layer: the headlines' layer; None takes the last one that is
     known in that role and corpus. since_ms: headlines are no older than this (a new choice or submission may move
     them to another layer, and MLflow shows the latest). What is not finite is left out.
     """
-    found: list[Point] = []
+    found: list[LoggedValue] = []
     for (role, corpus), metrics in values.items():
         wanted = {metric for metric, kind in kinds if kind == "value"}
         for metric in wanted & metrics.keys():
             name = curve_name(role, corpus, metric)
             found += [
-                Point(name, layer_step(each, n_blocks), known.value, known.at_ms)
+                LoggedValue(name, layer_step(each, n_blocks), known.value, known.at_ms)
                 for each, known in metrics[metric].items()
             ]
         shown = layer or last_layer(metrics, n_blocks)
@@ -155,7 +155,7 @@ def points_of(
             value = None if known_here is None else getattr(known_here, kind)
             if known_here is not None and value is not None:
                 name = headline_name(role, corpus, metric, kind)
-                found.append(Point(name, HEADLINE_STEP, value, max(known_here.at_ms, since_ms)))
+                found.append(LoggedValue(name, HEADLINE_STEP, value, max(known_here.at_ms, since_ms)))
     return tuple(sorted((each for each in found if math.isfinite(each.value)), key=lambda each: (each.name, each.step)))
 
 
@@ -165,7 +165,7 @@ def last_layer(metrics: Mapping[str, Mapping[str, Value]], n_blocks: int) -> str
     return max(layers, key=lambda layer: layer_step(layer, n_blocks), default=None)
 
 
-def new_points(points: Iterable[Point], logged: Mapping[str, Mapping[str, float]]) -> list[Point]:
+def new_points(points: Iterable[LoggedValue], logged: Mapping[str, Mapping[str, float]]) -> list[LoggedValue]:
     """Those of `points` that differ from what was logged (name → step → value)."""
     found = []
     for point in points:

@@ -20,7 +20,7 @@ from sprachbund.mirror.backend import Backend, FoundRun
 from sprachbund.mirror.describe import status_text
 from sprachbund.mirror.leases import Leases, Row
 from sprachbund.mirror.reading import read, status
-from sprachbund.mirror.records import Heatmap, Point, RunRecord, new_points
+from sprachbund.mirror.records import Heatmap, LoggedValue, RunRecord, new_points
 from sprachbund.progress import Silent
 from sprachbund.report import charts
 from sprachbund.work.keys import content_key
@@ -205,7 +205,7 @@ class _Update:
 
     params: Mapping[str, str]
     tags: Mapping[str, str]
-    points: Sequence[Point]
+    points: Sequence[LoggedValue]
     files: Mapping[str, str]
     status: str | None
 

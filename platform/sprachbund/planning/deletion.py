@@ -11,9 +11,9 @@ from sqlalchemy import Column, Connection, Engine, MetaData, Table, Text, cast, 
 from sprachbund import queue
 from sprachbund.db import tables as t
 from sprachbund.db.engine import writing
+from sprachbund.db.names import find_experiment
 from sprachbund.db.rows import chunks
 from sprachbund.db.tables.base import BigId
-from sprachbund.errors import DatabaseError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.files.bulk import made_files
 from sprachbund.files.garbage import Heap, Start, drop_unreferenced, sizes_unreferenced
@@ -66,7 +66,7 @@ def delete_experiment(engine: Engine, store: ArtifactStore, name: str, start: St
     works on a deleted job loses its lease and goes on. With `dry_run` the same is done and taken back.
 
     Raises:
-        DatabaseError: there is no such experiment.
+        QueryError: there is no such experiment.
     """
     with suppress(_Undone), writing(engine) as connection:
         # Nobody plans with what is about to go.
@@ -96,9 +96,7 @@ class _Removal:
 
     @classmethod
     def of(cls, connection: Connection, name: str) -> "_Removal":
-        experiment = connection.execute(select(t.Experiment.id).where(t.Experiment.name == name)).scalar_one_or_none()
-        if experiment is None:
-            raise DatabaseError(f"experiment '{name}' does not exist")
+        experiment = find_experiment(connection, name)
         _GONE.create(connection, checkfirst=False)
         connection.execute(_FIND_GONE, {"experiment": experiment})
         # In this order and first of all: a job that finishes just now is waited for, or finds its row gone.

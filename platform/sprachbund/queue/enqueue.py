@@ -1,16 +1,16 @@
 """What a submission does to the queue, inside its own transaction: insert, reopen, cancel."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sprachbund.db.engine import now_ms
+from sprachbund.db.rows import chunks
 from sprachbund.db.tables import Job, JobEdge
 from sprachbund.queue import statements
 
-CHUNK = 500
 _LOCK = 0x5B_10B  # advisory lock of PostgreSQL
 
 
@@ -45,7 +45,7 @@ def insert_jobs(
         "state": "queued", "available_ms": now, "created_ms": now,
         "attempt": 0, "failures": 0, "losses": 0,
     }  # fmt: skip
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows):
         values = [{**fresh, **row} for row in chunk]
         connection.execute(build(Job).on_conflict_do_nothing(index_elements=["key"]), values)
     keys = [row["key"] for row in rows]
@@ -54,7 +54,7 @@ def insert_jobs(
     missing = [key for edge in (*edges, *soft) for key in edge if key not in ids]
     if missing:
         raise ValueError(f"an edge names job {missing[0]}, which does not exist")
-    for pairs in _chunks([*((*edge, False) for edge in edges), *((*edge, True) for edge in soft)]):
+    for pairs in chunks([*((*edge, False) for edge in edges), *((*edge, True) for edge in soft)]):
         values = [{"job_id": ids[job], "needs_id": ids[needed], "soft": lenient} for job, needed, lenient in pairs]
         connection.execute(build(JobEdge).on_conflict_do_nothing(), values)
     return {key: ids[key] for key in keys}
@@ -62,7 +62,7 @@ def insert_jobs(
 
 def reopen_wanted(connection: Connection, keys: Sequence[str]) -> int:
     """Queue those of `keys` again that failed or were cancelled, as if never tried; returns how many."""
-    return sum(reopen_ended(connection, Job.key.in_(chunk)) for chunk in _chunks(keys))
+    return sum(reopen_ended(connection, Job.key.in_(chunk)) for chunk in chunks(keys))
 
 
 def reopen_ended(connection: Connection, chosen: ColumnElement[bool]) -> int:
@@ -72,7 +72,7 @@ def reopen_ended(connection: Connection, chosen: ColumnElement[bool]) -> int:
     """
     again = reopened(connection).where(chosen, Job.state.in_(("failed", "cancelled"))).returning(Job.id)
     ids = list(connection.execute(again).scalars())
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         statements.redo(connection, chunk)
     return len(ids)
 
@@ -96,12 +96,7 @@ def reopened(connection: Connection) -> Any:
 
 def _ids(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for chunk in _chunks(keys):
+    for chunk in chunks(keys):
         rows = connection.execute(select(Job.key, Job.id).where(Job.key.in_(chunk)))
         found.update((key, job_id) for key, job_id in rows)
     return found
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import JSON, Connection, TextClause, bindparam, text
+from sqlalchemy import JSON, Boolean, Connection, TextClause, bindparam, column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -290,6 +290,14 @@ def redo(connection: Connection, ids: Sequence[int]) -> None:
             text(statement.format(now=now)).bindparams(bindparam("ids", expanding=True)), {"ids": list(ids)}
         )
         ids = list(found.scalars()) if found.returns_rows else []
+
+
+# What a subject's job needs and is not done, and whether it will not come. Bound: subject.
+OPEN_NEEDS = text(f"""
+    SELECT need.id, need.kind, need.payload, {_LOST_NEED} AS lost
+    FROM jobs AS job JOIN job_edges AS edge ON edge.job_id = job.id JOIN jobs AS need ON need.id = edge.needs_id
+    WHERE job.subject = :subject AND need.state <> 'done'
+""").columns(Job.id, Job.kind, Job.payload, column("lost", Boolean()))
 
 
 # A queued job is blocked when something it cannot do without, near or far, failed or was cancelled.

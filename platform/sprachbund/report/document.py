@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sprachbund.measures import METRICS
 from sprachbund.report import sections, sweep, tasks
 from sprachbund.report.page import Folded, Page, Paragraph, Piece, Table, text_table
-from sprachbund.report.sections import Source
+from sprachbund.report.sections import ReportedExperiment
 from sprachbund.report.tables import layout
 from sprachbund.results.comparison import compare
 from sprachbund.spec.reading import write_yaml
@@ -25,7 +25,7 @@ def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str 
     if chosen is None:
         chosen = compare(engine, experiment, metric=metric).layers[-1]
     comparison = compare(engine, experiment, metric=metric, layer=chosen)
-    source = Source(engine, comparison, chosen)
+    source = ReportedExperiment(engine, comparison, chosen)
     page = Page(f"{experiment}: report")
     page.add("What was run", *_about(source))
     tables = layout(comparison)
@@ -45,7 +45,7 @@ def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str 
     return page.render()
 
 
-def _about(source: Source) -> list[Piece]:
+def _about(source: ReportedExperiment) -> list[Piece]:
     audit = source.read("SELECT * FROM experiment_audit WHERE experiment = :experiment").row(0, named=True)
     models = source.read(
         "SELECT DISTINCT m.name AS name, m.fingerprint AS fingerprint, m.architecture AS architecture, "
@@ -84,7 +84,7 @@ def _about(source: Source) -> list[Piece]:
     return pieces
 
 
-def _definitions(source: Source) -> list[Piece]:
+def _definitions(source: ReportedExperiment) -> list[Piece]:
     shown = [name for name in (*source.comparison.metrics, *sections.CURVES) if name in METRICS]
     rows = [
         [metric.name, metric.unit, metric.better, metric.description]
@@ -102,17 +102,17 @@ def _definitions(source: Source) -> list[Piece]:
     ]
 
 
-def _content(source: Source) -> dict[str, Any]:
+def _content(source: ReportedExperiment) -> dict[str, Any]:
     found = source.read("SELECT CAST(spec AS TEXT) AS spec FROM experiments WHERE name = :experiment")
     return dict(json.loads(found["spec"][0]))
 
 
-def _statistics(source: Source) -> dict[str, Any]:
-    defaults = {"unit": "item", "resamples": 1000, "confidence": 0.95, "multiplicity": "bh"}
-    return {**defaults, **_content(source).get("statistics", {})}
+def _statistics(source: ReportedExperiment) -> dict[str, Any]:
+    """As the file has them; a stored spec has every default filled in."""
+    return dict(_content(source)["statistics"])
 
 
-def _spec(source: Source) -> list[Piece]:
+def _spec(source: ReportedExperiment) -> list[Piece]:
     text = write_yaml(_content(source))
     versions = source.read(
         "SELECT DISTINCT kind, version FROM job_status WHERE experiment = :experiment ORDER BY kind, version"

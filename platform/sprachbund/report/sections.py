@@ -26,7 +26,7 @@ _DISTANCES = ("all_pairs", "target_to_medoid", "others_to_medoid", "to_target")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ReportedExperiment:
     """One experiment as its report reads it: `layer` is what tables of a single layer show."""
 
     engine: Engine
@@ -44,7 +44,7 @@ class Source:
         return query.run(self.engine, sql, used, **LIMITS)
 
 
-def distances(source: Source) -> list[Piece]:
+def distances(source: ReportedExperiment) -> list[Piece]:
     """Table 1: distances among the languages' means, before → after, and what the study published of the model."""
     found = source.read(
         "SELECT * FROM distance_table WHERE experiment = :experiment AND role = :role AND layer = :layer "
@@ -78,7 +78,7 @@ def distances(source: Source) -> list[Piece]:
     return [Table(columns, rows, labels=2, marks=marks, notes=notes)]
 
 
-def heat_maps(source: Source) -> list[Piece]:
+def heat_maps(source: ReportedExperiment) -> list[Piece]:
     """Retrieval of every ordered pair without steering, and per target with it and the difference."""
     metric = source.comparison.metric
     found = source.read(
@@ -111,7 +111,7 @@ def heat_maps(source: Source) -> list[Piece]:
     return pieces
 
 
-def gains(source: Source) -> list[Piece]:
+def gains(source: ReportedExperiment) -> list[Piece]:
     """Gains over pairs: the median with its interval leads, the greatest comes last."""
     found = source.read(
         "SELECT * FROM gain_summary WHERE experiment = :experiment AND role = :role AND layer = :layer "
@@ -145,7 +145,7 @@ def gains(source: Source) -> list[Piece]:
     return pieces
 
 
-def correlations(source: Source) -> list[Piece]:
+def correlations(source: ReportedExperiment) -> list[Piece]:
     """Table 2: accuracy and distance over language pairs."""
     found = source.read(
         "SELECT * FROM distance_correlations WHERE experiment = :experiment AND role = :role AND layer = :layer "
@@ -174,7 +174,7 @@ def correlations(source: Source) -> list[Piece]:
     return [Table(columns, rows, notes=[note] if rows else [])]
 
 
-def experts(source: Source) -> list[Piece]:
+def experts(source: ReportedExperiment) -> list[Piece]:
     """What expert sets share per k, and in which blocks they are."""
     pieces: list[Piece] = []
     overlap = source.read(
@@ -211,7 +211,7 @@ def experts(source: Source) -> list[Piece]:
     return pieces
 
 
-def controls(source: Source) -> list[Piece]:
+def controls(source: ReportedExperiment) -> list[Piece]:
     """Steered settings against the distributions of their controls."""
     found = source.read(
         "SELECT * FROM control_comparison WHERE experiment = :experiment AND role = :role AND layer = :layer "
@@ -240,7 +240,7 @@ def controls(source: Source) -> list[Piece]:
     return [Table(columns, rows, labels=2, notes=[note] if rows else [])]
 
 
-def layers(source: Source) -> list[Piece]:
+def layers(source: ReportedExperiment) -> list[Piece]:
     """Retrieval and ABX over layers, a line per setting, controls dashed between their extremes.
 
     Nothing where many settings have fewer than three layers: lines between two points hide each other, and the
@@ -265,7 +265,7 @@ def layers(source: Source) -> list[Piece]:
     return [Beside(charts)]
 
 
-def _means(source: Source, metrics: Sequence[str]) -> pl.DataFrame:
+def _means(source: ReportedExperiment, metrics: Sequence[str]) -> pl.DataFrame:
     """metric, setting, setting_key, layer and value: means over all pairs, of all settings that are no controls."""
     read = Reader(source.engine, source.experiment, source.comparison.role, "all")
     settings = read.settings().filter(pl.col("control").is_null()).select("setting_key", "setting", "ordinal")

@@ -5,7 +5,7 @@ import polars as pl
 from sprachbund.errors import QueryError
 from sprachbund.report.charts import Series, line_chart
 from sprachbund.report.page import Beside, Paragraph, Picture, Piece, Table
-from sprachbund.report.sections import Source
+from sprachbund.report.sections import ReportedExperiment
 from sprachbund.report.tables import EMPTY, digits
 from sprachbund.results.pareto import Pareto, pareto
 from sprachbund.results.side_effects import COLUMNS
@@ -18,7 +18,7 @@ _TITLES = {
 }
 
 
-def side_effects(source: Source) -> list[Piece]:
+def side_effects(source: ReportedExperiment) -> list[Piece]:
     """Every measured side effect per setting, each with its difference to the baseline."""
     rows = source.comparison.side_effects.filter(pl.col("control_of").is_null())
     shown = [name for name in COLUMNS if rows.height and rows[name].null_count() < rows.height]
@@ -32,7 +32,7 @@ def side_effects(source: Source) -> list[Piece]:
     return [Table(["setting", *(name.replace("_", " ") for name in shown)], cells, notes=[note])]
 
 
-def sweep(source: Source) -> list[Piece]:
+def sweep(source: ReportedExperiment) -> list[Piece]:
     """Gain and costs over k (or strength), a line per target; then the front over all of them."""
     over, points = _points(source)
     if not over:
@@ -54,7 +54,7 @@ def sweep(source: Source) -> list[Piece]:
     return [Beside(charts)]
 
 
-def front(source: Source) -> list[Piece]:
+def front(source: ReportedExperiment) -> list[Piece]:
     """The Pareto front as a table; nothing where no side effect was measured."""
     try:
         found = pareto(source.comparison)
@@ -65,7 +65,7 @@ def front(source: Source) -> list[Piece]:
     return [_front_table(found)]
 
 
-def _points(source: Source) -> tuple[str, pl.DataFrame]:
+def _points(source: ReportedExperiment) -> tuple[str, pl.DataFrame]:
     """The swept settings, and what is swept: k where a method has several, else strength; "" without a sweep."""
     comparison = source.comparison
     rows = comparison.rows.filter(

@@ -6,7 +6,7 @@ import polars as pl
 
 from sprachbund.report.charts import Series, line_chart
 from sprachbund.report.page import Beside, Picture, Piece, Table
-from sprachbund.report.sections import Source
+from sprachbund.report.sections import ReportedExperiment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _ASKED = (("abx_results", "abx", "ABX score"), ("probe_results", "probe_accuracy", "probe accuracy"))
 
 
-def tasks(source: Source) -> list[Piece]:
+def tasks(source: ReportedExperiment) -> list[Piece]:
     """Scores of every task and label over layers, a line per setting, and over steps where checkpoints have them."""
     pieces: list[Piece] = []
     for view, metric, name in _ASKED:
@@ -36,7 +36,7 @@ def tasks(source: Source) -> list[Piece]:
     return [*kept, *_together(source)] if kept else []
 
 
-def _over_layers(source: Source, rows: pl.DataFrame, name: str) -> "Figure | None":
+def _over_layers(source: ReportedExperiment, rows: pl.DataFrame, name: str) -> "Figure | None":
     series: list[Series] = []
     for (_, setting), group in rows.group_by("setting_key", "setting", maintain_order=True):
         by_layer = {row["layer"]: row for row in group.iter_rows(named=True)}
@@ -58,7 +58,7 @@ def _over_steps(rows: pl.DataFrame, name: str) -> "Figure | None":
     return line_chart([f"{step:g}" for step in steps], series, x="step", y=name)
 
 
-def _together(source: Source) -> list[Piece]:
+def _together(source: ReportedExperiment) -> list[Piece]:
     found = source.read(
         "SELECT * FROM probe_abx WHERE experiment = :experiment AND probe_metric = 'probe_accuracy' "
         "AND abx_metric = 'abx' AND correlation IS NOT NULL AND n_points > 2 "

@@ -10,14 +10,13 @@ from sqlalchemy.orm import aliased
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.rows import chunks
 from sprachbund.errors import QueryError, known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.comparison import Comparison
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund.work.payloads.stored import from_json
-
-_CHUNK = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +177,8 @@ def _computed_from(connection: Connection, members: Sequence[Any], evaluations: 
 
 def _looked_up(connection: Connection, column: Any, wanted: Any, keys: Sequence[Any]) -> list[Any]:
     found: list[Any] = []
-    for start in range(0, len(keys), _CHUNK):
-        statement = select(wanted).where(column.in_(keys[start : start + _CHUNK]))
+    for chunk in chunks(keys):
+        statement = select(wanted).where(column.in_(chunk))
         if wanted is t.Artifact.digest and column is t.Snapshot.key:
             statement = (
                 statement.select_from(t.Snapshot)

@@ -108,7 +108,7 @@ class Reader:
             "SELECT CAST(x.spec -> 'statistics' ->> 'confidence' AS DOUBLE PRECISION) AS confidence "
             "FROM experiments x WHERE x.name = :experiment"
         )
-        return float(found["confidence"][0] or 0.95)
+        return float(found["confidence"][0])
 
     def control_tests(self) -> pl.DataFrame:
         return self._compared("control_comparison", "control", "p")

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from sprachbund.catalogue.directions import DIRECTIONS, edits_along
 from sprachbund.catalogue.edits import EDITS
 from sprachbund.errors import ModelError, nearest
-from sprachbund_runners.directions.found import Found
 from sprachbund_runners.directions.responses import Responses
+from sprachbund_runners.directions.subspace import Subspace
 from sprachbund_runners.interventions.low_rank import LowRank
 
-__all__ = ["Found", "edit_of", "find", "random_like"]
+__all__ = ["Subspace", "edit_of", "find", "random_like"]
 
 
 def find(
@@ -25,7 +25,7 @@ def find(
     target: NDArray[np.floating],
     others: Mapping[str, NDArray[np.floating]],
     rank: int | None = None,
-) -> Found:
+) -> Subspace:
     """The direction, or directions, that `method` finds in pooled responses of one site in one block.
 
     target [n, d]: one row per sentence of the target language; others: language to [m, d]. `leace` and
@@ -41,7 +41,7 @@ def find(
             f"direction '{method}' is not known; expected {', '.join(DIRECTIONS)}{nearest(method, DIRECTIONS)}"
         )
     rule = DIRECTIONS[method]
-    function: Callable[..., Found] = resolve_name(rule.function)
+    function: Callable[..., Subspace] = resolve_name(rule.function)
     if rule.ranked:
         if rank is not None and rank < 1:
             raise ModelError(f"direction '{method}': rank is {rank}, expected at least 1")
@@ -52,7 +52,7 @@ def find(
     return function(responses)
 
 
-def edit_of(found: Found, edit: str, strength: float, site: str, block: int, tokens: str = "all") -> LowRank:
+def edit_of(found: Subspace, edit: str, strength: float, site: str, block: int, tokens: str = "all") -> LowRank:
     """The edit that a direction gives at this site.
 
     `add`: h' = h + strength·shift, any finite strength. `project_out`: h' = h − strength·U·Vᵀ·(h − mean), strength in
@@ -65,7 +65,7 @@ def edit_of(found: Found, edit: str, strength: float, site: str, block: int, tok
     return LowRank(site, block, u, v, c, tokens)
 
 
-def random_like(found: Found, seed: int | Sequence[int]) -> Found:
+def random_like(found: Subspace, seed: int | Sequence[int]) -> Subspace:
     """A control: directions drawn uniformly, as many, about the same mean, and a shift along the first, as long.
 
     The draw is numpy's PCG64 from the seed. Its projection is orthogonal, also for `leace`.
@@ -75,4 +75,4 @@ def random_like(found: Found, seed: int | Sequence[int]) -> Found:
     # Without this the signs would be those of the factorisation, not of the draw.
     basis = drawn * np.sign(np.diagonal(triangle))
     shift = None if found.shift is None else float(np.linalg.norm(found.shift)) * basis[:, 0]
-    return Found(found.method, basis, basis, found.mean, shift, None)
+    return Subspace(found.method, basis, basis, found.mean, shift, None)

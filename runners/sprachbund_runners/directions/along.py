@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.directions.found import Found
+from sprachbund_runners.directions.subspace import Subspace
 
 Map = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 """writes [width, rank], reads [width, rank], constant [width]."""
 
 
-def add(found: Found, strength: float) -> Map:
+def add(found: Subspace, strength: float) -> Map:
     """h' = h + strength·shift; any finite strength."""
     assert found.shift is not None
     if not np.isfinite(strength):
@@ -19,7 +19,7 @@ def add(found: Found, strength: float) -> Map:
     return none, none, strength * found.shift
 
 
-def project_out(found: Found, strength: float) -> Map:
+def project_out(found: Subspace, strength: float) -> Map:
     """h' = h − strength·U·Vᵀ·(h − mean); strength in [0, 1]."""
     if not 0 <= strength <= 1:
         raise ModelError(f"strength is {strength:g}; edit 'project_out' takes 0 to 1")

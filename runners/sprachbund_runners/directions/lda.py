@@ -3,11 +3,11 @@
 import numpy as np
 
 from sprachbund_runners.directions.covariance import Covariance
-from sprachbund_runners.directions.found import Found
 from sprachbund_runners.directions.responses import Responses
+from sprachbund_runners.directions.subspace import Subspace
 
 
-def lda(responses: Responses) -> Found:
+def lda(responses: Responses) -> Subspace:
     """Σ⁻¹·(target's mean − mean of the others' means), Σ pooled within languages (Fisher 1936).
 
     Σ is shrunk by Ledoit–Wolf. `add` moves by the part of the difference of means that lies along the direction.
@@ -20,4 +20,4 @@ def lda(responses: Responses) -> Found:
     normal = covariance.solve(difference)
     normal /= np.linalg.norm(normal)
     basis = normal[:, None]
-    return Found("lda", basis, basis, responses.mean, float(normal @ difference) * normal, covariance.shrinkage)
+    return Subspace("lda", basis, basis, responses.mean, float(normal @ difference) * normal, covariance.shrinkage)

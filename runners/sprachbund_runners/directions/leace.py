@@ -4,14 +4,14 @@ import numpy as np
 
 from sprachbund.errors import ModelError
 from sprachbund_runners.directions.covariance import Covariance
-from sprachbund_runners.directions.found import Found
 from sprachbund_runners.directions.responses import Responses
+from sprachbund_runners.directions.subspace import Subspace
 
 # Of the languages' means in units of the standard deviation; below it they differ by rounding of float32 only.
 _RESOLUTION = 1e-6
 
 
-def leace(responses: Responses, shrinkage: float | None = None) -> Found:
+def leace(responses: Responses, shrinkage: float | None = None) -> Subspace:
     """The least change, in the metric of the covariance Σ, after which no linear probe tells any language apart.
 
     With M [width, languages] the means minus that of all sentences, h' = h − M·(Mᵀ Σ⁻¹ M)⁺·Mᵀ Σ⁻¹·(h − mean): the
@@ -32,4 +32,4 @@ def leace(responses: Responses, shrinkage: float | None = None) -> Found:
     if not kept.any():
         raise ModelError("direction 'leace': all languages have the same mean response")
     factor = axes[:, kept] / np.sqrt(sizes[kept])
-    return Found("leace", solved @ factor, between @ factor, mean, None, covariance.shrinkage)
+    return Subspace("leace", solved @ factor, between @ factor, mean, None, covariance.shrinkage)

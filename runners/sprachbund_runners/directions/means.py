@@ -3,22 +3,22 @@
 import numpy as np
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.directions.found import Found
 from sprachbund_runners.directions.responses import Responses
+from sprachbund_runners.directions.subspace import Subspace
 
 # Singular values below this share of the responses' size are rounding of float32 responses.
 _RESOLUTION = 1e-6
 
 
-def diff_mean(responses: Responses) -> Found:
+def diff_mean(responses: Responses) -> Subspace:
     """The target's mean minus the mean of the others' means (ActAdd, CAA, DiffMean); `add` moves by all of it."""
     responses.require_difference("diff_mean")
     difference = responses.difference
     basis = (difference / np.linalg.norm(difference))[:, None]
-    return Found("diff_mean", basis, basis, responses.mean, difference)
+    return Subspace("diff_mean", basis, basis, responses.mean, difference)
 
 
-def language_means(responses: Responses, rank: int | None) -> Found:
+def language_means(responses: Responses, rank: int | None) -> Subspace:
     """The span of the centred means of all languages, its leading `rank` principal directions."""
     centred = responses.means - responses.mean
     _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
@@ -30,4 +30,4 @@ def language_means(responses: Responses, rank: int | None) -> Found:
             f"direction 'language_means': rank is {rank}, but the means of {len(centred)} languages span {spanned}"
         )
     basis = axes[: rank or spanned].T
-    return Found("language_means", basis, basis, responses.mean, None)
+    return Subspace("language_means", basis, basis, responses.mean, None)

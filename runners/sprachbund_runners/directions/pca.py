@@ -3,11 +3,11 @@
 import numpy as np
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.directions.found import Found
 from sprachbund_runners.directions.responses import Responses
+from sprachbund_runners.directions.subspace import Subspace
 
 
-def pca(responses: Responses, rank: int | None) -> Found:
+def pca(responses: Responses, rank: int | None) -> Subspace:
     """The first `rank` (1) principal directions of the target's sentences minus the mean of the others' means.
 
     About zero, not about their own mean: as in representation engineering (Zou et al. 2023), where the differences
@@ -26,4 +26,4 @@ def pca(responses: Responses, rank: int | None) -> Found:
     difference = responses.difference
     # Signs are arbitrary: towards the target.
     basis = (axes * np.where(axes @ difference < 0, -1.0, 1.0)[:, None]).T
-    return Found("pca", basis, basis, responses.mean, basis @ (basis.T @ difference))
+    return Subspace("pca", basis, basis, responses.mean, basis @ (basis.T @ difference))

@@ -5,15 +5,15 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from sprachbund.errors import ModelError
-from sprachbund_runners.directions.found import Found
 from sprachbund_runners.directions.responses import Responses
+from sprachbund_runners.directions.subspace import Subspace
 
 # scikit-learn's C = 1 for responses scaled to unit variance on average.
 _PENALTY = 1.0
 _MOST_STEPS = 1000
 
 
-def probe(responses: Responses) -> Found:
+def probe(responses: Responses) -> Subspace:
     """Weights of a logistic regression that tells the target from the other languages; `add` moves by σ along it.
 
     σ is the standard deviation of responses of all languages along the direction, as in the paper. Responses are
@@ -37,7 +37,7 @@ def probe(responses: Responses) -> Found:
     normal /= length
     spread = scale * float(np.sqrt(shares @ (rows @ normal) ** 2 / len(counts)))
     basis = normal[:, None]
-    return Found("probe", basis, basis, mean, spread * normal)
+    return Subspace("probe", basis, basis, mean, spread * normal)
 
 
 def _logistic(

@@ -49,7 +49,7 @@ class FoundSetting:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class Checkpoint:
     """The checkpoint as it was: `dtype` of its weights (None: several), tensors its class leaves out or lacks.
 
     `was`: the class it had, where a Llama stands in for it.
@@ -70,7 +70,7 @@ class Source:
         return self.dtype or "several types"
 
 
-def card(experiment: str, found: FoundSetting, source: Source, edits: Sequence[Edit], done: Exported) -> str:
+def card(experiment: str, found: FoundSetting, source: Checkpoint, edits: Sequence[Edit], done: Exported) -> str:
     setting, model, intervention = found.setting, found.model, found.intervention
     facts = {
         "experiment": f"{experiment}, revision {found.revision}",
@@ -165,7 +165,7 @@ def _edited(edits: Sequence[Edit]) -> list[str]:
     return lines
 
 
-def _remarks(source: Source, done: Exported) -> list[str]:
+def _remarks(source: Checkpoint, done: Exported) -> list[str]:
     merged = done.merged
     remarks = [
         "What the model computes changes accordingly at every token: embeddings, logits and generations.",

@@ -23,7 +23,7 @@ from sprachbund.models.architectures import describe, read_config
 from sprachbund.models.fingerprints import fingerprint, model_files
 from sprachbund.progress import Silent
 from sprachbund.queue import Queue
-from sprachbund_runners.export.card import PROBE_TOKENS, Exported, FoundSetting, Source, card, coordinates
+from sprachbund_runners.export.card import PROBE_TOKENS, Checkpoint, Exported, FoundSetting, card, coordinates
 from sprachbund_runners.export.merge import Merged, NoBiasError, check_mergeable, merge
 from sprachbund_runners.export.stand_in import llama_of
 from sprachbund_runners.interventions.edit_files import ANY
@@ -93,7 +93,7 @@ def export(
     return done
 
 
-def _merged(source: Source, edits: Sequence[Edit]) -> tuple[Source, Merged]:
+def _merged(source: Checkpoint, edits: Sequence[Edit]) -> tuple[Checkpoint, Merged]:
     """The source with its edits in the weights; as a Llama where its own type has no bias for a shift and Llama has."""
     try:
         return source, merge(source.model, source.loaded.architecture, edits)
@@ -171,7 +171,7 @@ def _model_folder(found: FoundSetting) -> Path:
     return folder
 
 
-def _load(folder: Path, found: FoundSetting, dtype: str | None) -> Source:
+def _load(folder: Path, found: FoundSetting, dtype: str | None) -> Checkpoint:
     config, trust = read_config(folder), bool(found.model.config["trust_remote_code"])
     if "quantization_config" in config:
         raise ModelError(f"model '{found.model.name}' is quantised: edits are merged into float weights only")
@@ -207,7 +207,7 @@ def _load(folder: Path, found: FoundSetting, dtype: str | None) -> Source:
         pad_source="none: nothing is padded here",
         max_length=architecture.max_positions,
     )
-    return Source(loaded, stored, tuple(sorted(report["unexpected_keys"])), frozenset(report["missing_keys"]))
+    return Checkpoint(loaded, stored, tuple(sorted(report["unexpected_keys"])), frozenset(report["missing_keys"]))
 
 
 def _class(config: dict[str, Any], trust: bool) -> Any:
@@ -234,7 +234,7 @@ def stored_type(folder: Path) -> str | None:
     return _STORED_TYPES[floats.pop()] if len(floats) == 1 else None
 
 
-def _probe(source: Source, edits: Sequence[Edit]) -> torch.Tensor:
+def _probe(source: Checkpoint, edits: Sequence[Edit]) -> torch.Tensor:
     """The last hidden state [1, tokens, hidden_size], float32, on fixed random tokens under hooks with these edits."""
     model, longest = source.model, source.loaded.max_length
     length = min(PROBE_TOKENS, longest or PROBE_TOKENS)
@@ -262,7 +262,7 @@ def _appearing(out: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _save(source: Source, folder: Path, unfinished: Path) -> None:
+def _save(source: Checkpoint, folder: Path, unfinished: Path) -> None:
     model = source.model
     # What the checkpoint lacks (an unused pooler) was made up while loading.
     state = {name: value for name, value in model.state_dict().items() if name not in source.missing}

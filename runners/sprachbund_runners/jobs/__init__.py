@@ -3,9 +3,9 @@
 from importlib import import_module
 
 from sprachbund.work.kinds import KINDS
-from sprachbund_runners.jobs.context import Context, Evicted, Outcome, Progress, Run
+from sprachbund_runners.jobs.context import Context, Evicted, NotReady, Outcome, Progress, Run
 
-__all__ = ["JOBS", "Context", "Evicted", "Outcome", "Progress", "Run"]
+__all__ = ["JOBS", "Context", "Evicted", "NotReady", "Outcome", "Progress", "Run"]
 
 
 def _resolved(name: str) -> Run:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, select
 from sprachbund.corpora.text import TextSet, from_parquet, gold_groups
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import ArtifactError, LostArtifactError, ModelError
+from sprachbund.errors import ArtifactError, LostArtifactError, ModelError, SprachbundError
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.files.tensors import load_tensors, save_tensors
 from sprachbund.queue import Claim
@@ -34,6 +34,10 @@ class Evicted(ArtifactError):
     def __init__(self, message: str, made_by: int) -> None:
         super().__init__(message)
         self.made_by = made_by
+
+
+class NotReady(SprachbundError):
+    """What this job needs is made again since it was claimed: the job is given back and waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class PassComplete(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
+class _Tap:
     """A module and the callback that receives its output, or its first input."""
 
     module: nn.Module
@@ -73,7 +73,7 @@ def observing(
     for part in architecture.units(sites, blocks):
         site = architecture.site(part.site)
         module = resolve(model, site.module(part.block))
-        points.append(_Point(module, site.of_input, deliver_to(part.block, part.site)))
+        points.append(_Tap(module, site.of_input, deliver_to(part.block, part.site)))
     with _watching(model, points, stop):
         yield
 
@@ -98,7 +98,7 @@ def observing_layers(
     for layer in architecture.check_layers(layers):
         if layer != FINAL:
             path = architecture.blocks.replace("{i}", str(max(int(layer), 1) - 1))
-            points.append(_Point(resolve(model, path), layer == "0", deliver_to(layer)))
+            points.append(_Tap(resolve(model, path), layer == "0", deliver_to(layer)))
     with _watching(model, points, stop=FINAL not in layers):
         yield
 
@@ -196,14 +196,14 @@ def coursing(model: PreTrainedModel, architecture: Architecture) -> Iterator[Cou
 
 
 @contextmanager
-def _watching(model: PreTrainedModel, points: Sequence[_Point], stop: bool) -> Iterator[None]:
+def _watching(model: PreTrainedModel, points: Sequence[_Tap], stop: bool) -> Iterator[None]:
     seen = 0
 
     def restart(*_: Any) -> None:
         nonlocal seen
         seen = 0
 
-    def deliver(point: _Point, activations: torch.Tensor) -> None:
+    def deliver(point: _Tap, activations: torch.Tensor) -> None:
         nonlocal seen
         point.deliver(activations)
         seen += 1
@@ -217,7 +217,7 @@ def _watching(model: PreTrainedModel, points: Sequence[_Point], stop: bool) -> I
         yield
 
 
-def _register(point: _Point, deliver: Callable[[_Point, torch.Tensor], None]) -> Any:
+def _register(point: _Tap, deliver: Callable[[_Tap, torch.Tensor], None]) -> Any:
     if point.of_input:
         return point.module.register_forward_pre_hook(
             lambda _module, args, kwargs: deliver(point, first_input(args, kwargs)), with_kwargs=True

@@ -8,7 +8,7 @@ from sprachbund.mirror.records import (
     HEADLINE_STEP,
     METRIC_ORDER,
     MOST_HEADLINES,
-    Point,
+    LoggedValue,
     Value,
     headline_kinds,
     layer_step,
@@ -54,9 +54,9 @@ def test_what_is_not_finite_is_left_out() -> None:
         {("test", "book"): {"top1": layers}}, headline_kinds(COMPARED, 1), n_blocks=2, layer=None, since_ms=7
     )
     assert points == (
-        Point("layers/test/book/top1", 1, 0.5, 5),
-        Point("test/book/top1", HEADLINE_STEP, 0.5, 7),
-        Point("test/book/top1_control_p", HEADLINE_STEP, 0.1, 7),
+        LoggedValue("layers/test/book/top1", 1, 0.5, 5),
+        LoggedValue("test/book/top1", HEADLINE_STEP, 0.5, 7),
+        LoggedValue("test/book/top1_control_p", HEADLINE_STEP, 0.1, 7),
     )
 
 
@@ -67,6 +67,7 @@ def test_a_chosen_layer_that_is_not_known_yet_has_no_headline() -> None:
 
 
 def test_only_other_numbers_are_new() -> None:
-    points = [Point("m", 0, 0.1 + 0.2, 1), Point("m", 1, 0.5, 1), Point("m", 2, 0.0, 1), Point("n", 0, 1.0, 1)]
+    values = [("m", 0, 0.1 + 0.2, 1), ("m", 1, 0.5, 1), ("m", 2, 0.0, 1), ("n", 0, 1.0, 1)]
+    points = [LoggedValue(*value) for value in values]
     logged = {"m": {"0": 0.3, "1": 0.5001, "2": 0.0}}
     assert new_points(points, logged) == [points[1], points[3]]

@@ -6,11 +6,13 @@ from typing import Any
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from sprachbund import workspace
 from sprachbund.cli.main import app
 from sprachbund.db.engine import reading
+from sprachbund.db.tables import JobAttempt, JobEdge
 from sprachbund.errors import QueryError, SpecError
 from sprachbund.mirror import reading as mirror_reading
 from sprachbund.report import document
@@ -94,6 +96,31 @@ def test_it_is_taken_in_when_it_comes(space: Workspace, experiment: Make, broken
     assert submitted.n_new == 0
     retried = space.compare("tiny")
     assert retried.rows.filter(pl.col("setting") == "experts eng_Latn k=12", pl.col("q").is_not_null()).height > 0
+
+
+def test_what_is_made_again_is_waited_for(space: Workspace, experiment: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody finds a file of an evaluation lost, and queues the evaluation again, just as a comparison begins."""
+    compare = JOBS["comparison"]
+    comparisons: list[int] = []
+
+    def disturbed(claims: Any, context: Any) -> Iterator[Any]:
+        if not comparisons:
+            comparisons.append(claims[0].job_id)
+            with reading(context.engine) as connection:
+                needs = select(func.max(JobEdge.needs_id)).where(JobEdge.job_id == comparisons[0])
+                evaluation = connection.execute(needs).scalar_one()
+            assert space.queue.reopen([evaluation]) == 1
+        yield from compare(claims, context)
+
+    monkeypatch.setitem(JOBS, "comparison", disturbed)
+    space.submit(experiment(interventions=PLAIN, **FIELDS))
+    assert space.run().failed == 0
+    assert space.compare("tiny").missing == []
+    with reading(space.engine) as connection:
+        attempts = connection.execute(
+            select(JobAttempt.outcome).where(JobAttempt.job_id == comparisons[0]).order_by(JobAttempt.attempt)
+        )
+        assert list(attempts.scalars()) == ["released", "done"]
 
 
 def test_numbers_of_controls_are_explained_by_key(space: Workspace, experiment: Make, tiny_model: Any) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import column, func, select, table, text
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading, writing
 from sprachbund.db.views import VIEWS
-from sprachbund.errors import DatabaseError, QueryError
+from sprachbund.errors import QueryError
 from sprachbund.files import eviction
 from sprachbund.files.bulk import BULK
 from sprachbund.files.garbage import collect_garbage, find_garbage
@@ -190,7 +190,7 @@ def test_a_deleted_experiment_leaves_the_other_as_it_was(space: Workspace, few: 
         delete_experiment(space.engine, space.store, name, Silent().start, dry_run=False)
     assert counted(space) == {}
     assert space.store.listing() == {}
-    with pytest.raises(DatabaseError, match="'one' does not exist"):
+    with pytest.raises(QueryError, match="unknown experiment 'one'"):
         delete_experiment(space.engine, space.store, "one", Silent().start, dry_run=True)
 
 

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sprachbund.catalogue.directions import DIRECTIONS, edits_along
 from sprachbund.errors import ModelError
-from sprachbund_runners.directions import Found, edit_of, find, random_like
+from sprachbund_runners.directions import Subspace, edit_of, find, random_like
 from sprachbund_runners.directions.covariance import ledoit_wolf
 from sprachbund_runners.directions.leace import leace
 from sprachbund_runners.directions.responses import Responses
@@ -260,7 +260,7 @@ def test_a_random_direction_is_as_long_and_of_the_same_rank(method: str) -> None
 
 def test_random_directions_are_uniform() -> None:
     basis = np.eye(3)[:, :2]
-    found = Found("pca", basis, basis, np.zeros(3), np.ones(3), None)
+    found = Subspace("pca", basis, basis, np.zeros(3), np.ones(3), None)
     drawn = np.array([random_like(found, seed).reads[:, 0] for seed in range(3000)])
     assert np.abs(drawn.mean(axis=0)).max() < 5 * np.sqrt(1 / 3 / 3000)
     np.testing.assert_allclose((drawn**2).mean(axis=0), 1 / 3, atol=5 * np.sqrt(4 / 45 / 3000))

@@ -87,14 +87,14 @@ def greatest_gap(positives, negatives):
 
 import numpy as np
 
-from sprachbund_runners.directions.found import Found
+from sprachbund_runners.directions.subspace import Subspace
 
 
 def first_sentence(responses):
     """The response to the target's first sentence minus the languages' mean."""
     shift = responses.rows[0][0] - responses.mean
     basis = (shift / np.linalg.norm(shift))[:, None]
-    return Found("first_sentence", basis, basis, responses.mean, shift)
+    return Subspace("first_sentence", basis, basis, responses.mean, shift)
 '''
         },
         edited={

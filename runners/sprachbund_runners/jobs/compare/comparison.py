@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, select
 
 from sprachbund.db import tables as t
+from sprachbund.db.rows import chunks
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import SCOPES
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.families import Differences, Family
-from sprachbund_runners.jobs.compare.left_out import left_out, present
+from sprachbund_runners.jobs.compare.left_out import check_ready, left_out, present
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.context import Context, Outcome
@@ -33,7 +34,7 @@ TESTED = "top1"
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class ResampledLevel:
     """A setting on one metric, layer and scope: its mean over pairs, the median pair, and bootstrap replicates."""
 
     value: float
@@ -50,6 +51,7 @@ def run(claims: Sequence[Claim[ComparisonPayload]], context: Context) -> Iterato
 
 def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
     with context.reading() as connection:
+        check_ready(connection, claim.subject)
         payload = present(claim.payload, left_out(connection, claim.subject))
     outcomes = Outcomes.of(context, claim, {*payload.metrics, TESTED})
     settings, compared = payload.settings, payload.claimed
@@ -88,8 +90,8 @@ def _compare(claim: Claim[ComparisonPayload], context: Context) -> Outcome:
     def write(connection: Connection) -> None:
         keys = [setting.setting for setting in settings]
         ids: dict[str, int] = {}
-        for start in range(0, len(keys), 400):
-            found = select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(keys[start : start + 400]))
+        for chunk in chunks(keys):
+            found = select(t.Setting.key, t.Setting.id).where(t.Setting.key.in_(chunk))
             ids.update((key, number) for key, number in connection.execute(found))
         connection.execute(delete(t.Comparison).where(t.Comparison.job_id == claim.job_id))
         connection.execute(delete(t.PairTest).where(t.PairTest.job_id == claim.job_id))
@@ -143,7 +145,7 @@ class Levels:
 
     def __init__(self, payload: ComparisonPayload, outcomes: Outcomes, layer: str, metric: str) -> None:
         self.metric = metric
-        self._found: dict[tuple[str, str, str | None], Level] = {}
+        self._found: dict[tuple[str, str, str | None], ResampledLevel] = {}
         # Per corpus, for max-T: an item's share of the mean over all pairs.
         self._items: dict[tuple[str, str, str | None], dict[str, NDArray[np.float64]]] | None = (
             {} if payload.multiplicity == "max_t" else None
@@ -163,7 +165,7 @@ class Levels:
                         wanted[key] = [cell for cell in cells[member] if _inside(cell, scope, key[2])]
         self.resample(payload, wanted)
 
-    def level(self, setting: str, scope: str, target: str | None) -> Level | None:
+    def level(self, setting: str, scope: str, target: str | None) -> ResampledLevel | None:
         """None where the scope has no pairs, or the metric is undefined for an item."""
         return self._found.get((setting, scope, target if scope != "all" else None))
 
@@ -213,7 +215,7 @@ class Levels:
         for key, cells in usable.items():
             pairs = [float(cell.items.mean()) for cell in cells]
             n_items, n_groups = counts[key]
-            self._found[key] = Level(
+            self._found[key] = ResampledLevel(
                 float(np.mean(pairs)), float(np.median(pairs)), len(cells), n_items, n_groups, replicates[key]
             )
 
@@ -280,7 +282,7 @@ def _row(levels: Levels, setting: ComparedSetting, scope: str, confidence: float
     return row
 
 
-def _summary(value: float, replicates: NDArray[np.float64], level: Level, confidence: float) -> Bootstrap:
+def _summary(value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float) -> Bootstrap:
     return summarise_replicates(
         value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_groups
     )

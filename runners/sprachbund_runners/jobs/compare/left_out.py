@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import Connection
 
-from sprachbund.db import tables as t
+from sprachbund.queue import statements
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund_runners.jobs.context import NotReady
 
 
 def left_out(connection: Connection, comparison: str) -> frozenset[str]:
@@ -16,15 +16,19 @@ def left_out(connection: Connection, comparison: str) -> frozenset[str]:
 
     A row over fewer pairs than the others would look comparable: a setting is there as a whole, or not at all.
     """
-    need = aliased(t.Job)
-    rows = connection.execute(
-        select(need.id, need.kind, need.payload)
-        .join(t.JobEdge, t.JobEdge.needs_id == need.id)
-        .join(t.Job, t.Job.id == t.JobEdge.job_id)
-        .where(t.Job.subject == comparison, need.state != "done")
-    )
-    of = (read_payload(row.kind, row.payload, f"job {row.id}").evaluand for row in rows)
+    needs = connection.execute(statements.OPEN_NEEDS, {"subject": comparison})
+    of = (read_payload(need.kind, need.payload, f"job {need.id}").evaluand for need in needs if need.lost)
     return frozenset(each.setting for each in of if each is not None)
+
+
+def check_ready(connection: Connection, comparison: str) -> None:
+    """Raise NotReady where an evaluation will come after all: it was queued again around the time of the claim.
+
+    Left out now it would be for good, since nothing has failed any more that could be tried again.
+    """
+    for need in connection.execute(statements.OPEN_NEEDS, {"subject": comparison}):
+        if not need.lost:
+            raise NotReady(f"job {need.id} is made again: what compares its evaluations waits for it")
 
 
 def present(payload: ComparisonPayload, missing: Collection[str]) -> ComparisonPayload:

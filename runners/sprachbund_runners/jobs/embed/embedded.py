@@ -33,20 +33,20 @@ class Embedded:
 
         plain: of a setting that steers one side only, the side that is not.
         """
-        return self._load(_Source.of(payload, language, plain), layer, text_key)
+        return self._load(_SideOfLanguage.of(payload, language, plain), layer, text_key)
 
     def frozen(self, payload: SpaceEvaluationPayload, language: str, layer: str) -> LanguageVectors:
         """The same language under the baseline setting, untransformed."""
-        return self._load(_Source(language, payload.frozen[language]), layer, None)
+        return self._load(_SideOfLanguage(language, payload.frozen[language]), layer, None)
 
     def embeddings(self, payload: EmbeddingsPayload, language: str, layer: str, plain: bool = False) -> NDArray[Any]:
         """float32 [n, d]: one language of the payload's setting at a layer, transformed. Not kept.
 
         plain: as for `vectors`.
         """
-        return self._transformed(_Source.of(payload, language, plain), layer)
+        return self._transformed(_SideOfLanguage.of(payload, language, plain), layer)
 
-    def _load(self, source: "_Source", layer: str, text_key: str | None) -> LanguageVectors:
+    def _load(self, source: "_SideOfLanguage", layer: str, text_key: str | None) -> LanguageVectors:
         key = (source, layer, text_key)
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -58,11 +58,11 @@ class Embedded:
             self._kept.popitem(last=False)
         return self._kept[key]
 
-    def _transformed(self, source: "_Source", layer: str) -> NDArray[Any]:
+    def _transformed(self, source: "_SideOfLanguage", layer: str) -> NDArray[Any]:
         embeddings = {source.language: read_layer(self.context, source.snapshot, layer)}
         return transformed(source.transform, embeddings, lambda: self._fit(source, layer))[source.language]
 
-    def _fit(self, source: "_Source", layer: str) -> Fitted:
+    def _fit(self, source: "_SideOfLanguage", layer: str) -> Fitted:
         if source.language not in dict(source.fitted_on):
             raise ModelError(f"{source.transform} of {source.language}: no snapshot of the fit text was planned")
         key = (source.transform, source.components, source.fitted_on, layer)
@@ -76,7 +76,7 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _SideOfLanguage:
     """Where one language's vectors come from: its snapshot and those its transform is fitted on."""
 
     language: str
@@ -86,7 +86,7 @@ class _Source:
     components: int | None = None
 
     @classmethod
-    def of(cls, payload: EmbeddingsPayload, language: str, plain: bool = False) -> "_Source":
+    def of(cls, payload: EmbeddingsPayload, language: str, plain: bool = False) -> "_SideOfLanguage":
         side = payload.side_of(plain)
         fitted = side.fitted
         if payload.transform == "centring":

@@ -12,7 +12,7 @@ from sprachbund.files.tensors import load_tensors, read_metadata
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import SITES
 from sprachbund.work.payloads.fit import DirectionPayload, EditedDirections, InterventionPayload
-from sprachbund_runners.directions import Found, edit_of, find, random_like
+from sprachbund_runners.directions import Subspace, edit_of, find, random_like
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.fit.expert_set import find_statistics
@@ -58,13 +58,13 @@ def _find(claim: Claim[DirectionPayload], context: Context) -> Outcome:
     return Outcome(claim, write)
 
 
-def find_direction(context: Context, key: str) -> Found:
+def find_direction(context: Context, key: str) -> Subspace:
     """The stored direction with this key."""
     with context.reading() as connection:
         row = connection.execute(select(t.Direction).where(t.Direction.key == key)).one()
         path = context.artifact(connection, row.artifact_id, row.job_id)
     arrays, metadata = load_tensors(path), read_metadata(path)
-    return Found(
+    return Subspace(
         str(metadata["method"]),
         arrays["reads"],
         arrays["writes"],

@@ -37,7 +37,7 @@ from sprachbund_runners.scorers.selection import Rule, difference, intersection
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class FittedEdits:
     """An intervention's edits by input language, and how far they move activations of the fit text."""
 
     edits: Mapping[str, Sequence[Edit]]
@@ -55,7 +55,7 @@ def run(claims: Sequence[Claim[InterventionPayload]], context: Context) -> Itera
     def make(claim: Claim[InterventionPayload]) -> Outcome:
         payload = claim.payload
         if isinstance(payload.edited, EditedDirections):
-            made = Made(direction_edits(context, payload, payload.edited), None)
+            made = FittedEdits(direction_edits(context, payload, payload.edited), None)
         else:
             made = _UnitEdits.of(payload, payload.edited, context, rankings, flat).make()
         return _finish(claim, context, made)
@@ -99,16 +99,16 @@ class _UnitEdits:
         statistics = {language: found[key] for language, key in edited.statistics.items()}
         return cls(payload, edited, context, rankings, axis, Responses(statistics), flat)
 
-    def make(self) -> Made:
+    def make(self) -> FittedEdits:
         edits = {language: self._map(language, number) for number, language in enumerate(self.payload.maps)}
         if self.unknown:
-            return Made(edits, None)
+            return FittedEdits(edits, None)
         # Maps for different input languages each act on their own texts.
         n_maps = len(self.payload.maps)
         ratio = None
         if self._random and self.experts_shift > 0:
             ratio = self.shift / self.experts_shift
-        return Made(edits, self.shift / n_maps, ratio)
+        return FittedEdits(edits, self.shift / n_maps, ratio)
 
     @property
     def _random(self) -> bool:
@@ -291,7 +291,7 @@ class _UnitEdits:
         return float((a**2 * square + 2 * a * b * mean + b**2).sum())
 
 
-def _finish(claim: Claim[InterventionPayload], context: Context, made: Made) -> Outcome:
+def _finish(claim: Claim[InterventionPayload], context: Context, made: FittedEdits) -> Outcome:
     tensors, header = edit_tensors(made.edits)
     stored = context.save(tensors, {"key": claim.subject, **header})
     edits = [edit for each in made.edits.values() for edit in each]

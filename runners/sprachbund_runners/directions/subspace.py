@@ -1,4 +1,4 @@
-"""What a direction method finds."""
+"""What a direction method finds: the directions of one site in one block that tell languages apart."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class Subspace:
     """Directions of one site in one block, all arrays float64.
 
     reads, writes [width, rank]: what is erased from h is writes·readsᵀ·(h − mean); both are the same orthonormal
