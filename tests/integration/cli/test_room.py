@@ -65,9 +65,9 @@ def test_what_people_are_told(finished: Path, sprachbund: Command) -> None:
         "would free 0 bytes",
     ]  # fmt: skip
     evicted = sprachbund("evict", "tiny", "--kind", "snapshot", "--kind", "edits", "--yes").out.splitlines()
-    assert evicted[0].startswith("evict  11 files, ") and evicted[-1].startswith("freed ")
+    assert evicted[0].startswith("evict  15 files, ") and evicted[-1].startswith("freed ")
     deleted = sprachbund("delete", "tiny", "--yes").out
-    assert "8 snapshot" in deleted and "keep   0 jobs that other experiments have too" in deleted
+    assert "12 snapshot" in deleted and "keep   0 jobs that other experiments have too" in deleted
     assert "none was submitted yet" in sprachbund("delete", "tiny", "--yes").err
 
 
