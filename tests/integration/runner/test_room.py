@@ -217,28 +217,41 @@ def test_any_set_of_experiments_survives_a_deletion(space: Workspace, few: Make,
     with writing(space.engine) as connection:
         connection.execute(t.Job.__table__.update().values(state="done"))
     for deleted in drawn.sample(names, 2):
-        kept = [name for name in names if name != deleted and name in specs]
+        kept = [name for name in names if name != deleted]
         before, planned = {name: _plan(space, name) for name in kept}, _jobs(space, deleted)
         done = delete_experiment(space.engine, space.store, deleted, Silent().start, dry_run=False)
         assert {name: _plan(space, name) for name in kept} == before
         for name in kept:
             again = space.submit(specs[name], dry_run=True)
             assert (again.n_new, again.reopened) == (0, 0)
-        gone = {key: kind for key, kind in planned.items() if key not in _jobs(space)}
+        gone = planned.keys() - _jobs(space).keys()
         # What an earlier plan made of jobs that are gone went as well.
-        assert Counter(gone.values()) <= Counter(done.jobs)
+        assert Counter(planned[key][0] for key in gone) <= Counter(done.jobs)
         assert done.kept == len(planned) - len(gone)
-        assert space.submit(specs[deleted], dry_run=True).new == Counter(gone.values())
+        # Layers that several jobs had come back in one.
+        again = {subject: kind for kind, subject, _ in (planned[key] for key in gone)}
+        assert space.submit(specs[deleted], dry_run=True).new == Counter(again.values())
         _check_whole(space)
-        specs.pop(deleted)
+        # Once more for good: the same work, at no layer more. Jobs of an earlier plan had layers that this one lacks.
+        space.submit(specs[deleted])
+        redone = _work(_jobs(space, deleted))
+        assert redone <= _work(planned)
+        assert {subject for subject, _ in redone} == {subject for subject, _ in _work(planned)}
+        with writing(space.engine) as connection:
+            connection.execute(t.Job.__table__.update().values(state="done"))
 
 
-def _jobs(space: Workspace, experiment: str | None = None) -> dict[str, str]:
-    """Kinds of an experiment's jobs, or of all, by key."""
+def _work(jobs: dict[str, tuple[str, str, tuple[str, ...]]]) -> set[tuple[str, str]]:
+    return {(subject, layer) for _, subject, layers in jobs.values() for layer in layers or ("",)}
+
+
+def _jobs(space: Workspace, experiment: str | None = None) -> dict[str, tuple[str, str, tuple[str, ...]]]:
+    """Kind, subject and layers of an experiment's jobs, or of all, by key."""
     planned = select(t.ExperimentJob.job_id).join(t.Experiment).where(t.Experiment.name == experiment)
-    every = select(t.Job.key, t.Job.kind)
+    every = select(t.Job.key, t.Job.kind, t.Job.subject, t.Job.payload)
     with reading(space.engine) as connection:
-        return dict(connection.execute(every if experiment is None else every.where(t.Job.id.in_(planned))).all())
+        rows = connection.execute(every if experiment is None else every.where(t.Job.id.in_(planned)))
+        return {key: (kind, subject, tuple(payload.get("layers") or ())) for key, kind, subject, payload in rows}
 
 
 def _plan(space: Workspace, experiment: str) -> set[tuple[Any, ...]]:
