@@ -1,8 +1,8 @@
 """What makes room: files that are given up, evicted, or deleted with their experiment; and what that leaves alone."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,9 +147,9 @@ def test_eviction_names_what_is_shared_and_leaves_it(space: Workspace, few: Make
     with reading(space.engine) as connection:
         one = connection.execute(select(t.Experiment.id).where(t.Experiment.name == "one")).scalar_one()
     found = eviction.evictable(space.engine, one, ["snapshot"], shared=False)
-    # Both have the unsteered setting's two languages.
-    assert [each.shared_with for each in found.left["shared"]] == [("two",)] * 2
-    assert len(found.going) == 2 and not found.left["needed"]
+    # Both have the unsteered setting's two languages on two texts.
+    assert [each.shared_with for each in found.left["shared"]] == [("two",)] * 4
+    assert len(found.going) == 4 and not found.left["needed"]
     freed = eviction.evict(space.engine, space.store, found.going, lambda n: None)
     assert freed == sum(each.n_bytes for each in found.going) > 0
     everything = eviction.evictable(space.engine, one, ["snapshot", "outcomes"], shared=True)
@@ -195,7 +195,7 @@ def test_a_deleted_experiment_leaves_the_other_as_it_was(space: Workspace, few: 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_set_of_experiments_survives_a_deletion(space: Workspace, few: Make, seed: int, tmp_path: Path) -> None:
+def test_any_set_of_experiments_survives_a_deletion(space: Workspace, few: Make, seed: int) -> None:
     """Plans that share jobs at random, one of them submitted twice with other content."""
     drawn = random.Random(seed)
 
@@ -217,16 +217,41 @@ def test_any_set_of_experiments_survives_a_deletion(space: Workspace, few: Make,
     with writing(space.engine) as connection:
         connection.execute(t.Job.__table__.update().values(state="done"))
     for deleted in drawn.sample(names, 2):
-        kept = [name for name in names if name != deleted and name in specs]
-        before = {name: _plan(space, name) for name in kept}
+        kept = [name for name in names if name != deleted]
+        before, planned = {name: _plan(space, name) for name in kept}, _jobs(space, deleted)
         done = delete_experiment(space.engine, space.store, deleted, Silent().start, dry_run=False)
         assert {name: _plan(space, name) for name in kept} == before
         for name in kept:
             again = space.submit(specs[name], dry_run=True)
             assert (again.n_new, again.reopened) == (0, 0)
-        assert space.submit(specs[deleted], dry_run=True).new == done.jobs
+        gone = planned.keys() - _jobs(space).keys()
+        # What an earlier plan made of jobs that are gone went as well.
+        assert Counter(planned[key][0] for key in gone) <= Counter(done.jobs)
+        assert done.kept == len(planned) - len(gone)
+        # Layers that several jobs had come back in one.
+        again = {subject: kind for kind, subject, _ in (planned[key] for key in gone)}
+        assert space.submit(specs[deleted], dry_run=True).new == Counter(again.values())
         _check_whole(space)
-        specs.pop(deleted)
+        # Once more for good: the same work, at no layer more. Jobs of an earlier plan had layers that this one lacks.
+        space.submit(specs[deleted])
+        redone = _work(_jobs(space, deleted))
+        assert redone <= _work(planned)
+        assert {subject for subject, _ in redone} == {subject for subject, _ in _work(planned)}
+        with writing(space.engine) as connection:
+            connection.execute(t.Job.__table__.update().values(state="done"))
+
+
+def _work(jobs: dict[str, tuple[str, str, tuple[str, ...]]]) -> set[tuple[str, str]]:
+    return {(subject, layer) for _, subject, layers in jobs.values() for layer in layers or ("",)}
+
+
+def _jobs(space: Workspace, experiment: str | None = None) -> dict[str, tuple[str, str, tuple[str, ...]]]:
+    """Kind, subject and layers of an experiment's jobs, or of all, by key."""
+    planned = select(t.ExperimentJob.job_id).join(t.Experiment).where(t.Experiment.name == experiment)
+    every = select(t.Job.key, t.Job.kind, t.Job.subject, t.Job.payload)
+    with reading(space.engine) as connection:
+        rows = connection.execute(every if experiment is None else every.where(t.Job.id.in_(planned)))
+        return {key: (kind, subject, tuple(payload.get("layers") or ())) for key, kind, subject, payload in rows}
 
 
 def _plan(space: Workspace, experiment: str) -> set[tuple[Any, ...]]:
