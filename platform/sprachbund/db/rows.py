@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sprachbund.db import tables as t
@@ -36,3 +36,14 @@ def id_of(connection: Connection, table: Any, key: str, column: str = "key") -> 
 def insert_many(connection: Connection, table: type[t.Base], rows: list[dict[str, Any]]) -> None:
     if rows:
         connection.execute(insert(table), rows)
+
+
+def asked_for() -> ColumnElement[bool]:
+    """SQL: an evaluation of a job of an experiment (joined: `experiment_jobs`) is of a pair that it asked for."""
+    foreign = select(t.ForeignPair.job_id).where(
+        t.ForeignPair.experiment_id == t.ExperimentJob.experiment_id,
+        t.ForeignPair.job_id == t.Evaluation.job_id,
+        t.ForeignPair.query_language == t.Evaluation.query_language,
+        t.ForeignPair.candidate_language == t.Evaluation.candidate_language,
+    )
+    return ~foreign.exists()

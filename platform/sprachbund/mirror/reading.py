@@ -7,12 +7,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, case, func, select, text
 
 from sprachbund.db import tables as t
+from sprachbund.db.rows import asked_for
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.records import Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
 from sprachbund.results.left_out import left_out_of
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload
-from sprachbund.work.payloads.measure import PAIR_EVALUATION, SPACE_EVALUATION, EmbeddingsPayload
+from sprachbund.work.payloads.measure import SPACE_EVALUATION, EmbeddingsPayload
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION
+from sprachbund.work.payloads.star import Starred
 
 HEATMAP_METRIC = "top1"
 
@@ -134,7 +137,7 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
     plan.states, plan.finished_ms = _states(connection, experiment_id)
     plan.left_out = {each.setting_key: each.reason for each in left_out_of(connection, experiment_id)}
     rows = connection.execute(
-        select(t.Job.key, t.Job.kind, t.Job.state, t.Job.payload)
+        select(t.Job.id, t.Job.key, t.Job.kind, t.Job.state, t.Job.payload)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .where(
             t.ExperimentJob.experiment_id == experiment_id,
@@ -142,8 +145,12 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
         )
         .order_by(t.Job.key)
     )
-    for key, kind, state, stored in rows:
+    foreign = _foreign(connection, experiment_id)
+    for job_id, key, kind, state, stored in rows:
         payload = read_payload(kind, stored, f"job {key}")
+        if isinstance(payload, Starred) and job_id in foreign:
+            asked = [pair for pair in payload.pairs if pair.sides not in foreign[job_id]]
+            payload = payload.part(asked, payload.layers)
         if isinstance(payload, ComparisonPayload):
             plan.compared.update(payload.metrics)
             plan.all_compared &= state == "done"
@@ -156,6 +163,16 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
                 scope = "pair" if kind == PAIR_EVALUATION.name else "space"
                 plan.pending.update((scope, setting, payload.corpus, layer) for layer in payload.layers)
     return plan
+
+
+def _foreign(connection: Connection, experiment_id: int) -> dict[int, set[tuple[str, str]]]:
+    """Pairs of the experiment's jobs that it did not ask for, by job."""
+    found: dict[int, set[tuple[str, str]]] = {}
+    foreign = t.ForeignPair
+    columns = select(foreign.job_id, foreign.query_language, foreign.candidate_language)
+    for job_id, query, candidate in connection.execute(columns.where(foreign.experiment_id == experiment_id)):
+        found.setdefault(job_id, set()).add((query, candidate))
+    return found
 
 
 def _choices(connection: Connection, experiment_id: int) -> Sequence[Row[Any]]:
@@ -228,6 +245,7 @@ def _add_means(
             t.ExperimentJob.experiment_id == experiment_id,
             t.Evaluation.setting_id.in_(setting_ids),
             t.Metric.name.in_(names),
+            asked_for(),
         )
         .group_by(*columns)
     )
@@ -295,6 +313,7 @@ def _heatmaps(
                 t.Evaluation.measure == "retrieval",
                 t.Evaluation.layer == layer,
                 t.Metric.name == HEATMAP_METRIC,
+                asked_for(),
             )
         )  # fmt: skip
         for setting_id, query, candidate, value in connection.execute(cell):

@@ -1,6 +1,6 @@
 """A drawn plan written into the database: what is new is inserted, what exists is linked."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from sprachbund.planning.blueprint import Blueprint
 from sprachbund.planning.resolve import Resolved, ResolvedModel
 from sprachbund.vocabulary import ROLES
 from sprachbund.work.keys import content_key
+from sprachbund.work.payloads.compare import ForeignPair
 from sprachbund.work.payloads.stored import to_json
 from sprachbund.work.plan import JobPlan, PlannedIntervention, PlannedSetting
 
@@ -52,6 +53,7 @@ def record(
     ids = _job_ids(connection, drawing.jobs.keys)
     assert len(ids) == len(drawing.jobs.keys), jobs
     insert_many(connection, t.ExperimentJob, [{"experiment_id": experiment_id, "job_id": each} for each in ids])
+    insert_many(connection, t.ForeignPair, _foreign_rows(connection, experiment_id, drawing.jobs.foreign))
     insert_many(
         connection,
         t.ExperimentSetting,
@@ -213,14 +215,15 @@ def _record_experiment(connection: Connection, resolved: Resolved) -> tuple[int,
         return int(connection.execute(statement).scalar_one()), 1
     revision = found.revision + (found.spec_digest != digest)
     connection.execute(update(t.Experiment).where(t.Experiment.id == found.id).values(revision=revision, **values))
-    for table in (t.ExperimentJob, t.ExperimentSetting, t.ExperimentLayer, t.ExperimentCorpus):
+    for table in (t.ExperimentJob, t.ForeignPair, t.ExperimentSetting, t.ExperimentLayer, t.ExperimentCorpus):
         connection.execute(delete(table).where(table.experiment_id == found.id))
     return int(found.id), int(revision)
 
 
-def _job_rows(drawing: Drawing) -> list[dict[str, Any]]:
-    return [
-        {
+def _job_rows(drawing: Drawing) -> Iterator[dict[str, Any]]:
+    """Made as they are inserted: payloads as JSON take more room than anything else of a plan."""
+    for job in drawing.jobs.new:
+        yield {
             "key": job.key,
             "kind": job.kind.name,
             "version": job.kind.version,
@@ -231,13 +234,24 @@ def _job_rows(drawing: Drawing) -> list[dict[str, Any]]:
             "label": job.label,
             "priority": job.kind.priority,
         }
-        for job in drawing.jobs.new
+
+
+def _foreign_rows(connection: Connection, experiment_id: int, foreign: Sequence[ForeignPair]) -> list[dict[str, Any]]:
+    ids: dict[str, int] = {}
+    for chunk in chunks(sorted({pair.job for pair in foreign})):
+        ids.update(
+            (key, number) for key, number in connection.execute(select(t.Job.key, t.Job.id).where(t.Job.key.in_(chunk)))
+        )
+    return [
+        {"experiment_id": experiment_id, "job_id": ids[pair.job], "query_language": query, "candidate_language": other}
+        for pair in foreign
+        for query, other in ((pair.first, pair.second), (pair.second, pair.first))
     ]
 
 
-def _edges(drawing: Drawing, lenient: bool) -> list[tuple[str, str]]:
+def _edges(drawing: Drawing, lenient: bool) -> Iterator[tuple[str, str]]:
     jobs = (job for job in drawing.jobs.new if job.kind.lenient is lenient)
-    return [(job.key, needed) for job in jobs for needed in job.needs]
+    return ((job.key, needed) for job in jobs for needed in job.needs)
 
 
 def _job_ids(connection: Connection, keys: Sequence[str]) -> list[int]:

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
 
+from sprachbund.corpora.corpus import code_of
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.rows import asked_for
 from sprachbund.errors import QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.report.charts import COLOURS, new_figure, styled
 from sprachbund.results.snapshots import snapshot_layer
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
-from sprachbund.work.payloads.measure import PAIR_EVALUATION, PairEvaluationPayload
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 
 if TYPE_CHECKING:
@@ -93,10 +95,10 @@ def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str 
 
 
 def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str) -> Recorded:
-    rows = connection.execute(
-        select(t.Job.id, t.Job.payload)
+    evaluated: Any = (
+        select(t.Evaluation.job_id, t.Evaluation.query_language, t.Evaluation.candidate_language)
         .distinct()
-        .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
+        .join(t.Job, t.Job.id == t.Evaluation.job_id)
         .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
         .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
@@ -106,13 +108,18 @@ def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str
             t.Job.kind == PAIR_EVALUATION.name,
             t.Setting.key == setting.key,
             t.Corpus.key == corpus,
+            asked_for(),
         )
     )
+    languages: dict[int, set[str]] = {}
+    for row in connection.execute(evaluated):
+        languages.setdefault(row.job_id, set()).update((row.query_language, row.candidate_language))
     snapshots: dict[str, str] = {}
     fitted: dict[str, str] = {}
-    for job_id, stored in rows:
+    for job_id, of_job in languages.items():
+        stored = connection.execute(select(t.Job.payload).where(t.Job.id == job_id)).scalar_one()
         steered = from_json(PairEvaluationPayload, stored, f"job {job_id}").steered
-        snapshots |= steered.snapshots
+        snapshots |= {side: key for side, key in steered.snapshots.items() if code_of(side) in of_job}
         fitted |= steered.fitted
     if not snapshots:
         raise QueryError(f"setting '{setting.label}' is not evaluated on this corpus")

@@ -63,11 +63,16 @@ LEFT JOIN runners w ON w.id = coalesce(j.runner_id, t.runner_id)
 """,
 )  # fmt: skip
 
+# Both directions of a foreign pair have a row.
 _CELLS = Template(
-    """(SELECT count(*) FROM experiment_jobs cj JOIN jobs n ON n.id = cj.job_id
+    """(SELECT CAST(coalesce(sum(cell.n), 0) AS BIGINT) FROM (
+        SELECT CASE n.kind WHEN 'space_evaluation' THEN 1 ELSE JSON_LENGTH(n.payload -> 'pairs') - (
+                SELECT count(*) / 2 FROM foreign_pairs fp
+                WHERE fp.experiment_id = cj.experiment_id AND fp.job_id = n.id) END AS n
+        FROM experiment_jobs cj JOIN jobs n ON n.id = cj.job_id
         CROSS JOIN JSON_ROWS(n.payload -> 'layers') AS planned_layer(value)
         JOIN experiment_layers cl ON cl.experiment_id = cj.experiment_id AND cl.layer = planned_layer.value
-        WHERE cj.experiment_id = x.id AND n.kind IN ('pair_evaluation', 'space_evaluation')$state)"""
+        WHERE cj.experiment_id = x.id AND n.kind IN ('pair_evaluation', 'space_evaluation')$state) cell)"""
 )
 _EXPECTED, _DONE = _CELLS.substitute(state=""), _CELLS.substitute(state=" AND n.state = 'done'")
 
