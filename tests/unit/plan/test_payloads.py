@@ -86,6 +86,5 @@ def test_layers_and_pairs_enter_no_subject(planned: Mapping[str, tuple[Kind, Pay
         if kind.layered:
             assert Want.of(kind, replace(payload, layers=("7",)), "").subject == kind_key(kind, payload)  # type: ignore[call-arg]
         if isinstance(payload, Starred):
-            few = payload.part(payload.pairs[:1], ("7",))
-            assert few.pairs != payload.pairs
-            assert kind_key(kind, few) == kind_key(kind, payload)
+            other = payload.part([replace(payload.pairs[0], key="0" * 40)], ("7",))
+            assert kind_key(kind, other) == kind_key(kind, payload)
