@@ -1,6 +1,7 @@
 """Rows put into tables: new ones, and those that may stand there already."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, insert, select
@@ -31,6 +32,33 @@ def upsert(
 
 def id_of(connection: Connection, table: Any, key: str, column: str = "key") -> int:
     return int(connection.execute(select(table.id).where(getattr(table, column) == key)).scalar_one())
+
+
+def ids_of(connection: Connection, table: Any, keys: Sequence[str]) -> dict[str, int]:
+    """Ids by key."""
+    found: dict[str, int] = {}
+    for chunk in chunks(keys):
+        found.update((key, row_id) for key, row_id in connection.execute(_keyed(table).where(table.key.in_(chunk))))
+    return found
+
+
+def _keyed(table: Any) -> Any:
+    return select(table.key, table.id)
+
+
+def insert_new(connection: Connection, table: type[t.Base], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert the rows that do not stand there already, a chunk at a time."""
+    build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = build(table).on_conflict_do_nothing()
+    left = iter(rows)
+    while chunk := list(islice(left, CHUNK)):
+        connection.execute(statement, chunk)
+
+
+def insert_missing(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Insert the rows whose key does not stand there; ids of all by key."""
+    insert_new(connection, table, rows)
+    return ids_of(connection, table, [row["key"] for row in rows])
 
 
 def insert_many(connection: Connection, table: type[t.Base], rows: list[dict[str, Any]]) -> None:

@@ -41,18 +41,14 @@ class _Planner:
     def add(self, want: Want, known: Sequence[KnownJob]) -> None:
         coverage = _covered(want, known)
         self.serving[want.subject] = coverage.used
+        wanted = {pair.key for pair in want.payload.pairs} if isinstance(want.payload, Starred) else set()
         for job in coverage.used:
             self.existing[job.key] = None
-            if isinstance(want.payload, Starred):
-                self._note_foreign(job, want.payload.pairs)
+            foreign = [ForeignPair(job.key, *sides) for key, sides in (job.pairs or {}).items() if key not in wanted]
+            if foreign:
+                self.foreign[job.key] = foreign
         for payload in coverage.rest:
             self._plan(want, payload)
-
-    def _note_foreign(self, job: KnownJob, wanted: Sequence[Pair]) -> None:
-        covered = job.pairs or {}
-        keys = covered.keys() - {pair.key for pair in wanted}
-        if keys:
-            self.foreign[job.key] = [ForeignPair(job.key, *covered[key]) for key in covered if key in keys]
 
     def _plan(self, want: Want, payload: Payload) -> None:
         layers = payload.layers if isinstance(payload, Layered) and want.layers is not None else None
