@@ -22,13 +22,9 @@ from sprachbund.work.keys import content_key
 from sprachbund.work.kind import Kind
 from sprachbund.work.payloads.base import Payload
 from sprachbund.work.payloads.compare import CHOICE, COMPARISON, ChoicePayload, ComparedSetting, ComparisonPayload
-from sprachbund.work.payloads.measure import (
-    PAIR_EVALUATION,
-    SPACE_EVALUATION,
-    PairEvaluationPayload,
-    SideSnapshots,
-    SpaceEvaluationPayload,
-)
+from sprachbund.work.payloads.measure import SPACE_EVALUATION, SideSnapshots, SpaceEvaluationPayload
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload
+from sprachbund.work.payloads.star import Pair
 from sprachbund.work.payloads.stored import to_json
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn")
@@ -176,7 +172,9 @@ class World:
                 "steered": SideSnapshots(snapshots, {}), "measures": {},
             }  # fmt: skip
             for pair in PAIRS:
-                evaluation = PairEvaluationPayload(**fields, languages=pair, group="book", split=role, texts={})
+                evaluation = PairEvaluationPayload(
+                    **fields, pairs=(Pair(*pair, content_key("pair", 1, of=pair)),), group="book", split=role, texts={}
+                )
                 job(PAIR_EVALUATION, f"{role} {label} {layer}", evaluation)
             space = SpaceEvaluationPayload(**fields, languages=tuple(LANGUAGES), target=None, frozen={})
             job(SPACE_EVALUATION, f"{role} {label} {layer}", space)
@@ -213,7 +211,7 @@ class World:
         return done
 
     def _pair_evaluation(self, connection: Connection, claim: Any) -> None:
-        first, second = claim.payload.languages
+        first, second = claim.payload.pairs[0].sides
         for measure, pairs, metrics in (
             ("retrieval", ((first, second), (second, first)), ("top1", "mrr")),
             ("distances", ((first, second),), ("distance_gap",)),
