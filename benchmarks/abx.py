@@ -2,11 +2,11 @@
 
     python benchmarks/abx.py [--items N] [--languages L] [--width D] [--repeats R] [--resamples B] [--json]
 
-Prints in one run the best processor time (of all threads) and the peak of memory on top of the embeddings, and their
-ratios to ours. `triplet tensor` compares d(a, x) with d(b, x) for all a × b × x of two languages at once, in NumPy, in
-float32; fastabx (Python 3.12 or newer) does the same in PyTorch, whose memory is the growth of the largest resident
-set of a process of its own. All scores are checked to agree within 1e-6 before they are timed; fastabx compares in
-float32 and sums in its own way: within 1e-5.
+Prints in one run the processor time (of all threads), the median of rounds in which all take turns, with the median of
+the rounds' ratios to ours, and the peak of memory on top of the embeddings. `triplet tensor` compares d(a, x) with
+d(b, x) for all a × b × x of two languages at once, in NumPy, in float32; fastabx (Python 3.12 or newer) does the same
+in PyTorch, whose memory is the growth of the largest resident set of a process of its own. All scores are checked to
+agree within 1e-6 before they are timed; fastabx compares in float32 and sums in its own way: within 1e-5.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import os
 import platform
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -75,13 +75,16 @@ def fastabx_score(embeddings: np.ndarray, labels: dict[str, list[str]]) -> float
     return 1.0 - float(Score(Task(dataset, on="language"), "angular").collapse())
 
 
-def best_time(work: Callable[[], Any], repeats: int) -> float:
+def rounds(works: Iterable[Callable[[], Any]], repeats: int) -> np.ndarray:
+    """Processor seconds, float64 [repeats, works]: all take turns."""
     times = []
     for _ in range(repeats):
-        start = process_time()
-        work()
-        times.append(process_time() - start)
-    return min(times)
+        turn = [process_time()]
+        for work in works:
+            work()
+            turn.append(process_time())
+        times.append(np.diff(turn))
+    return np.array(times)
 
 
 def allocated(work: Callable[[], Any]) -> int:
@@ -123,7 +126,7 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=600)
     parser.add_argument("--languages", type=int, default=3)
     parser.add_argument("--width", type=int, default=768)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -153,13 +156,14 @@ def main() -> int:
         if difference > (1e-5 if name == "fastabx" else 1e-6):
             print(f"{name} differs from ours by {difference:.2e}", file=sys.stderr)
             return 1
-    rows = []
-    for name, (work, memory) in works.items():
-        rows.append({"name": name, "seconds": best_time(work, options.repeats), "bytes": memory()})
-    base = rows[0]
+    times = rounds([work for work, _ in works.values()], options.repeats)
+    seconds, ratios = np.median(times, axis=0), np.median(times / times[:, :1], axis=0)
+    rows: list[dict[str, Any]] = [
+        {"name": name, "seconds": float(seconds[number]), "times": float(ratios[number]), "bytes": memory()}
+        for number, (name, (_, memory)) in enumerate(works.items())
+    ]
     for row in rows:
-        row["times"] = row["seconds"] / base["seconds"]
-        row["times_memory"] = row["bytes"] / base["bytes"]
+        row["times_memory"] = row["bytes"] / rows[0]["bytes"]
     if options.json:
         print(json.dumps({"score": value, "differences": checks, "rows": rows}))
         return 0

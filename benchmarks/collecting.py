@@ -110,7 +110,7 @@ def main() -> None:
 def some_texts(n: int) -> list[str]:
     """n sentences of the phrasebook's fit split, every language in turn."""
     each = [
-        [text for _, text, _ in phrasebook.sentences("fit", language, -(-n // len(phrasebook.LANGUAGES)))]
+        [text for _, text, _ in phrasebook.sentences("train", language, -(-n // len(phrasebook.LANGUAGES)))]
         for language in phrasebook.LANGUAGES
     ]
     return [text for row in zip(*each, strict=True) for text in row][:n]

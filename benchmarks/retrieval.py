@@ -2,12 +2,14 @@
 
     python benchmarks/retrieval.py [--items N] [--width D] [--repeats R] [--json]
 
-Prints in one run the best time of each and its ratio to ours. `ours` counts from raw embeddings to both directions'
-ranks; `ours, scaled once` leaves out scaling to unit length, which an experiment does once per language and not once
-per pair. `ours, every convention` adds margins, CSLS, xSIM, bitext scores, MEXA and mined pairs, both directions. The
-loop holds the whole matrix and sorts every row; the xSIM procedure is LASER's, step by step, in NumPy (and with FAISS,
-which LASER uses, where the extra `faiss` is installed); mteb (extra `bench`) has no ranks, only its bitext scores. All
-are timed on float32. Before timing top-1, xSIM and all four bitext scores are checked to agree within 1e-6.
+Prints in one run the processor time of each (of all threads; for one thread set OMP_NUM_THREADS=1), the median of
+rounds in which all take turns, and its ratio to ours, the median of the rounds' ratios: a busy machine then slows both
+alike. `ours` counts from raw embeddings to both directions' ranks, margins, CSLS, xSIM, bitext scores, MEXA and mined
+pairs; `ours, scaled once` leaves out scaling to unit length, which an experiment does once per language and not once
+per pair. The loop holds the whole matrix and sorts every row; the xSIM procedure is LASER's, step by step, in NumPy
+(and with FAISS, which LASER uses, where the extra `faiss` is installed); mteb (extra `bench`) has no ranks, only its
+bitext scores. All are timed on float32. Before timing top-1, xSIM and all four bitext scores are checked to agree
+within 1e-6.
 """
 
 import argparse
@@ -17,27 +19,26 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Callable
-from time import perf_counter
+from collections.abc import Callable, Mapping
+from time import process_time
 from typing import Any
 
 import numpy as np
 
 from sprachbund_runners.evaluation.distances import language_vectors
-from sprachbund_runners.evaluation.retrieval import retrieve, top_k_credit
 from sprachbund_runners.evaluation.retrieval_scores import retrieval_scores
 from sprachbund_runners.evaluation.similarity import unit_vectors
 
 
-def best_time(work: Callable[[], Any], repeats: int) -> float:
-    """The least of `repeats` wall times in seconds, after one run to warm up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = perf_counter()
-        work()
-        times.append(perf_counter() - start)
-    return min(times)
+def rounds(works: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, np.ndarray]:
+    """Processor seconds of each, float64 [repeats]: all take turns, after one turn that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats + 1):
+        for name, work in works.items():
+            start = process_time()
+            work()
+            times[name].append(process_time() - start)
+    return {name: np.array(found[1:]) for name, found in times.items()}
 
 
 def loop_ranks(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -127,38 +128,39 @@ def main(arguments: list[str]) -> None:
     y = x + 14 * rng.standard_normal(x.shape, dtype=np.float32)
     unit_x, unit_y = unit_vectors(x), unit_vectors(y)
 
-    ours = retrieve(unit_x, unit_y)
-    top1 = float(top_k_credit(ours.forward, 1).mean())
+    sides = language_vectors(x), language_vectors(y)
+    everything = retrieval_scores(*sides)
+    top1 = float(everything.forward["top1"].mean())
     assert top1 == np.mean(loop_ranks(x, y) == 1), "the loop disagrees"
-    everything = retrieval_scores(language_vectors(x), language_vectors(y))
     xsim = float(everything.forward["xsim"].mean())
     assert abs(xsim_procedure(x, y) - xsim) < 1e-6, "the xSIM procedure disagrees"
-    sides = language_vectors(x), language_vectors(y)
-    seconds = {
-        "ours": best_time(lambda: retrieve(unit_vectors(x), unit_vectors(y)), options.repeats),
-        "ours, scaled once": best_time(lambda: retrieve(unit_x, unit_y), options.repeats),
-        "one matrix product (the floor)": best_time(lambda: unit_x.rows @ unit_y.rows.T, options.repeats),
-        "ours, every convention": best_time(
-            lambda: retrieval_scores(language_vectors(x), language_vectors(y)), options.repeats
-        ),
-        "ours, every convention, scaled once": best_time(lambda: retrieval_scores(*sides), options.repeats),
-        "xSIM procedure, both directions": best_time(
-            lambda: (xsim_procedure(x, y), xsim_procedure(y, x)), options.repeats
-        ),
-        "plain loop": best_time(lambda: (loop_ranks(x, y), loop_ranks(y, x)), options.repeats),
+    works: dict[str, Callable[[], Any]] = {
+        "ours": lambda: retrieval_scores(language_vectors(x), language_vectors(y)),
+        "ours, scaled once": lambda: retrieval_scores(*sides),
+        "one matrix product (the floor)": lambda: unit_x.rows @ unit_y.rows.T,
+        "xSIM procedure, both directions": lambda: (xsim_procedure(x, y), xsim_procedure(y, x)),
+        "plain loop": lambda: (loop_ranks(x, y), loop_ranks(y, x)),
     }
     faiss = faiss_search()
     if faiss is not None:
         assert abs(xsim_procedure(x, y, faiss) - xsim) < 1e-6, "xSIM by FAISS disagrees"
-        seconds["xSIM with FAISS, both directions"] = best_time(
-            lambda: (xsim_procedure(x, y, faiss), xsim_procedure(y, x, faiss)), options.repeats
-        )
+        works["xSIM with FAISS, both directions"] = lambda: (xsim_procedure(x, y, faiss), xsim_procedure(y, x, faiss))
     mteb = mteb_direction()
     if mteb is not None:
         for queries, candidates, items in ((x, y, everything.forward), (y, x, everything.backward)):
             for name, value in mteb(queries, candidates).items():
                 assert abs(value - float(items[f"bitext_{name}"].mean())) < 1e-6, f"mteb disagrees on {name}"
-        seconds["mteb bitext"] = best_time(lambda: (mteb(x, y), mteb(y, x)), options.repeats)
+        works["mteb bitext"] = lambda: (mteb(x, y), mteb(y, x))
+    times = rounds(works, options.repeats)
+    seconds = {name: float(np.median(found)) for name, found in times.items()}
+    ratios = {
+        short: {name: float(np.median(found / times[base])) for name, found in times.items()}
+        for short, base in (
+            ("ours", "ours"),
+            ("scaled once", "ours, scaled once"),
+            ("product", "one matrix product (the floor)"),
+        )
+    }
 
     report = {
         "items": options.items,
@@ -170,17 +172,20 @@ def main(arguments: list[str]) -> None:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "seconds": seconds,
-        "ratio_to_ours": {name: time / seconds["ours"] for name, time in seconds.items()},
+        "ratio_to": ratios,
         "mteb": "measured" if mteb is not None else "not installed (extra `bench`)",
     }
     if options.json:
         print(json.dumps(report, indent=2))
         return
-    print(f"{options.items} items x {options.width}, float32, both directions, best of {options.repeats}")
+    print(f"{options.items} items x {options.width}, float32, both directions, medians of {options.repeats} rounds")
     print(f"top-1 {top1:.3f}, xSIM error {xsim:.3f}, bitext F1 {report['bitext_f1']:.3f} by all that have them")
-    print(f"{os.cpu_count()} CPUs, NumPy {np.__version__}")
+    threads = os.environ.get("OMP_NUM_THREADS", "unset")
+    print(f"{os.cpu_count()} CPUs, NumPy {np.__version__}, OMP_NUM_THREADS={threads}\n")
+    print("| work | ms | " + " | ".join(f"× {base}" for base in ratios) + " |")
+    print("| --- |" + " ---: |" * (1 + len(ratios)))
     for name, time in seconds.items():
-        print(f"  {name:36s} {time * 1e3:9.1f} ms   {time / seconds['ours']:6.2f} x ours")
+        print(f"| {name} | {time * 1e3:.1f} | " + " | ".join(f"{each[name]:.2f}" for each in ratios.values()) + " |")
     if mteb is None:
         print("  mteb bitext: not installed (extra `bench`)")
     if faiss is None:

@@ -5,8 +5,10 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from sprachbund.errors import WorkspaceError, nearest
+from sprachbund.vocabulary import KEEP, Keep
 
 FILE = "sprachbund.toml"
 TEMPLATE = """\
@@ -20,6 +22,8 @@ url = "sqlite:///sprachbund.db"
 [artifacts]
 # A folder, or any fsspec URL such as s3://bucket/prefix
 url = "artifacts"
+# "results": embeddings and responses are given up once all that needs them is done; "all": everything stays
+keep = "results"
 
 [mlflow]
 # A database of its own, never the one above; or http://127.0.0.1:5000
@@ -29,6 +33,7 @@ tracking_uri = "sqlite:///mlflow.db"
 FIELDS = {
     ("database", "url"): "SPRACHBUND_DATABASE_URL",
     ("artifacts", "url"): "SPRACHBUND_ARTIFACTS_URL",
+    ("artifacts", "keep"): "SPRACHBUND_ARTIFACTS_KEEP",
     ("mlflow", "tracking_uri"): "SPRACHBUND_MLFLOW_TRACKING_URI",
 }
 
@@ -40,12 +45,13 @@ class Config:
     root: Path
     database_url: str
     artifacts_url: str
+    keep: Keep
     mlflow_tracking_uri: str
 
     def __repr__(self) -> str:
         return (
             f"Config(root={str(self.root)!r}, database_url={hide_password(self.database_url)!r},"
-            f" artifacts_url={hide_password(self.artifacts_url)!r},"
+            f" artifacts_url={hide_password(self.artifacts_url)!r}, keep={self.keep!r},"
             f" mlflow_tracking_uri={hide_password(self.mlflow_tracking_uri)!r})"
         )
 
@@ -97,10 +103,16 @@ def read(root: Path) -> Config:
         place: os.environ.get(variable) or values.get(place) or defaults[place[0]][place[1]]
         for place, variable in FIELDS.items()
     }
+    keep = chosen["artifacts", "keep"]
+    if keep not in KEEP:
+        raise WorkspaceError(
+            f"{path}: artifacts.keep: found '{keep}', expected {' or '.join(KEEP)}{nearest(keep, KEEP)}"
+        )
     return Config(
         root=root,
         database_url=_absolute_sqlite(chosen["database", "url"], root),
         artifacts_url=_absolute_folder(chosen["artifacts", "url"], root),
+        keep=cast(Keep, keep),
         mlflow_tracking_uri=_absolute_sqlite(chosen["mlflow", "tracking_uri"], root),
     )
 

@@ -33,7 +33,7 @@ class LostArtifactError(ArtifactError):
 
 
 class QueryError(SprachbundError):
-    """A SQL query of a user is refused, fails or takes too long."""
+    """Something asked about is unknown or has no answer yet, or a SQL query is refused, fails or takes too long."""
 
 
 class WorkspaceError(SprachbundError):
@@ -48,3 +48,11 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the closest of `choices`, or an empty string."""
     found = get_close_matches(word, [str(choice) for choice in choices], n=1, cutoff=0.5)
     return f"; did you mean '{found[0]}'?" if found else ""
+
+
+def known(what: str, word: str, choices: Iterable[str]) -> None:
+    """Raise QueryError unless `word` is among the choices; names the nearest."""
+    names = list(choices)
+    if word not in names:
+        hint = nearest(word, names) or f"; expected one of {', '.join(map(str, names[:12]))}"
+        raise QueryError(f"unknown {what} '{word}'{hint}")

@@ -37,6 +37,10 @@ def layer_order(layer: Layer) -> tuple[int, int]:
     return (1, 0) if layer == FINAL else (0, int(layer))
 
 
+# Of files, once all that needs them is done: what one pass of a text makes again is given up, or everything stays.
+Keep = Literal["results", "all"]
+KEEP: tuple[Keep, ...] = get_args(Keep)
+
 # What a split is used for in an experiment.
 Role = Literal["fit", "select", "test"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -19,15 +19,14 @@ from sqlalchemy import Engine
 from sprachbund import config
 from sprachbund.catalogue.plugins import F, Kind, register
 from sprachbund.config import Config
-from sprachbund.db import engine as databases
 from sprachbund.db import migrate
+from sprachbund.db.engine import connect
 from sprachbund.errors import DatabaseError, WorkspaceError
 from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.planning import submission
 from sprachbund.planning.submission import Submission
-from sprachbund.planning.submission import submit as submit_spec
 from sprachbund.queue import Queue
-from sprachbund.results import comparison as frames
-from sprachbund.results import query as queries
+from sprachbund.results import comparison, query
 from sprachbund.spec.experiment import Spec, load, parse
 
 if TYPE_CHECKING:
@@ -75,14 +74,14 @@ class Workspace:
         """
         if isinstance(spec, str | os.PathLike):
             path = Path(spec)
-            return submit_spec(self.engine, self.store, load(path), path.resolve().parent, dry_run=dry_run)
+            return submission.submit(self.engine, self.store, load(path), path.resolve().parent, dry_run=dry_run)
         checked = spec if isinstance(spec, Spec) else parse(dict(spec))
-        return submit_spec(self.engine, self.store, checked, Path.cwd(), dry_run=dry_run)
+        return submission.submit(self.engine, self.store, checked, Path.cwd(), dry_run=dry_run)
 
     def run(self, *, progress: Any = None, **options: Any) -> Any:
         """Work in this process until the queue is empty; needs the `runner` extra.
 
-        Options: device, max_tokens, watch, max_jobs (see `sprachbund run --help`). Returns what was done.
+        Options: device, max_tokens, watch, max_jobs, keep (see `sprachbund run --help`). Returns what was done.
         """
         try:
             from sprachbund_runners.worker import Options, Worker
@@ -94,19 +93,19 @@ class Workspace:
             from sprachbund.progress import Silent
 
             progress = Silent()
-        return Worker(self.engine, self.store, progress, Options(**options)).run()
+        return Worker(self.engine, self.store, progress, Options(**{"keep": self.config.keep, **options})).run()
 
     def results(
         self, experiment: str | Submission, kind: Literal["retrieval", "alignment"] = "retrieval"
     ) -> pl.DataFrame:
         """Every retrieval (or distance) number of an experiment, as a Polars frame with the view's columns."""
         name = experiment if isinstance(experiment, str) else experiment.experiment
-        return (frames.retrieval if kind == "retrieval" else frames.alignment)(self.engine, name)
+        return (comparison.retrieval if kind == "retrieval" else comparison.alignment)(self.engine, name)
 
-    def compare(self, experiment: str | Submission, **options: Any) -> frames.Comparison:
+    def compare(self, experiment: str | Submission, **options: Any) -> comparison.Comparison:
         """Settings against their baselines and controls (see `sprachbund compare --help`)."""
         name = experiment if isinstance(experiment, str) else experiment.experiment
-        return frames.compare(self.engine, name, **options)
+        return comparison.compare(self.engine, name, **options)
 
     def sync(self, experiment: str | None = None) -> "Synced":
         """Bring the MLflow mirror up to date with the database (needs the `mlflow` extra)."""
@@ -116,7 +115,7 @@ class Workspace:
 
     def query(self, sql: str, limit_s: float = 30, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """A read-only query over tables and views; `:name` in it stands for a value of `params`."""
-        return queries.run(self.engine, sql, params, limit_s=limit_s)
+        return query.run(self.engine, sql, params, limit_s=limit_s)
 
 
 def init(folder: str | os.PathLike[str] = ".") -> Workspace:
@@ -130,7 +129,7 @@ def init(folder: str | os.PathLike[str] = ".") -> Workspace:
     except OSError as error:
         raise WorkspaceError(f"{root}: cannot make a workspace here: {error.strerror}") from None
     found = config.read(root)
-    engine = databases.connect(found.database_url, create=True)
+    engine = connect(found.database_url, create=True)
     migrate.upgrade(engine)
     engine.dispose()
     if "://" not in found.artifacts_url:
@@ -147,7 +146,7 @@ def open(folder: str | os.PathLike[str] | None = None, *, check: bool = True) ->
     found = config.read(root)
     if found.database_url.removesuffix("/") == found.mlflow_tracking_uri.removesuffix("/"):
         raise DatabaseError(f"{root / config.FILE}: MLflow needs a database of its own, not [database] url")
-    engine = databases.connect(found.database_url)
+    engine = connect(found.database_url)
     if check:
         migrate.require_current(engine)
     return Workspace(found, engine, ArtifactStore(found.artifacts_url))

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -22,7 +22,10 @@ from sqlalchemy import Engine
 
 from sprachbund.errors import DatabaseError, LeaseLost, SprachbundError
 from sprachbund.files.artifacts import ArtifactStore
+from sprachbund.files.eviction import give_up
+from sprachbund.files.missing import missing
 from sprachbund.queue import Claim, Queue
+from sprachbund.vocabulary import Keep
 from sprachbund.work.kinds import KINDS
 from sprachbund_runners.jobs import JOBS, Context, Evicted, Progress
 
@@ -32,6 +35,8 @@ LEASE_MS = 120_000
 BUNDLE = 256
 SAME_MODEL_IN_A_ROW = 16
 POLL_S = (0.5, 5.0)
+# How long a busy runner lets files lie that nothing needs any more.
+GIVE_UP_S = 600.0
 # Activations of a small model's widest site then fit a core's cache; more tokens only wait for memory.
 CPU_TOKENS = 1024
 GPU_TOKENS = 32_768
@@ -41,6 +46,7 @@ GPU_TOKENS = 32_768
 class Options:
     """How a runner works. `max_jobs` ends it after that many; `watch` keeps it waiting for new work.
 
+    `keep`: which files stay once all that needs them is done, of experiments that do not say so themselves.
     `max_tokens`: padded tokens per batch; by default what keeps a CPU's cache or a GPU's cores busy.
     """
 
@@ -50,6 +56,7 @@ class Options:
     max_jobs: int | None = None
     lease_ms: int = LEASE_MS
     bundle: int = BUNDLE
+    keep: Keep = "results"
     name: str | None = None
 
 
@@ -60,6 +67,8 @@ class Tally:
     done: int = 0
     failed: int = 0
     lost: int = 0
+    # Bytes of files given up.
+    freed: int = 0
     errors: list[str] = field(default_factory=list)
 
 
@@ -173,6 +182,7 @@ class Worker:
         self._open: dict[int, Claim] = {}
         self._environment = environment(options.device)
         self._in_a_row = 0
+        self._gave_up = time.monotonic()
 
     def run(self) -> Tally:
         """Serve bundles until the queue has none for this runner (or for ever, with `watch`).
@@ -202,7 +212,12 @@ class Worker:
                 if claims:
                     idle = POLL_S[0]
                     self._serve(claims, heart)
-                elif self.options.watch or self.queue.has_work_for(runner_id):
+                    if time.monotonic() - self._gave_up >= GIVE_UP_S:
+                        self._give_up()
+                    continue
+                if idle == POLL_S[0]:
+                    self._give_up()
+                if self.options.watch or self.queue.has_work_for(runner_id):
                     # Somebody else is working on what comes before, or new work may come: look again, jittered.
                     time.sleep(idle * random.uniform(0.5, 1.0))
                     idle = min(idle * 1.5, POLL_S[1])
@@ -213,6 +228,12 @@ class Worker:
                 heart.stop()
                 self._leave(runner_id)
         return self.tally
+
+    def _give_up(self) -> None:
+        """Make room: files that nothing needs any more and that a pass makes again."""
+        with uninterrupted():
+            self.tally.freed += give_up(self.context.engine, self.context.store, self.options.keep)
+        self._gave_up = time.monotonic()
 
     def _leave(self, runner_id: int) -> None:
         """Give back what is open, counting no failure, and sign off."""
@@ -253,30 +274,39 @@ class Worker:
             del self._open[claim.job_id]
             heart.drop(claim)
 
-        def give_back() -> None:
-            for claim in list(self._open.values()):
+        def give_back(jobs: Collection[int]) -> None:
+            for claim in [claim for claim in self._open.values() if claim.job_id in jobs]:
                 self.tally.lost += not self.queue.release(claim)
                 settle(claim)
 
         batch = list(claims)
+
+        def wait_for_files(made_by: int) -> None:
+            """Give back those that lack a file, once all that lacks is queued; all, where that cannot be told."""
+            held = list(self._open)
+            found = missing(self.context.engine, self.context.store, held)
+            self.queue.reopen(sorted({made_by, *found.makers}))
+            give_back(found.jobs or held)
+
         while batch:
             self.context.progress.clear()
+            rest = 1
             try:
                 self._run(batch, settle)
                 leftover = [claim for claim in batch if claim.job_id in self._open]
                 if leftover:
                     raise RuntimeError(f"job kind {leftover[0].kind} gave no outcome for job {leftover[0].job_id}")
             except Evicted as error:
-                self.queue.reopen(error.job_ids)
-                give_back()
+                wait_for_files(error.made_by)
+                rest = len(self._open)
             except LeaseLost as error:
                 log.warning("%s", error)
-                give_back()
+                give_back(list(self._open))
             except Exception as error:
                 if hits_every_job(error):
                     raise
                 self._blame(batch, error, settle)
-            batch = list(self._open.values())[:1]
+            batch = list(self._open.values())[:rest]
 
     def _run(self, claims: Sequence[Claim], settle: Callable[[Claim], None]) -> None:
         for outcome in JOBS[claims[0].kind](claims, self.context):

@@ -11,9 +11,7 @@ from sprachbund.cli.output import print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
 from sprachbund.report import charts, tables
 from sprachbund.report.pareto import pareto_plot
-from sprachbund.results import comparison as results
-from sprachbund.results import number as results_explain
-from sprachbund.results import pareto as results_pareto
+from sprachbund.results import comparison, number, pareto
 
 INCOMPLETE = 1
 
@@ -33,7 +31,7 @@ def compare(
     scope: Annotated[
         str, typer.Option(help="Pairs by the target's side: all, target_query, target_candidate, without_target.")
     ] = "all",
-    pareto: Annotated[
+    front: Annotated[
         bool, typer.Option("--pareto", help="The front of target share, perplexity and retrieval gain instead.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="With --pareto: draw it into this file (png, svg, pdf).")] = None,
@@ -55,12 +53,12 @@ def compare(
     Examples: sprachbund compare demo; sprachbund compare demo --layer 5 --by pair --csv;
     sprachbund compare demo --explain-number 3; sprachbund compare sweep --pareto --out front.png
     """
-    if out is not None and not pareto:
+    if out is not None and not front:
         raise QueryError("--out draws the front: give it with --pareto")
-    if pareto and explain_number is not None:
+    if front and explain_number is not None:
         raise QueryError("give one of --pareto and --explain-number")
     engine = workspace.open().engine
-    found = results.compare(
+    found = comparison.compare(
         engine,
         experiment,
         metric=metric,
@@ -75,13 +73,13 @@ def compare(
     ]
     if len(forms) > 1:
         raise QueryError(f"give one of --json, --csv, --latex and --markdown, not {' and '.join(forms)}")
-    if pareto or explain_number is not None:
+    if front or explain_number is not None:
         if set(forms) - {"json"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
-        if pareto:
-            print_pareto(results_pareto.pareto(found), bool(forms), out)
+        if front:
+            print_pareto(pareto.pareto(found), bool(forms), out)
         else:
-            _print_explanation(results_explain.explain_number(engine, found, str(explain_number)), bool(forms))
+            _print_explanation(number.explain_number(engine, found, str(explain_number)), bool(forms))
     elif forms:
         print(tables.render(found, forms[0]).rstrip("\n"))
     else:
@@ -92,10 +90,10 @@ def compare(
 
 def print_comparison(found: workspace.Workspace, experiment: str) -> None:
     """The comparison of an experiment, for a person."""
-    _print(results.compare(found.engine, experiment))
+    _print(comparison.compare(found.engine, experiment))
 
 
-def print_pareto(found: results_pareto.Pareto, as_json: bool, out: Path | None) -> None:
+def print_pareto(found: pareto.Pareto, as_json: bool, out: Path | None) -> None:
     """The front for a person, or as JSON for a program; drawn into `out` if that is given."""
     if out is not None:
         charts.save(pareto_plot(found), out)
@@ -128,7 +126,7 @@ def _cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _print_explanation(found: results_explain.Explanation, as_json: bool) -> None:
+def _print_explanation(found: number.Explanation, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"title": found.title, **{name: dict(facts) for name, facts in found.parts.items()}},
                          ensure_ascii=False, indent=2, default=str))  # fmt: skip
@@ -149,5 +147,5 @@ def _fact(value: Any, most: int = 4) -> str:
     return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
-def _print(comparison: results.Comparison) -> None:
-    print_rendered(tables.console(comparison))
+def _print(found: comparison.Comparison) -> None:
+    print_rendered(tables.console(found))

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from sprachbund import config, workspace
-from sprachbund.db import engine as databases
-from sprachbund.db import migrate
+from sprachbund.db import engine, migrate
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +28,7 @@ def init(
     """
     made = workspace.init(folder)
     print(f"workspace in {made.root}")
-    print(f"database {databases.describe(made.config.database_url)}")
+    print(f"database {engine.describe(made.config.database_url)}")
     print(f"artifacts {config.hide_password(made.config.artifacts_url)}")
 
 

@@ -13,9 +13,10 @@ from sprachbund.cli.output import Json, counts, print_json, print_table
 from sprachbund.cli.plugin_option import Plugins, load_plugins
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.names import find_experiment
 from sprachbund.errors import SpecError, nearest
 from sprachbund.planning.submission import Submission
-from sprachbund.results.left_out import left_out
+from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.spec.experiment import load
 from sprachbund.spec.presets import PRESETS
 from sprachbund.spec.reading import write_yaml
@@ -101,11 +102,12 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
     Example: sprachbund status
     """
     found = workspace.open()
+    absent: list[LeftOut] = []
     if experiment is not None:
-        find_experiment(found, experiment)
+        with reading(found.engine) as connection:
+            absent = left_out(connection, find_experiment(connection, experiment))
     table = found.queue.status(experiment)
     runners = found.queue.alive()
-    absent = [] if experiment is None else left_out(found.engine, experiment)
     if as_json:
         print_json({"jobs": table, "runners": runners, "left_out": [asdict(each) for each in absent]})
         return
@@ -118,24 +120,14 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
     print(f"{len(runners)} runners alive" + "".join(f"; {row['name']}" for row in runners))
 
 
-def find_experiment(found: workspace.Workspace, name: str) -> int:
-    """The experiment's id; SpecError with the nearest name if there is none."""
-    with reading(found.engine) as connection:
-        names = dict(connection.execute(select(t.Experiment.name, t.Experiment.id)).all())
-    if name not in names:
-        known = f"; known: {', '.join(sorted(names))}" if names else "; none was submitted yet"
-        raise SpecError(f"experiment '{name}' does not exist{nearest(name, names) or known}")
-    return int(names[name])
-
-
 def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) -> None:
     """An experiment: its spec, roles and settings.
 
     Example: sprachbund show demo
     """
     found = workspace.open()
-    experiment_id = find_experiment(found, experiment)
     with reading(found.engine) as connection:
+        experiment_id = find_experiment(connection, experiment)
         row = connection.execute(select(t.Experiment).where(t.Experiment.id == experiment_id)).one()
         settings = connection.execute(
             select(t.ExperimentSetting.ordinal, t.ExperimentSetting.label, t.Setting.key, t.Intervention.n_edited,
@@ -172,9 +164,8 @@ def cancel(experiment: Annotated[str, typer.Argument()]) -> None:
 
     Example: sprachbund cancel demo
     """
-    found = workspace.open()
-    find_experiment(found, experiment)
-    print(f"cancelled {found.queue.cancel_experiment(experiment)} queued jobs of {experiment}; results stay")
+    queue = workspace.open().queue
+    print(f"cancelled {queue.cancel_experiment(experiment)} queued jobs of {experiment}; results stay")
 
 
 def retry(experiment: Name = None) -> None:
@@ -182,10 +173,7 @@ def retry(experiment: Name = None) -> None:
 
     Examples: sprachbund retry; sprachbund retry demo
     """
-    found = workspace.open()
-    if experiment is not None:
-        find_experiment(found, experiment)
-    print(f"queued {found.queue.retry(experiment)} jobs again")
+    print(f"queued {workspace.open().queue.retry(experiment)} jobs again")
 
 
 def presets(name: Annotated[str | None, typer.Argument(help="Which one to print.")] = None) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from sprachbund import workspace
 from sprachbund.cli.output import Json, print_json, print_table
-from sprachbund.results import item as results_item
+from sprachbund.results.item import explain_item
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def explain(
     Example: sprachbund explain eng_Latn:deu_Latn --item 3 --experiment demo --setting 'union eng_Latn k=0.035'
     """
     found = workspace.open()
-    shown = results_item.explain_item(
+    shown = explain_item(
         found.engine, found.store, pair, item, experiment=experiment, setting=setting, layer=layer, role=role
     )
     if as_json:

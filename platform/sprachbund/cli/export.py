@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import select
 
 from sprachbund import workspace
-from sprachbund.cli.experiments import find_experiment
 from sprachbund.cli.output import Json, print_json
-from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import SpecError, WorkspaceError, nearest
+from sprachbund.db.names import find_setting
+from sprachbund.errors import WorkspaceError
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +32,8 @@ def export(
     Example: sprachbund export demo 'experts spa_Latn k=100' --out steered
     """
     found = workspace.open()
-    key = find_setting(found, experiment, setting)
+    with reading(found.engine) as connection:
+        key = find_setting(connection, setting, experiment).key
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from sprachbund_runners.export.checkpoint import export as write
@@ -69,25 +68,3 @@ def export(
         print(f"written as  {done.model_class}, the same computation: {done.was} has no bias for the shift")
     if merged.options:
         print(f"turned on   {', '.join(merged.options)} in config.json, as the model had no bias for the shift")
-
-
-def find_setting(found: workspace.Workspace, experiment: str, name: str) -> str:
-    """The key of the experiment's setting with this label or start of a key; SpecError if it is none or several."""
-    experiment_id = find_experiment(found, experiment)
-    with reading(found.engine) as connection:
-        rows = connection.execute(
-            select(t.ExperimentSetting.label, t.Setting.key)
-            .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
-            .where(t.ExperimentSetting.experiment_id == experiment_id)
-            .order_by(t.ExperimentSetting.ordinal)
-        ).all()
-    chosen = [row for row in rows if row.label == name] or [row for row in rows if name and row.key.startswith(name)]
-    if len(chosen) == 1:
-        return str(chosen[0].key)
-    if chosen:
-        several = ", ".join(f"'{row.label}' ({row.key[:10]})" for row in chosen[:4])
-        raise SpecError(f"setting '{name}' of experiment '{experiment}' could be {several}: give more of the key")
-    raise SpecError(
-        f"experiment '{experiment}' has no setting '{name}'"
-        f"{nearest(name, [row.label for row in rows]) or f'; see `sprachbund show {experiment}`'}"
-    )

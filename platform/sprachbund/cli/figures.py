@@ -1,13 +1,11 @@
 """`sprachbund plot-space`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from numpy.typing import NDArray
 
 from sprachbund import workspace
-from sprachbund.errors import SprachbundError
 from sprachbund.report import figures
 from sprachbund.report.charts import save
 
@@ -19,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def plot_space(
     experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
-    setting: Annotated[str, typer.Argument(help="The label of the setting to draw beside its baseline.")],
+    setting: Annotated[str, typer.Argument(help="The setting to draw beside its baseline: label or start of key.")],
     layer: Annotated[str, typer.Option(help="The layer of the embeddings: 0, 1 … final.")],
     out: Annotated[Path, typer.Option(help="Where to write the figure: .png, .svg or .pdf.")],
     method: Annotated[str, typer.Option(help="pca, or umap (needs sprachbund[figures]).")] = "pca",
@@ -33,30 +31,7 @@ def plot_space(
     Example: sprachbund plot-space demo "experts eng_Latn k=0.035" --layer 5 --out space.png
     """
     opened = workspace.open()
-    panels = []
-    for each in figures.recorded(opened.engine, experiment, setting, role=role, corpus=corpus):
-        vectors = figures.read_vectors(opened.engine, opened.store, each.snapshots, layer)
-        panels.append(figures.Panel(f"{each.label}, layer {layer}", _transformed(opened, each, vectors, layer)))
+    panels = figures.panels(opened.engine, opened.store, experiment, setting, layer, role=role, corpus=corpus)
     figure = figures.space_figure(panels, method=method, items=items, seed=seed)  # type: ignore[arg-type]
     save(figure, out)
     print(out)
-
-
-def _transformed(
-    opened: workspace.Workspace, side: figures.Recorded, vectors: dict[str, NDArray[Any]], layer: str
-) -> dict[str, NDArray[Any]]:
-    """Post-hoc transforms are fitted again: they are cheap, and only their inputs are stored."""
-    if side.transform == "none":
-        return vectors
-    try:
-        from sprachbund_runners.evaluation.transforms import fit_transform
-    except ImportError:
-        raise SprachbundError(
-            "drawing a transformed setting needs the runner: pip install 'sprachbund[runner]'"
-        ) from None
-    if side.transform == "centring_transductive":
-        fitted = fit_transform("centring", vectors)
-    else:
-        fit = figures.read_vectors(opened.engine, opened.store, side.fit_snapshots, layer)
-        fitted = fit_transform(side.transform, fit, {"components": side.components})
-    return {language: fitted.apply(array, language) for language, array in vectors.items()}

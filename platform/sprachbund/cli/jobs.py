@@ -6,10 +6,10 @@ import typer
 from sqlalchemy import select
 
 from sprachbund import workspace
-from sprachbund.cli.experiments import find_experiment
 from sprachbund.cli.output import Json, print_json, print_table
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.names import find_experiment
 from sprachbund.db.tables.work import JOB_STATES
 from sprachbund.errors import QueryError, nearest
 from sprachbund.work.kinds import KINDS
@@ -38,16 +38,15 @@ def jobs(
     statement = select(
         t.Job.id, t.Job.kind, t.Job.state, t.Job.label, t.Job.attempt, t.Job.failures, t.Job.losses, t.Job.error
     ).order_by(t.Job.id.desc())
-    if experiment is not None:
-        experiment_id = find_experiment(found, experiment)
-        statement = statement.join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id).where(
-            t.ExperimentJob.experiment_id == experiment_id
-        )
     if state is not None:
         statement = statement.where(t.Job.state == state)
     if kind is not None:
         statement = statement.where(t.Job.kind == kind)
     with reading(found.engine) as connection:
+        if experiment is not None:
+            statement = statement.join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id).where(
+                t.ExperimentJob.experiment_id == find_experiment(connection, experiment)
+            )
         rows = connection.execute(statement.limit(limit)).all()
     if as_json:
         print_json([dict(row._mapping) for row in rows])

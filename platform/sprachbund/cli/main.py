@@ -25,6 +25,7 @@ from sprachbund.cli import (
     queries,
     recipes,
     report,
+    room,
     runs,
     samples,
 )
@@ -68,6 +69,7 @@ for module in (
     explain,
     report,
     recipes,
+    room,
     samples,
     queries,
     mirror,

@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from sprachbund import workspace
+from sprachbund import mirror, workspace
 from sprachbund.cli.output import Json, print_json
 from sprachbund.errors import WorkspaceError
-from sprachbund.mirror import Synced
-from sprachbund.mirror import sync as sync_mirror
 from sprachbund.mirror.server import free_port, serving
 from sprachbund.progress import Bars
 
@@ -31,7 +29,7 @@ def sync(experiment: Experiment = None, as_json: Json = False) -> None:
     """
     found = workspace.open()
     with Bars() as bars:
-        done = sync_mirror(found.engine, found.config, experiment, bars)
+        done = mirror.sync(found.engine, found.config, experiment, bars)
     if as_json:
         print_json(asdict(done))
     else:
@@ -49,7 +47,7 @@ def ui(
     found = workspace.open()
     free_port(host, port)
     with Bars() as bars:
-        print(_told(sync_mirror(found.engine, found.config, None, bars)))
+        print(_told(mirror.sync(found.engine, found.config, None, bars)))
     print("starting MLflow …", flush=True)
     # Ctrl-C is the way to end this, also where a shell made us ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -64,7 +62,7 @@ def ui(
         print("stopped")
 
 
-def _told(done: Synced) -> str:
+def _told(done: mirror.Synced) -> str:
     if done.experiments == 0:
         return "no experiment was submitted yet: nothing to mirror"
     text = (

@@ -45,3 +45,12 @@ def print_rendered(what: RenderableType) -> None:
 def counts(values: Mapping[str, int]) -> str:
     """`3 snapshot, 2 expert_set`, or `none`."""
     return ", ".join(f"{count} {name}" for name, count in values.items()) or "none"
+
+
+def in_bytes(n: int) -> str:
+    """`732.1 MB`: decimal, as disks are sold."""
+    size, units = float(n), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{n} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"

@@ -10,7 +10,7 @@ from sprachbund import workspace
 from sprachbund.cli.output import print_rendered, print_table
 from sprachbund.db.views import VIEWS
 from sprachbund.errors import QueryError, nearest
-from sprachbund.results import query as queries
+from sprachbund.results.query import to_csv, to_json, to_table, write_parquet
 
 
 def register(app: typer.Typer) -> None:
@@ -36,14 +36,14 @@ def query(
         raise QueryError("give one of --csv, --json and --parquet")
     frame = workspace.open().query(sys.stdin.read() if sql == "-" else sql, limit_s, params=_parameters(param or []))
     if csv:
-        print(queries.to_csv(frame), end="")
+        print(to_csv(frame), end="")
     elif as_json:
-        print(queries.to_json(frame))
+        print(to_json(frame))
     elif parquet is not None:
-        queries.write_parquet(frame, parquet)
+        write_parquet(frame, parquet)
         print(f"{frame.height} rows in {parquet}")
     else:
-        print_rendered(queries.to_table(frame, rows))
+        print_rendered(to_table(frame, rows))
 
 
 def views(name: Annotated[str | None, typer.Argument(help="Which view's columns to print.")] = None) -> None:

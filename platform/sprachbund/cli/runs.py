@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from sprachbund import workspace
+from sprachbund.cli.output import in_bytes
 from sprachbund.cli.plugin_option import Plugins, load_plugins
-from sprachbund.errors import WorkspaceError
+from sprachbund.errors import WorkspaceError, nearest
 from sprachbund.progress import Bars
+from sprachbund.vocabulary import KEEP, Keep
 
 
 def register(app: typer.Typer) -> None:
@@ -25,15 +27,22 @@ def run(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all cores.")] = None,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="End after so many jobs.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Which files stay: results or all; default: as sprachbund.toml says.")
+    ] = None,
     plugin: Plugins = None,
     lease_ms: Annotated[int | None, typer.Option(min=100, hidden=True)] = None,
 ) -> None:
     """Work off the queue in this process. Ctrl-C gives unfinished jobs back; run again to go on.
 
-    Examples: sprachbund run; sprachbund run --watch --device cuda:0
+    Embeddings and responses are given up once all jobs that need them are done, unless --keep all.
+
+    Examples: sprachbund run; sprachbund run --watch --device cuda:0; sprachbund run --keep all
     """
+    if keep is not None and keep not in KEEP:
+        raise WorkspaceError(f"--keep: found '{keep}', expected {' or '.join(KEEP)}{nearest(keep, KEEP)}")
     load_plugins(plugin)
-    work(workspace.open(), watch, device, max_tokens, threads, max_jobs, lease_ms)
+    work(workspace.open(), watch, device, max_tokens, threads, max_jobs, lease_ms, keep)
 
 
 def work(
@@ -44,6 +53,7 @@ def work(
     threads: int | None = None,
     max_jobs: int | None = None,
     lease_ms: int | None = None,
+    keep: Keep | None = None,
 ) -> None:
     """Serve the queue with progress bars; WorkspaceError if a job failed, or if there is nothing to run with."""
     # Read when torch is loaded. Threads that spin while they wait starve neighbours on shared machines.
@@ -62,12 +72,15 @@ def work(
         watch=watch,
         max_jobs=max_jobs,
         lease_ms=lease_ms or LEASE_MS,
+        keep=keep or found.config.keep,
     )
     if threads is not None:
         torch.set_num_threads(threads)
     with Bars() as bars:
         tally = Worker(found.engine, found.store, bars, options).run()
     print(f"{tally.done} jobs done, {tally.failed} failed" + (f", {tally.lost} leases lost" if tally.lost else ""))
+    if tally.freed:
+        print(f"{in_bytes(tally.freed)} of embeddings and responses given up: they are made again when they are needed")
     if tally.failed:
         raise WorkspaceError(
             f"{tally.failed} jobs failed, first: {tally.errors[0]}; see `sprachbund jobs --state failed`"

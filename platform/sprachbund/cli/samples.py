@@ -6,7 +6,7 @@ import typer
 
 from sprachbund import workspace
 from sprachbund.cli.output import Json, print_json, print_table
-from sprachbund.results import side_effects as results_side_effects
+from sprachbund.results import side_effects
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def samples(
     experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
-    setting: Annotated[str, typer.Argument(help="A setting's label, as `sprachbund compare` prints it.")],
+    setting: Annotated[str, typer.Argument(help="A setting's label or the start of its key.")],
     n: Annotated[int, typer.Option(min=1, help="So many of each kind: free, and of every translated pair.")] = 5,
     as_json: Json = False,
 ) -> None:
@@ -24,7 +24,7 @@ def samples(
 
     Example: sprachbund samples sweep "experts eng_Latn k=200" --n 3
     """
-    found = results_side_effects.samples(workspace.open().engine, experiment, setting, n)
+    found = side_effects.samples(workspace.open().engine, experiment, setting, n)
     if as_json:
         print_json(found.to_dicts())
         return

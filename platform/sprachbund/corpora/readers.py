@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import polars as pl
 
+from sprachbund.corpora import phrasebook
 from sprachbund.corpora.alignment import align, check_rows
 from sprachbund.corpora.conllu import read_treebank, treebank_rows
 from sprachbund.corpora.corpus import Corpus, code_of, paraphrase_side, some
@@ -148,16 +149,12 @@ class _Phrasebook:
     source: CorpusSource
 
     def labels(self) -> list[str]:
-        from sprachbund.corpora import phrasebook
-
         return list(phrasebook.LANGUAGES)
 
     def rows(self, labels: list[str]) -> pl.DataFrame:
-        from sprachbund.corpora import phrasebook
-
         # A sample needs every item to choose from; the first ones do not.
         count = self.source.limit if self.source.sample_seed is None else None
-        split = cast("phrasebook.SplitName", self.source.split)  # it refuses any other
+        split = str(self.source.split)  # which it refuses if there is none
         rows = [
             (label, item, text, group)
             for label in labels

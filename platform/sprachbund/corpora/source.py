@@ -122,7 +122,7 @@ class CorpusSource(BaseModel):
     on_missing: Literal["error", "drop"] = Field(
         default="error", description="items that lack a language: refuse the corpus, or leave them out"
     )
-    limit: PositiveInt | None = Field(default=None, description="at most so many items (phrasebook: so many)")
+    limit: PositiveInt | None = Field(default=None, description="at most so many items")
     sample_seed: int | None = Field(
         default=None, description="with `limit`: a random sample of the items; default the first ones"
     )

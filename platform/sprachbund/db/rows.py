@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sprachbund.db import tables as t
 
+T = TypeVar("T")
 CHUNK = 400
 
 
-def chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
+def chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
+    """Parts short enough for one statement."""
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
 
@@ -64,6 +66,15 @@ def insert_missing(connection: Connection, table: Any, rows: Sequence[Mapping[st
 def insert_many(connection: Connection, table: type[t.Base], rows: list[dict[str, Any]]) -> None:
     if rows:
         connection.execute(insert(table), rows)
+
+
+def foreign_pairs(connection: Connection, experiment_id: int) -> dict[int, set[tuple[str, str]]]:
+    """Pairs of the experiment's jobs that it did not ask for, both ways, by job."""
+    found: dict[int, set[tuple[str, str]]] = {}
+    columns = select(t.ForeignPair.job_id, t.ForeignPair.query_language, t.ForeignPair.candidate_language)
+    for job_id, *pair in connection.execute(columns.where(t.ForeignPair.experiment_id == experiment_id)):
+        found.setdefault(job_id, set()).add((pair[0], pair[1]))
+    return found
 
 
 def asked_for() -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -24,6 +25,7 @@ from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sprachbund.db.engine import now_ms, writing
+from sprachbund.db.rows import chunks
 from sprachbund.db.tables import Artifact
 from sprachbund.errors import ArtifactError, LostArtifactError
 from sprachbund.files.tensors import TensorSpool, load_tensors, save_tensors
@@ -31,6 +33,7 @@ from sprachbund.files.tensors import TensorSpool, load_tensors, save_tensors
 __all__ = ["ArtifactStore", "Stored", "TensorSpool", "load_tensors", "save_tensors"]
 
 TEMPORARY = ".temporary"
+_URI = re.compile(r"[0-9a-f]{2}/[0-9a-f]{62}(\.\w+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,10 @@ class ArtifactStore:
 
         Rows of other stores, and rows evicted before, are left alone.
         """
+        return sum(self._evict(engine, chunk) for chunk in chunks(artifact_ids))
+
+    def _evict(self, engine: Engine, artifact_ids: Sequence[int]) -> int:
+        """One transaction's part: no other writer waits for long."""
         freed = 0
         with writing(engine) as connection:
             # The file goes while the row is locked, so that `record` sees both or neither.
@@ -211,20 +218,70 @@ class ArtifactStore:
                 update(Artifact).where(Artifact.id.in_([row.id for row in rows])).values(state="evicted")
             )
             for row in rows:
-                with contextlib.suppress(FileNotFoundError), self.clear_errors(row.uri):
-                    self._files.rm_file(f"{self._root}/{row.uri}")
-                    freed += int(row.n_bytes)
+                freed += int(row.n_bytes) * self.remove(row.uri)
         return freed
+
+    def remove(self, uri: str) -> bool:
+        """Delete a file; False where there was none. For callers who hold its row's lock."""
+        try:
+            with self.clear_errors(uri):
+                self._files.rm_file(f"{self._root}/{uri}")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove_stale(self, uri: str, older_than_s: float) -> int:
+        """Delete a file that has not been stored anew of late; returns its bytes, 0 if it stays or is gone.
+
+        For callers who hold its row's lock, or that of one with its digest. A local file is looked at again once it is
+        out of the way: one that a job stored in this very moment goes back.
+        """
+        name = f"{self._root}/{uri}"
+        with contextlib.suppress(FileNotFoundError), self.clear_errors(uri):
+            if not self._local:
+                n_bytes = int(self._files.size(name) or 0)
+                return n_bytes * (self._age(name) >= older_than_s and self.remove(uri))
+            with self.unfinished(".stale") as aside:
+                os.rename(name, aside)
+                state = aside.stat()
+                if time.time() - state.st_mtime >= older_than_s:
+                    return state.st_size
+                os.replace(aside, name)
+        return 0
+
+    def listing(self) -> dict[str, int]:
+        """Size in bytes by uri of every file that looks like one of this store's; others are never touched."""
+        self._files.invalidate_cache()
+        found = self._files.find(self._root, detail=True)
+        sizes = {name.removeprefix(f"{self._root}/"): int(info["size"]) for name, info in found.items()}
+        return {uri: size for uri, size in sizes.items() if _URI.fullmatch(uri)}
+
+    def age_s(self, uri: str) -> float:
+        """Seconds since a file was stored; 0 where it is gone."""
+        try:
+            return self._age(f"{self._root}/{uri}")
+        except FileNotFoundError:
+            return 0.0
+
+    def _age(self, name: str) -> float:
+        return time.time() - float(self._files.modified(name).timestamp())
+
+    def leftovers(self, older_than_s: float) -> dict[Path, int]:
+        """Size in bytes of every unfinished file that nobody wrote to for so long."""
+        found: dict[Path, int] = {}
+        for path in self.scratch.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                state = path.stat()
+                if time.time() - state.st_mtime >= older_than_s:
+                    found[path] = state.st_size
+        return found
 
     def sweep(self, older_than_s: float = 86_400) -> int:
         """Remove unfinished files that killed processes left behind; returns how many."""
-        removed = 0
-        for path in self.scratch.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime >= older_than_s:
-                    path.unlink()
-                    removed += 1
-        return removed
+        left = self.leftovers(older_than_s)
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
 
     @contextlib.contextmanager
     def clear_errors(self, what: str) -> Iterator[None]:

@@ -60,11 +60,6 @@ def _table() -> _Table:
     return table
 
 
-def known() -> tuple[Language, ...]:
-    """Every language of the table, in its order."""
-    return tuple(_table().languages.values())
-
-
 def is_code(word: str) -> bool:
     """Whether `word` has the form of a code: `xxx` or `xxx_Xxxx`. It need not be in the table."""
     return _CODE.fullmatch(word) is not None

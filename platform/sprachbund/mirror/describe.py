@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from sprachbund.mirror.records import Heatmap, Point, RunRecord
+from sprachbund.mirror.records import Group, Heatmap, Point, RunRecord
 from sprachbund.work.keys import content_key
 
 # MLflow cuts longer tags and parameters off.
@@ -22,8 +22,8 @@ class Plan:
     finished_ms: int | None = None
     compared: set[str] = field(default_factory=set)
     all_compared: bool = True
-    # (evaluation of pairs or of the space, setting key, corpus key, layer) whose job is not done.
-    pending: set[tuple[str, str, str, str]] = field(default_factory=set)
+    # (kind of evaluation, setting key, role and corpus, layer) of cells that are not all there.
+    pending: set[tuple[str, str, Group, str]] = field(default_factory=set)
     done_jobs: dict[str, list[str]] = field(default_factory=dict)
     # Why a setting has no row in comparisons.
     left_out: dict[str, str] = field(default_factory=dict)
@@ -85,7 +85,7 @@ def record_of(
         "label": row.label,
         "control_of": control_of.key if control_of is not None else None,
         "baseline": baseline.key if baseline is not None else None,
-        "choice_group": row.choice_group,
+        "choice_key": row.choice_key,
         "left_out": plan.left_out.get(row.key),
         "chosen_layers": chosen,
         "headline_layer": layer,

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, case, func, select, text
 
 from sprachbund.db import tables as t
-from sprachbund.db.rows import asked_for
+from sprachbund.db.rows import asked_for, foreign_pairs
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
-from sprachbund.mirror.records import Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
-from sprachbund.results.left_out import left_out_of
+from sprachbund.mirror.records import Group, Heatmap, Point, RunRecord, Value, headline_kinds, last_layer, points_of
+from sprachbund.results.left_out import left_out
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload
 from sprachbund.work.payloads.measure import SPACE_EVALUATION, EmbeddingsPayload
@@ -19,7 +19,6 @@ from sprachbund.work.payloads.star import Starred
 
 HEATMAP_METRIC = "top1"
 
-Group = tuple[str, str]  # role, and the corpus' or its collection's name
 Values = dict[int, dict[Group, dict[str, dict[str, Value]]]]
 
 _COMPARED = text(
@@ -29,6 +28,9 @@ _COMPARED = text(
     FROM setting_comparison v JOIN jobs j ON j.id = v.job
     WHERE v.experiment = :experiment AND v.scope = 'all'
     """
+)
+_MISSING = text(
+    "SELECT kind, setting_key, corpus_key, layer FROM planned_cells WHERE experiment = :experiment AND done = 0"
 )
 
 
@@ -43,15 +45,15 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
     settings = _settings(connection, experiment_id)
     groups = _groups(connection, experiment_id)
     plan = _plan(connection, experiment_id)
+    for kind, setting, corpus, layer in connection.execute(_MISSING, {"experiment": experiment.name}):
+        plan.pending.update((kind, setting, group, layer) for group in groups.get(corpus, ()))
     choices = _choices(connection, experiment_id)
     by_key = {row.key: row.setting_id for row in settings.values()}
     values = _compared(connection, experiment.name, by_key, wanted)
     kinds = headline_kinds(plan.compared, len({group for several in groups.values() for group in several}))
     # Comparisons are few rows, evaluations are many: what the former have is not averaged again.
     names = {metric for metric, kind in kinds if kind == "value"} - (plan.compared if plan.all_compared else set())
-    _add_means(
-        connection, experiment_id, values, sorted(wanted & settings.keys()), sorted(names), settings, groups, plan
-    )
+    _add_means(connection, experiment_id, values, sorted(wanted & settings.keys()), sorted(names), settings, plan)
     chosen_ms = max((each.finished_ms or 0 for each in choices), default=0)
     planned = {setting_id: row for setting_id, row in settings.items() if setting_id in wanted}
     points: dict[int, tuple[Point, ...]] = {}
@@ -64,7 +66,7 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
         )
         tested = [metrics for (role, _), metrics in own.items() if role == "test"]
         layers[setting_id] = layer or next((last_layer(metrics, row.n_blocks) for metrics in tested), None)
-    heatmaps = _heatmaps(connection, experiment_id, settings, layers, groups, plan)
+    heatmaps = _heatmaps(connection, experiment_id, settings, layers, plan)
     return [
         record_of(
             experiment, row, settings, plan, choices, points[setting_id], layers[setting_id], heatmaps.get(setting_id)
@@ -99,7 +101,7 @@ def _states(connection: Connection, experiment_id: int) -> tuple[Counter[str], i
 def _settings(connection: Connection, experiment_id: int) -> dict[int, Row[Any]]:
     columns: Any = select(
         t.ExperimentSetting.setting_id, t.ExperimentSetting.label, t.ExperimentSetting.control_of_id,
-        t.ExperimentSetting.baseline_id, t.ExperimentSetting.choice_group,
+        t.ExperimentSetting.baseline_id, t.ExperimentSetting.choice_key,
         t.Setting.key, t.Setting.transform, t.Setting.side, t.Setting.dtype, t.Setting.attention, t.Setting.model_id,
         t.Model.name.label("model"), t.Model.fingerprint, t.Model.revision.label("model_revision"),
         t.Model.family.label("model_family"), t.Model.step.label("model_step"), t.Model.n_blocks,
@@ -135,7 +137,7 @@ def _groups(connection: Connection, experiment_id: int) -> dict[str, list[Group]
 def _plan(connection: Connection, experiment_id: int) -> Plan:
     plan = Plan()
     plan.states, plan.finished_ms = _states(connection, experiment_id)
-    plan.left_out = {each.setting_key: each.reason for each in left_out_of(connection, experiment_id)}
+    plan.left_out = {each.setting_key: each.reason for each in left_out(connection, experiment_id)}
     rows = connection.execute(
         select(t.Job.id, t.Job.key, t.Job.kind, t.Job.state, t.Job.payload)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
@@ -145,12 +147,11 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
         )
         .order_by(t.Job.key)
     )
-    foreign = _foreign(connection, experiment_id)
+    foreign = foreign_pairs(connection, experiment_id)
     for job_id, key, kind, state, stored in rows:
         payload = read_payload(kind, stored, f"job {key}")
-        if isinstance(payload, Starred) and job_id in foreign:
-            asked = [pair for pair in payload.pairs if pair.sides not in foreign[job_id]]
-            payload = payload.part(asked, payload.layers)
+        if isinstance(payload, Starred):
+            payload = payload.without(foreign.get(job_id, ()))
         if isinstance(payload, ComparisonPayload):
             plan.compared.update(payload.metrics)
             plan.all_compared &= state == "done"
@@ -159,20 +160,7 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
             plan.snapshots.setdefault(setting, set()).update(payload.snapshot_keys)
             if state == "done":
                 plan.done_jobs.setdefault(setting, []).append(key)
-            else:
-                scope = "pair" if kind == PAIR_EVALUATION.name else "space"
-                plan.pending.update((scope, setting, payload.corpus, layer) for layer in payload.layers)
     return plan
-
-
-def _foreign(connection: Connection, experiment_id: int) -> dict[int, set[tuple[str, str]]]:
-    """Pairs of the experiment's jobs that it did not ask for, by job."""
-    found: dict[int, set[tuple[str, str]]] = {}
-    foreign = t.ForeignPair
-    columns = select(foreign.job_id, foreign.query_language, foreign.candidate_language)
-    for job_id, query, candidate in connection.execute(columns.where(foreign.experiment_id == experiment_id)):
-        found.setdefault(job_id, set()).add((query, candidate))
-    return found
 
 
 def _choices(connection: Connection, experiment_id: int) -> Sequence[Row[Any]]:
@@ -211,14 +199,14 @@ def _add_means(
     setting_ids: Sequence[int],
     names: Sequence[str],
     settings: Mapping[int, Row[Any]],
-    groups: Mapping[str, Sequence[Group]],
     plan: Plan,
 ) -> None:
     """Means of what no comparison has (other metrics, settings whose comparison is not done), added to `values`."""
-    scope = case((t.Evaluation.candidate_language.is_(None), "space"), else_="pair").label("scope")
+    pairs = t.Evaluation.candidate_language.is_not(None)
+    kind = case((pairs, PAIR_EVALUATION.name), else_=SPACE_EVALUATION.name).label("kind")
     name = func.coalesce(t.Corpus.collection, t.Corpus.name).label("corpus")
     columns = (
-        t.Evaluation.setting_id, t.ExperimentCorpus.role, name, scope, t.Evaluation.layer, t.Metric.name,
+        t.Evaluation.setting_id, t.ExperimentCorpus.role, name, kind, t.Evaluation.layer, t.Metric.name,
     )  # fmt: skip
     rows = connection.execute(
         select(*columns, func.avg(t.Metric.value).label("mean"), func.max(t.Job.finished_ms).label("at_ms"))
@@ -249,14 +237,9 @@ def _add_means(
         )
         .group_by(*columns)
     )
-    pending = {
-        (scope, setting, group, layer)
-        for scope, setting, corpus, layer in plan.pending
-        for group in groups.get(corpus, ())
-    }
     for row in rows:
         group = (row.role, row.corpus)
-        if (row.scope, settings[row.setting_id].key, group, row.layer) in pending:
+        if (row.kind, settings[row.setting_id].key, group, row.layer) in plan.pending:
             continue
         layers = values.setdefault(row.setting_id, {}).setdefault(group, {}).setdefault(row.name, {})
         layers.setdefault(row.layer, Value(row.mean, row.at_ms))
@@ -267,7 +250,7 @@ def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Se
     near = (
         {row.setting_id},
         {row.control_of_id},
-        {each.setting_id for each in settings.values() if row.choice_group and each.choice_group == row.choice_group},
+        {each.setting_id for each in settings.values() if row.choice_key and each.choice_key == row.choice_key},
         {each.setting_id for each in settings.values() if each.model_id == row.model_id},
     )
     for several in near:
@@ -282,14 +265,13 @@ def _heatmaps(
     experiment_id: int,
     settings: Mapping[int, Row[Any]],
     layers: Mapping[int, str | None],
-    groups: Mapping[str, Sequence[Group]],
     plan: Plan,
 ) -> dict[int, Heatmap]:
     """Retrieval per ordered language pair on `test`, at the headline layer, of settings whose pairs are all done."""
     unfinished = {
         (setting, layer)
-        for scope, setting, corpus, layer in plan.pending
-        if scope == "pair" and any(role == "test" for role, _ in groups.get(corpus, ()))
+        for kind, setting, (role, _), layer in plan.pending
+        if kind == PAIR_EVALUATION.name and role == "test"
     }
     ready: dict[str, list[int]] = {}
     for setting_id, layer in layers.items():

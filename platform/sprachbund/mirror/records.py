@@ -33,6 +33,8 @@ HEADLINE_STEP = 0
 # A mean that the database and numpy sum in another order is the same number.
 SAME = 1e-9
 
+Group = tuple[str, str]  # role, and the corpus' or its collection's name
+
 
 @dataclass(frozen=True, slots=True)
 class Point:

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, select
 from sprachbund.config import Config
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import LeaseLost, SpecError, nearest
+from sprachbund.db.names import experiment_ids, find_experiment
+from sprachbund.errors import LeaseLost
 from sprachbund.measures import METRICS
 from sprachbund.mirror.backend import Backend, FoundRun
 from sprachbund.mirror.describe import status_text
@@ -54,22 +55,20 @@ def sync(engine: Engine, config: Config, experiment: str | None = None, progress
     Ctrl-C, a crash), the next call goes on from there.
 
     Raises:
-        SpecError: there is no such experiment.
+        QueryError: there is no such experiment.
         WorkspaceError: mlflow is not installed, or its store cannot be reached.
     """
     with reading(engine) as connection:
-        rows = connection.execute(select(t.Experiment.name, t.Experiment.id).order_by(t.Experiment.id)).all()
-    names = {row.name: row.id for row in rows}
-    if experiment is not None:
-        if experiment not in names:
-            raise SpecError(f"experiment '{experiment}' does not exist{nearest(experiment, names)}")
-        names = {experiment: names[experiment]}
+        if experiment is None:
+            ids = experiment_ids(connection)
+        else:
+            ids = {experiment: find_experiment(connection, experiment)}
     tally = Synced()
-    if not names:
+    if not ids:
         return tally
     backend = Backend.connect(config)
     leases = Leases(engine)
-    for name, experiment_id in names.items():
+    for name, experiment_id in ids.items():
         with tempfile.TemporaryDirectory(prefix="sprachbund-") as folder:
             _Mirrored(backend, leases, name, experiment_id, Path(folder), tally).run(progress or Silent())
         tally.experiments += 1

@@ -83,10 +83,6 @@ class Architecture:
         return self.model_type not in ENCODERS
 
     @property
-    def gated(self) -> bool:
-        return "mlp.gate" in self.site_names
-
-    @property
     def layers(self) -> tuple[str, ...]:
         """Every layer of embeddings: "0", "1" … str(n_blocks), "final"."""
         return self.imported_layers or (*map(str, range(self.n_blocks + 1)), FINAL)

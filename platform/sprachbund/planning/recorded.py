@@ -63,7 +63,7 @@ def record(
                 "name": setting.name,
                 "control_of_id": settings[setting.control_of] if setting.control_of else None,
                 "baseline_id": settings[setting.baseline] if setting.baseline else None,
-                "choice_group": setting.choice.key if setting.choice else None,
+                "choice_key": setting.choice.key if setting.choice else None,
             }
             for ordinal, setting in enumerate(blueprint.settings)
         ],

@@ -11,8 +11,10 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import Connection, Engine, func, insert, not_, select, update
 
 from sprachbund.db.engine import now_ms, reading, single, writing
+from sprachbund.db.names import find_experiment
+from sprachbund.db.rows import chunks
 from sprachbund.db.tables import Experiment, ExperimentJob, Job, Runner
-from sprachbund.errors import DatabaseError, LeaseLost
+from sprachbund.errors import LeaseLost
 from sprachbund.queue import statements
 from sprachbund.queue.enqueue import cancel_unwanted, reopen_ended, reopened
 from sprachbund.work.kinds import read_payload
@@ -206,7 +208,7 @@ class Queue:
         Running jobs finish; results stay.
 
         Raises:
-            DatabaseError: there is no such experiment.
+            QueryError: there is no such experiment.
         """
         with writing(self._engine) as connection:
             self._set_cancelled(connection, name, True)
@@ -218,7 +220,7 @@ class Queue:
         Of one experiment, which is wanted again if it was cancelled; or of all that are not cancelled.
 
         Raises:
-            DatabaseError: there is no such experiment.
+            QueryError: there is no such experiment.
         """
         with writing(self._engine) as connection:
             if name is not None:
@@ -230,8 +232,10 @@ class Queue:
     def reopen(self, job_ids: Sequence[int]) -> int:
         """Queue finished jobs again, because a file they made was evicted; returns how many."""
         with writing(self._engine) as connection:
-            again = reopened(connection).where(Job.id.in_(job_ids), Job.state == "done")
-            return int(connection.execute(again).rowcount)
+            return sum(
+                int(connection.execute(reopened(connection).where(Job.id.in_(chunk), Job.state == "done")).rowcount)
+                for chunk in chunks(job_ids)
+            )
 
     def status(self, experiment: str | None = None) -> dict[str, dict[str, int]]:
         """How many jobs of each kind are in each state, of one experiment or of all.
@@ -341,11 +345,8 @@ class Queue:
 
     @staticmethod
     def _set_cancelled(connection: Connection, name: str, cancelled: bool) -> None:
-        changed = connection.execute(
-            update(Experiment).where(Experiment.name == name).values(cancelled=cancelled)
-        ).rowcount
-        if not changed:
-            raise DatabaseError(f"experiment '{name}' does not exist")
+        experiment_id = find_experiment(connection, name)
+        connection.execute(update(Experiment).where(Experiment.id == experiment_id).values(cancelled=cancelled))
 
 
 def _alive(connection: Connection) -> Any:

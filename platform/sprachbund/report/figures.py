@@ -8,17 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
 
-from sprachbund.corpora.corpus import code_of
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.db.rows import asked_for
+from sprachbund.db.names import NamedSetting, find_baseline, find_setting
 from sprachbund.errors import QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.report.charts import COLOURS, new_figure, styled
-from sprachbund.results.snapshots import snapshot_layer
+from sprachbund.results.snapshots import embedded, planned_pairs, require_snapshots
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
-from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload
-from sprachbund.work.payloads.stored import from_json
+from sprachbund.work.payloads.measure import SideSnapshots
+from sprachbund.work.payloads.pairs import PairEvaluationPayload
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,45 +33,34 @@ class Panel:
     vectors: Vectors
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Where the embeddings of one setting of an experiment are: what its pair evaluations were given.
+def panels(
+    engine: Engine,
+    store: ArtifactStore,
+    experiment: str,
+    setting: str,
+    layer: str,
+    *,
+    role: str = "test",
+    corpus: str | None = None,
+) -> list[Panel]:
+    """The setting's baseline and the setting, or the setting alone if it has no baseline, as pairs were evaluated.
 
-    `snapshots`, `fit_snapshots`: keys by language, the latter those that the transform is fitted on.
-    """
-
-    label: str
-    transform: str
-    components: int | None
-    snapshots: Mapping[str, str]
-    fit_snapshots: Mapping[str, str]
-
-
-def recorded(
-    engine: Engine, experiment: str, setting: str, *, role: str = "test", corpus: str | None = None
-) -> list[Recorded]:
-    """The setting's baseline and the setting, or the setting alone if it has no baseline.
-
-    Raises QueryError if the experiment, the setting or the corpus does not exist, naming the nearest.
+    Raises QueryError if the experiment, the setting or the corpus does not exist, naming the nearest; if a layer was
+    not computed, or its file is not there any more.
     """
     with reading(engine) as connection:
-        names = list(connection.execute(select(t.Experiment.name)).scalars())
-        if experiment not in names:
-            raise QueryError(f"unknown experiment '{experiment}'{nearest(experiment, names)}")
-        statement = (
-            select(t.ExperimentSetting.label, t.Setting.key, t.Setting.transform, t.ExperimentSetting.baseline_id,
-                   t.Setting.id, t.Setting.transform_parameters)
-            .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
-            .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
-            .where(t.Experiment.name == experiment)
-        )  # fmt: skip
-        rows = {row.label: row for row in connection.execute(statement)}
-        if setting not in rows:
-            raise QueryError(f"'{experiment}' has no setting '{setting}'{nearest(setting, rows)}")
-        chosen = rows[setting]
+        named = find_setting(connection, setting, experiment)
         key = _corpus_key(connection, experiment, role, corpus)
-        shown = [row for row in rows.values() if row.id == chosen.baseline_id] + [chosen]
-        return [_recorded(connection, experiment, row, key) for row in shown]
+        shown = [each for each in (find_baseline(connection, named, experiment), named) if each is not None]
+        sides = [_side(connection, experiment, each, key) for each in shown]
+        require_snapshots(engine, store, [key for _, side in sides for key in side.keys], layer)
+        return [
+            Panel(
+                f"{each.label}, layer {layer}",
+                embedded(connection, store, side, sorted(side.snapshots), layer, asked.transform, asked.components),
+            )
+            for each, (asked, side) in zip(shown, sides, strict=True)
+        ]
 
 
 def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str | None) -> str:
@@ -94,52 +82,18 @@ def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str 
     return str(found[name])
 
 
-def _recorded(connection: Connection, experiment: str, setting: Any, corpus: str) -> Recorded:
-    evaluated: Any = (
-        select(t.Evaluation.job_id, t.Evaluation.query_language, t.Evaluation.candidate_language)
-        .distinct()
-        .join(t.Job, t.Job.id == t.Evaluation.job_id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
-        .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
-        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
-        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-        .where(
-            t.Experiment.name == experiment,
-            t.Job.kind == PAIR_EVALUATION.name,
-            t.Setting.key == setting.key,
-            t.Corpus.key == corpus,
-            asked_for(),
-        )
-    )
-    languages: dict[int, set[str]] = {}
-    for row in connection.execute(evaluated):
-        languages.setdefault(row.job_id, set()).update((row.query_language, row.candidate_language))
-    snapshots: dict[str, str] = {}
-    fitted: dict[str, str] = {}
-    for job_id, of_job in languages.items():
-        stored = connection.execute(select(t.Job.payload).where(t.Job.id == job_id)).scalar_one()
-        steered = from_json(PairEvaluationPayload, stored, f"job {job_id}").steered
-        snapshots |= {side: key for side, key in steered.snapshots.items() if code_of(side) in of_job}
-        fitted |= steered.fitted
-    if not snapshots:
+def _side(
+    connection: Connection, experiment: str, setting: NamedSetting, corpus: str
+) -> tuple[PairEvaluationPayload, SideSnapshots]:
+    """What some pair evaluation of a setting is asked, and the snapshots of all of them."""
+    payloads = planned_pairs(connection, experiment, setting.key, corpus)
+    if not payloads:
         raise QueryError(f"setting '{setting.label}' is not evaluated on this corpus")
-    return Recorded(
-        setting.label,
-        setting.transform,
-        setting.transform_parameters.get("components"),
-        dict(sorted(snapshots.items())),
-        fitted,
+    side = SideSnapshots(
+        {language: key for each in payloads for language, key in each.steered.snapshots.items()},
+        {language: key for each in payloads for language, key in each.steered.fitted.items()},
     )
-
-
-def read_vectors(
-    engine: Engine, store: ArtifactStore, snapshots: Mapping[str, str], layer: str
-) -> dict[str, NDArray[np.float32]]:
-    """float32 [n, d] by language. Raises QueryError if a layer was not computed or its file is not there any more."""
-    with reading(engine) as connection:
-        return {
-            language: snapshot_layer(connection, store, key, layer, language) for language, key in snapshots.items()
-        }
+    return payloads[0], side
 
 
 @styled

@@ -14,7 +14,7 @@ from sprachbund.report.published import SOURCE, published
 from sprachbund.report.tables import EMPTY
 from sprachbund.results import query
 from sprachbund.results.comparison import Comparison
-from sprachbund.results.reader import LIMITS
+from sprachbund.results.reader import LIMITS, Reader, means
 from sprachbund.vocabulary import SITES
 
 # Heat maps shown per target; the database has the others.
@@ -250,22 +250,11 @@ def layers(source: Source) -> list[Piece]:
     settings = comparison.rows.filter(pl.col("kind") == "setting")["setting_key"].n_unique()
     if len(comparison.layers) < 3 and settings > MOST_LINES:
         return []
-    stored = source.read(
-        "SELECT metric, setting_key, setting, setting_ordinal, layer, avg(value) AS value FROM retrieval_results "
-        "WHERE experiment = :experiment AND role = :role AND control IS NULL "
-        "AND metric IN ('mrr', 'meaning_abx', 'language_abx') "
-        "GROUP BY metric, setting_key, setting, setting_ordinal, layer ORDER BY setting_ordinal"
-    )
-    other = source.read(
-        "SELECT metric, setting_key, setting, setting_ordinal, layer, avg(value) AS value FROM alignment_results "
-        "WHERE experiment = :experiment AND role = :role AND control IS NULL AND metric = 'language_abx' "
-        "GROUP BY metric, setting_key, setting, setting_ordinal, layer ORDER BY setting_ordinal"
-    )
     charts = [_curves(comparison)]
-    both = pl.concat([stored, other], how="vertical_relaxed") if other.height else stored
+    drawn = _means(source, [metric for metric in CURVES if metric != comparison.metric])
     for metric in CURVES:
-        own = both.filter(pl.col("metric") == metric)
-        if metric == comparison.metric or not own.height:
+        own = drawn.filter(pl.col("metric") == metric)
+        if not own.height:
             continue
         series = []
         for (_, setting), group in own.group_by("setting_key", "setting", maintain_order=True):
@@ -274,6 +263,14 @@ def layers(source: Source) -> list[Piece]:
         chart = line_chart(comparison.layers, series, x="layer", y=metric)
         charts.append(Picture(chart, f"{metric}: mean over ordered pairs; {METRICS[metric].better} is better"))
     return [Beside(charts)]
+
+
+def _means(source: Source, metrics: Sequence[str]) -> pl.DataFrame:
+    """metric, setting, setting_key, layer and value: means over all pairs, of all settings that are no controls."""
+    read = Reader(source.engine, source.experiment, source.comparison.role, "all")
+    settings = read.settings().filter(pl.col("control").is_null()).select("setting_key", "setting", "ordinal")
+    found = means(read.sums(metrics, ()), ["metric", "setting_key", "layer"])
+    return found.join(settings, on="setting_key", how="inner").sort("ordinal", maintain_order=True)
 
 
 def _curves(comparison: Comparison) -> Picture:

@@ -1,15 +1,18 @@
 """Results as Polars frames, and the comparison of an experiment's settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
 
+from sprachbund.db.engine import reading
+from sprachbund.db.names import NamedSetting, find_experiment, find_setting
+from sprachbund.errors import known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.left_out import LeftOut, left_out
-from sprachbund.results.reader import Reader, known, known_experiment, read_view
+from sprachbund.results.missing import missing_lines
+from sprachbund.results.reader import Reader, means, read_view
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after
 from sprachbund.vocabulary import SCOPES, layer_order
@@ -93,9 +96,9 @@ def compare(
 ) -> Comparison:
     """Settings × layers and metrics of one experiment, with differences to baseline, controls and centring.
 
-    `metric` comes first and decides on layers and completeness; `vs` is the label of a setting to take
-    differences from; `by` may add pair, query or candidate (languages) and sort by target; `scope` limits the
-    pairs by where the target language stands.
+    `metric` comes first and decides on layers and completeness; `vs` is a setting (its label or the start of its
+    key) to take differences from; `by` may add pair, query or candidate (languages) and sort by target; `scope` limits
+    the pairs by where the target language stands.
 
     Raises:
         QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
@@ -104,18 +107,19 @@ def compare(
     known("scope", scope, SCOPES)
     for each in by:
         known("by", each, BY)
-    known_experiment(engine, experiment)
+    with reading(engine) as connection:
+        experiment_id = find_experiment(connection, experiment)
+        absent = tuple(left_out(connection, experiment_id, role))
+        named = None if vs is None else find_setting(connection, vs, experiment)
     read = Reader(engine, experiment, role, scope)
-    settings, layers, corpora = read.settings(), read.layers(), read.corpora()
+    settings, layers = read.settings(), read.layers()
+    known("role", role, read.roles())
     if layer is not None:
         known("layer", str(layer), layers)
-    if vs is not None:
-        known("vs", vs, settings["setting"].to_list())
     stored = read.stored()
     shown = [metric, *(each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique()))]
     metrics = tuple(dict.fromkeys(shown))
     extra = tuple(dict.fromkeys(column for each in by for column in BY[each]))
-    absent = tuple(left_out(engine, experiment, role))
     gone = [each.setting_key for each in absent]
     # Controls stand beside a row: without it they say nothing.
     present = settings.filter(
@@ -123,8 +127,7 @@ def compare(
     )
     sums = read.sums(metrics, extra)
     levels = _levels(sums, present, scope, extra)
-    against = None if vs is None else settings.row(by_predicate=pl.col("setting") == vs, named=True)
-    rows = _with_tests(levels, stored, against, extra)
+    rows = _with_tests(levels, stored, named, extra)
     rows = _with_sizes(rows, read, vs, extra)
     rows = _with_centring(rows, extra)
     plain = rows.filter(pl.col("control_of_key").is_null()).with_columns(kind=pl.lit("setting"))
@@ -148,22 +151,19 @@ def compare(
         detail_layers=detail,
         layer_reason=reason,
         by=tuple(by),
-        vs=vs,
+        vs=None if named is None else named.label,
         rows=both.drop("kind_order", "control_of"),
         controls=_controls(plain, condensed, read.control_tests(), extra),
         side_effects=side_effects(engine, experiment),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),
         left_out=absent,
-        missing=[
-            *_missing_rows(absent),
-            *_missing_cells(sums, present, layers, corpora, metric, scope),
-            *read.unfinished(),
-        ],
+        missing=missing_lines(read, metric, sums, present, absent),
     )
 
 
 def _results(engine: Engine, view: str, experiment: str) -> pl.DataFrame:
-    known_experiment(engine, experiment)
+    with reading(engine) as connection:
+        find_experiment(connection, experiment)
     order = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
     return read_view(engine, view, f"experiment = :experiment ORDER BY {order}", {"experiment": experiment})
 
@@ -178,26 +178,21 @@ def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Seque
             pl.when(ordered).then(pl.col("target_side").is_in(sides)).otherwise(pl.col("target_side").is_in(either))
         )
     keys = ["corpus", "setting_key", "layer", "layer_ordinal", "metric", *extra]
-    means = sums.group_by(keys, maintain_order=True).agg(
-        value=pl.col("sum_value").sum() / pl.col("n_values").sum(),
-        baseline=pl.when(pl.col("n_pairs").sum() > 0).then(pl.col("sum_baseline").sum() / pl.col("n_pairs").sum()),
-        n_pairs=pl.col("n_values").sum(),
-    )
-    return means.join(settings, on="setting_key", how="inner")
+    return means(sums, keys).join(settings, on="setting_key", how="inner")
 
 
 def _with_tests(
-    levels: pl.DataFrame, stored: pl.DataFrame, vs: Mapping[str, Any] | None, extra: Sequence[str]
+    levels: pl.DataFrame, stored: pl.DataFrame, vs: NamedSetting | None, extra: Sequence[str]
 ) -> pl.DataFrame:
     """Baselines, differences, and what comparison jobs stored about them (of means over all pairs only)."""
     keys = ["corpus", "layer", "metric"]
-    name, key = (pl.lit(vs["setting"]), pl.lit(vs["setting_key"])) if vs else (None, None)
+    name, key = (pl.lit(vs.label), pl.lit(vs.key)) if vs else (None, None)
     levels = levels.with_columns(
         baseline_setting=pl.col("own_baseline") if name is None else name,
         baseline_key=pl.col("own_baseline_key") if key is None else key,
     )
     if vs is not None:
-        reference = levels.filter(pl.col("setting_key") == vs["setting_key"])
+        reference = levels.filter(pl.col("setting_key") == vs.key)
         reference = reference.select(*keys, *extra, baseline="value")
         levels = levels.drop("baseline").join(reference, on=[*keys, *extra], how="left", nulls_equal=True)
     levels = levels.with_columns(delta=pl.col("value") - pl.col("baseline"))
@@ -310,38 +305,3 @@ def _detail_layers(
     means = rows.group_by("layer", "layer_ordinal").agg(pl.col("value").mean())
     means = means.sort("value", "layer_ordinal", descending=[better == "higher", False])
     return (means["layer"][0],), "best on the reported text itself, not chosen beforehand"
-
-
-def _missing_rows(absent: Sequence[LeftOut]) -> list[str]:
-    lines = [each.line for each in absent]
-    return [*lines, "q-values are adjusted over the rows that are there"] if lines else []
-
-
-def _missing_cells(
-    sums: pl.DataFrame,
-    settings: pl.DataFrame,
-    layers: Sequence[str],
-    corpora: Sequence[str],
-    metric: str,
-    scope: str,
-) -> list[str]:
-    """Cells of the metric without all of the pairs that the fullest cell of their corpus has."""
-    own = sums.filter(pl.col("metric") == metric)
-    counts = {
-        (row["corpus"], row["setting_key"], row["layer"]): row["n"]
-        for row in own.group_by("corpus", "setting_key", "layer").agg(n=pl.col("n_values").sum()).iter_rows(named=True)
-    }
-    lines = []
-    for corpus in corpora:
-        expected = max((n for key, n in counts.items() if key[0] == corpus), default=0)
-        for setting in settings.iter_rows(named=True):
-            if setting["target"] is None and (scope != "all" or metric == "to_target"):
-                continue
-            for layer in layers:
-                found = counts.get((corpus, setting["setting_key"], layer), 0)
-                if found < expected or not found:
-                    lines.append(
-                        f"{setting['setting']}, layer {layer}, {metric} on {corpus}: "
-                        f"{found} of {expected or 'unknown'} pairs"
-                    )
-    return lines

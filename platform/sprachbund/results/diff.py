@@ -9,20 +9,12 @@ from sqlalchemy import Connection, Engine, select
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import QueryError, nearest
+from sprachbund.db.names import NamedSetting, find_setting
 
 _MODEL = ("name", "fingerprint", "revision", "family", "step", "architecture")
 # What identifies an intervention; how many units it came to and how far it moves them are results.
 _RESULTS = ("n_edited", "first_block", "shift_norm", "shift_ratio")
 _UNSAID = {"id", "key", "artifact_id", "parameters", *_RESULTS}
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A setting by name: its key, and its label where it was found."""
-
-    key: str
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +30,11 @@ class Difference:
 class SettingDiff:
     """Two settings: the fields they differ in and how many they share. `results` differ only because these do."""
 
-    a: Found
-    b: Found
+    a: NamedSetting
+    b: NamedSetting
     fields: tuple[Difference, ...]
     results: tuple[Difference, ...]
     n_equal: int
-
-
-def find_setting(connection: Connection, name: str, experiment: str | None = None) -> Found:
-    """The setting with this label or start of a key (at least 4 digits), in one experiment or in all.
-
-    Raises QueryError if there is none, or if the name could be several settings.
-    """
-    statement = (
-        select(t.ExperimentSetting.label, t.Setting.key, t.Experiment.name)
-        .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
-        .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
-        .order_by(t.Experiment.name, t.ExperimentSetting.ordinal)
-    )
-    if experiment is not None:
-        known = list(connection.execute(select(t.Experiment.name).order_by(t.Experiment.name)).scalars())
-        if experiment not in known:
-            raise QueryError(f"unknown experiment '{experiment}'{nearest(experiment, known)}")
-        statement = statement.where(t.Experiment.name == experiment)
-    rows = connection.execute(statement).all()
-    chosen = [row for row in rows if row.label == name]
-    if not chosen and len(name) >= 4:
-        chosen = [row for row in rows if row.key.startswith(name)]
-    keys = {row.key: row for row in chosen}
-    if len(keys) == 1:
-        return Found(chosen[0].key, chosen[0].label)
-    if keys:
-        several = ", ".join(f"{key[:10]} ('{row.label}' of {row.name})" for key, row in list(keys.items())[:4])
-        raise QueryError(f"setting '{name}' could be {several}: name the experiment, or give more of the key")
-    where = "" if experiment is None else f" of experiment '{experiment}'"
-    raise QueryError(f"unknown setting '{name}'{where}{nearest(name, [row.label for row in rows])}")
 
 
 def diff(engine: Engine, a: str, b: str, experiment: str | None = None) -> SettingDiff:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +10,17 @@ from sqlalchemy import Connection, Engine, select
 from sprachbund.corpora.text import TextSet, from_parquet, gold_groups
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.names import find_baseline, find_setting
 from sprachbund.db.rows import asked_for
 from sprachbund.errors import QueryError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.languages.table import resolve
-from sprachbund.results.diff import find_setting
-from sprachbund.results.snapshots import snapshot_layer
+from sprachbund.results.snapshots import embedded, require_snapshots
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 
 MOST = 5
-# Transforms this needs no runner for.
-_CENTRED = ("centring", "centring_transductive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def explain_item(
     query, candidate = _languages(pair)
     with reading(engine) as connection:
         found = find_setting(connection, setting, experiment)
-        baseline = _baseline(connection, experiment, found.key)
+        baseline = find_baseline(connection, found, experiment)
         labels = [each for each in (baseline, found) if each is not None]
         evaluated = [
             _evaluation(connection, experiment, each.key, each.label, (query, candidate), role) for each in labels
@@ -100,9 +97,10 @@ def explain_item(
         payload = evaluated[-1][0].payload
         texts = {each: _text(connection, store, payload.texts[each]) for each in (query, candidate)}
         place = _place(texts[query], item)
+        at_chosen = [next(each for each in parts if chosen in each.payload.layers) for parts in evaluated]
+        require_snapshots(engine, store, [key for each in at_chosen for key in each.payload.needs], chosen)
         sides = []
-        for parts in evaluated:
-            at_layer = next(each for each in parts if chosen in each.payload.layers)
+        for at_layer in at_chosen:
             sides.append(_side(connection, store, at_layer, query, candidate, chosen, place, texts[candidate]))
         corpus = connection.execute(select(t.Corpus.name).where(t.Corpus.key == payload.corpus)).scalar_one()
     return ItemExplanation(
@@ -126,20 +124,6 @@ def _languages(pair: str) -> tuple[str, str]:
     if first == second:
         raise QueryError(f"pair: found {first} on both sides, expected two languages")
     return first, second
-
-
-def _baseline(connection: Connection, experiment: str, key: str) -> Any:
-    """The setting's baseline in the experiment, or None for the baseline itself."""
-    row = connection.execute(
-        select(t.ExperimentSetting.baseline_id, t.ExperimentSetting.experiment_id)
-        .join(t.Setting, t.Setting.id == t.ExperimentSetting.setting_id)
-        .join(t.Experiment, t.Experiment.id == t.ExperimentSetting.experiment_id)
-        .where(t.Setting.key == key, t.Experiment.name == experiment)
-    ).one()
-    if row.baseline_id is None:
-        return None
-    baseline = connection.execute(select(t.Setting.key).where(t.Setting.id == row.baseline_id)).scalar_one()
-    return find_setting(connection, baseline, experiment)
 
 
 def _evaluation(
@@ -214,8 +198,8 @@ def _side(
     place: int, candidates: TextSet,
 ) -> Side:  # fmt: skip
     payload = evaluated.payload
-    x = _unit(_vectors(connection, store, payload, query, layer, payload.side == "candidate"))
-    y = _unit(_vectors(connection, store, payload, candidate, layer, payload.side == "query"))
+    x = _vectors(connection, store, payload, query, layer, payload.side == "candidate")
+    y = _vectors(connection, store, payload, candidate, layer, payload.side == "query")
     similarity = y @ x[place]
     gold = gold_groups(candidates.texts)
     own = gold == gold[place]
@@ -229,31 +213,12 @@ def _side(
 
 
 def _vectors(
-    connection: Connection,
-    store: ArtifactStore,
-    payload: PairEvaluationPayload,
-    language: str,
-    layer: str,
-    plain: bool,
+    connection: Connection, store: ArtifactStore, payload: PairEvaluationPayload, language: str, layer: str, plain: bool
 ) -> NDArray[np.float64]:
-    """One language's embeddings as the evaluation saw them: float64 [n, d]."""
-    side = payload.side_of(plain)
-    vectors = _layer(connection, store, side.snapshots[language], layer, language)
-    transform = payload.transform
-    if transform == "none":
-        return vectors
-    if transform not in _CENTRED:
-        raise QueryError(f"transform '{transform}' is not explained item by item; expected none or centring")
-    fitted = vectors
-    if transform == "centring":
-        fitted = _layer(connection, store, side.fitted[language], layer, language)
-    return np.asarray(vectors - fitted.mean(axis=0))
-
-
-def _layer(connection: Connection, store: ArtifactStore, key: str, layer: str, language: str) -> NDArray[np.float64]:
-    return snapshot_layer(connection, store, key, layer, language).astype(np.float64)
-
-
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One language's embeddings as the evaluation saw them, at length one: float64 [n, d]."""
+    found = embedded(
+        connection, store, payload.side_of(plain), [language], layer, payload.transform, payload.components
+    )
+    vectors = found[language].astype(np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(norms > 0, norms, 1.0))

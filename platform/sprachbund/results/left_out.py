@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select, text
 
 from sprachbund.db import tables as t
-from sprachbund.db.engine import reading
 
 # From what failed downwards, through jobs that wait for it in vain, to the comparisons that do not wait.
 _LEFT_OUT = text("""
@@ -42,16 +41,8 @@ class LeftOut:
         return f"row '{self.label}' left out: {self.reason}"
 
 
-def left_out(engine: Engine, experiment: str, role: str | None = None) -> list[LeftOut]:
-    """Rows left out of an experiment's comparisons (of one role), in the order of its settings."""
-    with reading(engine) as connection:
-        found = connection.execute(select(t.Experiment.id).where(t.Experiment.name == experiment)).scalar_one_or_none()
-        rows = [] if found is None else left_out_of(connection, found)
-    return [each for each in rows if role in (None, each.role)]
-
-
-def left_out_of(connection: Connection, experiment_id: int) -> list[LeftOut]:
-    """Rows left out of the comparisons of an experiment, with those whose baseline is; in the order of its settings."""
+def left_out(connection: Connection, experiment_id: int, role: str | None = None) -> list[LeftOut]:
+    """Rows left out of an experiment's comparisons (of one role), with those whose baseline is, in its order."""
     failed = {
         (row.setting, row.role): row.cause for row in connection.execute(_LEFT_OUT, {"experiment": experiment_id})
     }
@@ -67,14 +58,14 @@ def left_out_of(connection: Connection, experiment_id: int) -> list[LeftOut]:
     ).all()
     named = {row.setting_id: row for row in settings}
     found = []
-    for role in sorted({role for _, role in failed}):
+    for of_role in sorted({each for _, each in failed if role in (None, each)}):
         for row in settings:
             baseline = named.get(row.baseline_id)
-            if (row.key, role) in failed:
-                found.append(LeftOut(row.key, row.label, role, reasons[failed[row.key, role]]))
+            if (row.key, of_role) in failed:
+                found.append(LeftOut(row.key, row.label, of_role, reasons[failed[row.key, of_role]]))
             # Controls are out with the row they stand beside.
-            elif baseline is not None and row.control_of_id is None and (baseline.key, role) in failed:
-                found.append(LeftOut(row.key, row.label, role, f"so is its baseline, '{baseline.label}'"))
+            elif baseline is not None and row.control_of_id is None and (baseline.key, of_role) in failed:
+                found.append(LeftOut(row.key, row.label, of_role, f"so is its baseline, '{baseline.label}'"))
     return found
 
 

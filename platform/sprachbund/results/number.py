@@ -12,10 +12,9 @@ from sprachbund.corpora.corpus import code_of
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.rows import asked_for
-from sprachbund.errors import QueryError
+from sprachbund.errors import QueryError, known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.comparison import Comparison
-from sprachbund.results.reader import known
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.base import Payload
 from sprachbund.work.payloads.compare import ComparisonPayload

@@ -159,8 +159,8 @@ def _run_postgresql(
             raise QueryError(f"queries only read the tables and views: {message}") from None
         raise QueryError(_explain(message, sql)) from None
     finally:
+        # It is the pool's no longer; closing `pooled` too would roll back on a closed connection.
         raw.close()
-        pooled.close()
 
 
 def percent_style(sql: str) -> str:

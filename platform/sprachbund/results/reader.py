@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 
 from sprachbund.db.views import VIEWS
 from sprachbund.db.views.columns import Type
-from sprachbund.errors import QueryError, nearest
 from sprachbund.results import query
 from sprachbund.vocabulary import layer_order
 
@@ -22,22 +21,6 @@ _DTYPES: dict[Type, Any] = {
     "text": pl.String,
     "json": pl.String,
 }
-
-
-def known(what: str, word: str, choices: Any) -> None:
-    """Raise QueryError unless `word` is among the choices; names the nearest."""
-    if word not in choices:
-        names = list(choices)
-        hint = nearest(word, names) or f"; expected one of {', '.join(map(str, names[:12]))}"
-        raise QueryError(f"unknown {what} '{word}'{hint}")
-
-
-def known_experiment(engine: Engine, experiment: str) -> None:
-    """Raise QueryError unless the experiment exists; names the nearest."""
-    names = query.run(engine, "SELECT name FROM experiments ORDER BY name")["name"].to_list()
-    if not names:
-        raise QueryError(f"there is no experiment '{experiment}': none was submitted yet")
-    known("experiment", experiment, names)
 
 
 def typed(frame: pl.DataFrame, view: str, reckoned: Mapping[str, Type] | None = None) -> pl.DataFrame:
@@ -94,15 +77,20 @@ class Reader:
         )
         return tuple(sorted(found["layer"].to_list(), key=layer_order))
 
+    def roles(self) -> list[str]:
+        """What is evaluated: the roles of the experiment's corpora but `fit`."""
+        return list(dict.fromkeys(self._evaluated()["role"].to_list()))
+
     def corpora(self) -> list[str]:
         """Corpora (or collections) that have the role."""
-        found = self._rows(
+        return self._evaluated().filter(pl.col("role") == self.role)["corpus"].to_list()
+
+    def _evaluated(self) -> pl.DataFrame:
+        return self._rows(
             "SELECT DISTINCT xc.role AS role, coalesce(c.collection, c.name) AS corpus FROM experiments x "
             "JOIN experiment_corpora xc ON xc.experiment_id = x.id JOIN corpora c ON c.id = xc.corpus_id "
             "WHERE x.name = :experiment AND xc.role <> 'fit' ORDER BY 1, 2"
         )
-        known("role", self.role, list(dict.fromkeys(found["role"].to_list())))
-        return found.filter(pl.col("role") == self.role)["corpus"].to_list()
 
     def stored(self) -> pl.DataFrame:
         return self._compared(
@@ -134,13 +122,14 @@ class Reader:
             "sum_value": "real",
             "n_values": "integer",
             "sum_baseline": "real",
-            "n_pairs": "integer",
+            "n_baselines": "integer",
         }
         frames = [
             typed(
                 self._rows(
                     f"SELECT coalesce(collection, corpus) AS corpus, {columns}, sum(value) AS sum_value, "  # noqa: S608 - fixed names
-                    f"count(value) AS n_values, sum(baseline) AS sum_baseline, count(baseline) AS n_pairs FROM {view} "
+                    f"count(value) AS n_values, sum(baseline) AS sum_baseline, "
+                    f"count(baseline) AS n_baselines FROM {view} "
                     f"WHERE experiment = :experiment AND role = :role AND metric IN ({listed}) "
                     f"GROUP BY coalesce(collection, corpus), {columns}",
                     role=self.role,
@@ -160,13 +149,23 @@ class Reader:
             {"experiment": self.experiment}, ("setting_key", "setting", "layer"),
         ).unique(maintain_order=True)  # fmt: skip
 
-    def unfinished(self) -> list[str]:
-        found = self._rows(
-            "SELECT kind, status, count(*) AS n_values FROM job_status WHERE experiment = :experiment "
+    def unfinished(self) -> pl.DataFrame:
+        """kind, status, n_jobs of jobs that are not done."""
+        return self._rows(
+            "SELECT kind, status, count(*) AS n_jobs FROM job_status WHERE experiment = :experiment "
             "AND status <> 'done' GROUP BY kind, status ORDER BY kind, status"
         )
-        lines = []
-        for (kind,), rows in found.group_by("kind", maintain_order=True):
-            states = ", ".join(f"{row['n_values']} {row['status']}" for row in rows.iter_rows(named=True))
-            lines.append(f"{kind}: {rows['n_values'].sum()} jobs are not done ({states})")
-        return lines
+
+
+def means(sums: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Means over language pairs by `keys`, of what `Reader.sums` has: value, baseline and n_pairs.
+
+    The mean over all pairs of a scope is stored with its interval (view setting_comparison); this is for breakdowns,
+    for metrics that are not compared, and until the comparison's job is done.
+    """
+    n_values, n_baselines = pl.col("n_values").sum(), pl.col("n_baselines").sum()
+    return sums.group_by(keys, maintain_order=True).agg(
+        value=pl.col("sum_value").sum() / n_values,
+        baseline=pl.when(n_baselines > 0).then(pl.col("sum_baseline").sum() / n_baselines),
+        n_pairs=n_values,
+    )

@@ -5,8 +5,10 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine
 
+from sprachbund.db.engine import reading
+from sprachbund.db.names import find_experiment, find_setting
 from sprachbund.errors import QueryError
-from sprachbund.results.reader import known, known_experiment, read_view
+from sprachbund.results.reader import read_view
 
 # Column → metric of the view `side_effects`. Of metrics per language, that of the setting's target.
 COLUMNS: dict[str, str] = {
@@ -37,7 +39,8 @@ def side_effects(engine: Engine, experiment: str) -> pl.DataFrame:
 
     Raises QueryError for an unknown experiment.
     """
-    known_experiment(engine, experiment)
+    with reading(engine) as connection:
+        find_experiment(connection, experiment)
     found = read_view(engine, "side_effects", "experiment = :experiment", {"experiment": experiment})
     targets = sorted({each for each in found["target"].to_list() if each is not None})
     only = targets[0] if len(targets) == 1 else None
@@ -71,20 +74,18 @@ def samples(engine: Engine, experiment: str, setting: str, n: int) -> pl.DataFra
 
     Raises QueryError for an unknown experiment or setting, and where none of its texts are there.
     """
-    known_experiment(engine, experiment)
-    planned = "experiment = :experiment ORDER BY setting_ordinal"
-    labels = read_view(engine, "planned_settings", planned, {"experiment": experiment}, ("setting",))
-    known("setting", setting, labels["setting"].to_list())
+    with reading(engine) as connection:
+        named = find_setting(connection, setting, experiment)
     found = read_view(
         engine,
         "generated_samples",
-        "experiment = :experiment AND setting = :setting"
+        "experiment = :experiment AND setting_key = :setting"
         " ORDER BY into_language IS NOT NULL, language, into_language, seed, sample",
-        {"experiment": experiment, "setting": setting},
+        {"experiment": experiment, "setting": named.key},
     )
     if found.is_empty():
         raise QueryError(
-            f"setting '{setting}' of '{experiment}' has no texts: none were asked for (side_effects.generation or"
+            f"setting '{named.label}' of '{experiment}' has no texts: none were asked for (side_effects.generation or"
             " .translation), or their jobs are not done"
         )
     return found.group_by("language", "into_language", maintain_order=True).head(n).select(found.columns)

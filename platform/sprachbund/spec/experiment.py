@@ -29,6 +29,7 @@ from sprachbund.vocabulary import (
     ROLES,
     DrawnUnit,
     EmbeddingPooling,
+    Keep,
     Layer,
     Pooling,
     Role,
@@ -179,6 +180,7 @@ class Spec(Strict):
     statistics: StatisticsSpec = StatisticsSpec()
     seed: Annotated[int, Field(ge=0)] = 0
     allow_overlap: bool = False
+    keep: Keep | None = None
 
     def expanded(self) -> dict[str, Any]:
         """Every field with its default, as an experiment file would have it: reading it gives this spec again."""

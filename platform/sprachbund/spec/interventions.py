@@ -183,9 +183,7 @@ class InterventionSpec(Strict):
             raise ValueError(f"score_sites and edit_sites are of units; method '{self.method}' takes 'sites' at most")
         if scored is None or edited is None:
             missing = "score_sites" if scored is None else "edit_sites"
-            raise ValueError(
-                f"{missing} is missing: score_sites and edit_sites go together ('sites' stands for both)"
-            )
+            raise ValueError(f"{missing} is missing: score_sites and edit_sites go together ('sites' stands for both)")
         if self.sites is not None:
             raise ValueError("sites stands for score_sites and edit_sites: give either it or them")
         if len(scored) != len(edited):

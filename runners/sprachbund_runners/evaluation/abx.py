@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund.embeddings.checked import checked_embeddings
 from sprachbund.errors import ModelError, SpecError, nearest
 from sprachbund.vocabulary import DISTANCES, Distance
 from sprachbund_runners.evaluation.abx_kernel import count_wins
-from sprachbund_runners.evaluation.similarity import checked_embeddings, unit_vectors
+from sprachbund_runners.evaluation.similarity import blocks, unit_vectors
 
 BLOCK_BYTES = 1 << 23
 """Of distances held at once: 8 MiB in float64, which is some hundred x against some thousand candidates."""
@@ -327,7 +328,7 @@ def _distance_blocks(vectors: AbxVectors, group: AbxGroup) -> Any:
     distinct, first, place = np.unique(vectors.inverse[group.ab], return_index=True, return_inverse=True)
     expand = None if len(distinct) == len(group.ab) else place.reshape(-1)
     chosen = group.ab if expand is None else group.ab[first]
-    others = vectors.rows[chosen].T.copy()
+    others = _transposed(vectors.rows, chosen)
     step = max(1, BLOCK_BYTES // (8 * len(group.ab)))
     for start in range(0, len(group.x), step):
         rows = slice(start, min(start + step, len(group.x)))
@@ -339,6 +340,14 @@ def _distance_blocks(vectors: AbxVectors, group: AbxGroup) -> Any:
             distances *= -2.0
             distances += vectors.squares[chosen]
         yield rows, distances if expand is None else distances[:, expand]
+
+
+def _transposed(rows: NDArray[np.float64], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """float64 [d, m]: the chosen rows as columns, copied a few at a time so that what is read stays in the cache."""
+    columns = np.empty((rows.shape[1], len(chosen)))
+    for part in blocks(len(chosen), 32):
+        columns[:, part] = rows[chosen[part]].T
+    return columns
 
 
 def _draw_triples(

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.errors import ModelError, nearest
-from sprachbund_runners.evaluation.similarity import UnitVectors, check_same_width, checked_embeddings, unit_vectors
+from sprachbund_runners.evaluation.similarity import UnitVectors, check_same_width, scaled, unit_vectors
 
 VANISHING_CENTROID = 1e-5
 """A mean shorter than this share of its items' mean length is rounding, not a direction (text centred on itself)."""
@@ -50,14 +50,12 @@ def language_vectors(
 
     Raises ModelError for unusable embeddings (see `unit_vectors`), ValueError if groups do not fit.
     """
-    unit = unit_vectors(embeddings, name)
+    found = scaled(embeddings, name)
+    unit, centroid = found.unit, found.mean
     labels = np.arange(unit.n) if groups is None else np.asarray(groups)
     if labels.shape != (unit.n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{name}: expected integer groups of shape [{unit.n}], found {labels.dtype} {labels.shape}")
-    array = checked_embeddings(embeddings, name)
-    centroid = array.mean(axis=0, dtype=np.float64)
-    length = _mean_length(array)
-    vanishes = np.linalg.norm(centroid) < VANISHING_CENTROID * length
+    vanishes = np.linalg.norm(centroid) < VANISHING_CENTROID * found.lengths.mean()
     return LanguageVectors(unit, labels.astype(np.int64), None if vanishes else centroid)
 
 
@@ -221,13 +219,6 @@ def _distance(x: NDArray[np.float64] | None, y: NDArray[np.float64] | None) -> f
     if x is None or y is None:
         return float("nan")
     return float(1.0 - (x / np.linalg.norm(x)) @ (y / np.linalg.norm(y)))
-
-
-def _mean_length(array: NDArray[Any]) -> float:
-    total = 0.0
-    for start in range(0, len(array), _CHUNK_ROWS):
-        total += float(np.linalg.norm(array[start : start + _CHUNK_ROWS].astype(np.float64), axis=1).sum())
-    return total / len(array)
 
 
 def _row_dots(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:

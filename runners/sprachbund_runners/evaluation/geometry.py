@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund.embeddings.checked import checked_embeddings
 from sprachbund.errors import ModelError
-from sprachbund_runners.evaluation.similarity import checked_embeddings
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,71 @@ LANES = 32
 """Maxima kept per row and per column to bound its k-th nearest from below; of more than these nothing is known."""
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def scale_rows(
+    values: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    bits: NDArray[np.uint32],
+    lengths: NDArray[np.float64],
+    prints: NDArray[np.uint32],
+    total: NDArray[np.float64],
+) -> None:
+    """Scale every row to length one, from one reading of it; of float64 sums, the same bytes as NumPy's.
+
+    values: [n, d]. rows: [n, d], filled; bits: its memory as integers. lengths: [n], filled. prints: [n], filled with
+    the wrapping sum of each scaled row's bits. total: [d], zeros before, the sum of all rows after.
+    """
+    n, width = values.shape
+    squares = np.empty(width)
+    for i in range(n):
+        row, scaled = values[i], rows[i]
+        for j in range(width):
+            wide = np.float64(row[j])
+            squares[j] = wide * wide
+            total[j] += wide
+        length = np.sqrt(_pairwise_sum(squares))
+        lengths[i] = length
+        for j in range(width):
+            # Adding 0 makes -0.0 0.0, so that equal vectors are equal bit for bit.
+            scaled[j] = np.float32(np.float64(row[j]) / length) + np.float32(0)
+        own = bits[i]
+        seen = np.uint32(0)
+        for j in range(width):
+            seen += own[j]
+        prints[i] = seen
+
+
+@numba.njit(cache=True, nogil=True)
+def _pairwise_sum(values: NDArray[np.float64]) -> float:
+    """Halves are summed apart, down to 128 values, those in eight lanes: the order of NumPy's reduction."""
+    n = len(values)
+    if n > 128:
+        half = n // 2
+        half -= half % 8
+        return _pairwise_sum(values[:half]) + _pairwise_sum(values[half:])
+    if n < 8:
+        short = 0.0
+        for value in values:
+            short += value
+        return short
+    a, b, c, d = values[0], values[1], values[2], values[3]
+    e, f, g, h = values[4], values[5], values[6], values[7]
+    whole = n - n % 8
+    for start in range(8, whole, 8):
+        a += values[start]
+        b += values[start + 1]
+        c += values[start + 2]
+        d += values[start + 3]
+        e += values[start + 4]
+        f += values[start + 5]
+        g += values[start + 6]
+        h += values[start + 7]
+    found = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for place in range(whole, n):
+        found += values[place]
+    return found
+
+
 @numba.njit(cache=True, nogil=True)
 def collect(
     similarity: NDArray[Any],

@@ -55,7 +55,7 @@ def listed_outcome(
     candidates: UnitVectors,
     groups: NDArray[np.integer[Any]] | None = None,
 ) -> tuple[RetrievalOutcome, NDArray[np.bool_]]:
-    """Ranks of the translations that are in the lists, as `retrieve` counts them, and bool [n]: which are.
+    """Ranks of the translations that are in the lists, as `survey` counts them, and bool [n]: which are.
 
     groups: int [n] of the candidates' texts (None: all differ). Of an item whose translation is not listed, `greater`
     is the number of listed candidates: a lower bound, past every k that the lists reach.

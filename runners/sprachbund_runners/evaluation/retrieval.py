@@ -87,35 +87,6 @@ def meaning_abx(outcome: RetrievalOutcome) -> NDArray[np.float64]:
         return np.where(rivals > 0, 1.0 - (outcome.midrank - 1.0) / np.where(rivals > 0, rivals, 1.0), np.nan)
 
 
-def retrieve(
-    x: UnitVectors,
-    y: UnitVectors,
-    *,
-    groups_x: NDArray[np.integer[Any]] | None = None,
-    groups_y: NDArray[np.integer[Any]] | None = None,
-    block_size: int = BLOCK_SIZE,
-    cache_bytes: int = CACHE_BYTES,
-) -> RetrievalPair:
-    """Rank every translation in both directions from one similarity matrix, never held whole.
-
-    x, y: [n, d] each, row i of one the translation of row i of the other.
-    groups_x, groups_y: int [n] per side, equal where the texts of that side are the same after normalisation
-    (None: all differ). Forward gold comes from groups_y, the candidates' texts; backward gold from groups_x.
-    block_size: similarities are computed in blocks of block_size²; memory is that plus `cache_bytes`.
-
-    Equal embeddings tie exactly, whatever the block size. Gold and rivals are compared in values of one and the same
-    product. Between block sizes, similarities that differ by rounding only may fall either way.
-
-    Raises ModelError if widths or types differ, ValueError if lengths differ, groups are not integers [n], or
-    block_size < 1.
-    """
-    matrix, forward, backward = _start(x, y, groups_x, groups_y, block_size, cache_bytes)
-    places = gold_by_block(matrix, forward, backward)
-    for block in places:
-        _read_gold(matrix, block, places, forward, backward)
-    return _rank(matrix, forward, backward, places, [Scoring.cosine(x, y)])[0]
-
-
 @dataclass(frozen=True, slots=True)
 class Survey:
     """All that is read from the similarity matrix of one pair of sides.
@@ -140,10 +111,20 @@ def survey(
     block_size: int = BLOCK_SIZE,
     cache_bytes: int = CACHE_BYTES,
 ) -> Survey:
-    """`retrieve`, with neighbours and ranks by margin scores, from two passes over the matrix.
+    """Rank every translation in both directions, with neighbours, from one similarity matrix, never held whole.
 
-    The margins need all neighbours first. The second pass computes nothing anew as far as `cache_bytes` reaches.
-    Raises as `retrieve` does.
+    x, y: [n, d] each, row i of one the translation of row i of the other.
+    groups_x, groups_y: int [n] per side, equal where the texts of that side are the same after normalisation
+    (None: all differ). Forward gold comes from groups_y, the candidates' texts; backward gold from groups_x.
+    block_size: similarities are computed in blocks of block_size²; memory is that plus `cache_bytes`.
+    The margins need all neighbours first, so there are two passes over the matrix; the second computes nothing anew
+    as far as `cache_bytes` reaches.
+
+    Equal embeddings tie exactly, whatever the block size. Gold and rivals are compared in values of one and the same
+    product. Between block sizes, similarities that differ by rounding only may fall either way.
+
+    Raises ModelError if widths or types differ, ValueError if lengths differ, groups are not integers [n], or
+    block_size < 1.
     """
     matrix, forward, backward = _start(x, y, groups_x, groups_y, block_size, cache_bytes)
     places = gold_by_block(matrix, forward, backward)
@@ -188,9 +169,8 @@ def _read_gold(
     places: _Places,
     forward: Gold,
     backward: Gold,
-    similarity: NDArray[Any] | None = None,
+    similarity: NDArray[Any],
 ) -> None:
-    similarity = matrix.block(block) if similarity is None else similarity
     rows, columns = matrix.slices(block)
     forward.read(similarity, places[block][0], rows.start, columns.start)
     backward.read(similarity.T, places[block][1], columns.start, rows.start)

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund.embeddings.checked import checked_embeddings
 from sprachbund.errors import ModelError
 
 BLOCK_SIZE = 1024
 """Rows and columns of one block: 4 MiB in float32, near the peak of a matrix product, small beside a snapshot."""
 
-_CHUNK_BYTES = 1 << 20  # of float64 scratch while rows are scaled: stays in a core's cache
+_CHUNK_BYTES = 1 << 20  # of scratch while float64 rows are scaled: stays in a core's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +59,13 @@ class UnitVectors:
         return self.rows[self.distinct[start:stop]]
 
 
-def checked_embeddings(embeddings: NDArray[Any], name: str) -> NDArray[Any]:
-    """`embeddings` as a C-ordered [n, d] array, float16 widened to float32.
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """Unit vectors, and what scaling them told of the embeddings: lengths, float64 [n], and their mean, float64 [d]."""
 
-    Raises ModelError if it is not a matrix of floating numbers with at least one row and one column.
-    """
-    array = np.asarray(embeddings)
-    if array.ndim != 2 or 0 in array.shape:
-        raise ModelError(f"{name}: expected embeddings of shape [items, width], found shape {list(array.shape)}")
-    if array.dtype not in (np.float16, np.float32, np.float64):
-        raise ModelError(f"{name}: expected float16, float32 or float64 embeddings, found {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.float64 if array.dtype == np.float64 else np.float32)
+    unit: UnitVectors
+    lengths: NDArray[np.float64]
+    mean: NDArray[np.float64]
 
 
 def unit_vectors(embeddings: NDArray[Any], name: str = "embeddings") -> UnitVectors:
@@ -79,23 +76,42 @@ def unit_vectors(embeddings: NDArray[Any], name: str = "embeddings") -> UnitVect
 
     Raises ModelError naming the row if one holds NaN or infinity, or is zero (it has no direction).
     """
+    return scaled(embeddings, name).unit
+
+
+def scaled(embeddings: NDArray[Any], name: str = "embeddings") -> Scaled:
+    """`unit_vectors` with lengths and mean, from the same reading; raises the same."""
     array = checked_embeddings(embeddings, name)
-    rows = np.empty_like(array)
+    return _scaled_wide(array, name) if array.dtype == np.float64 else _scaled(array, name)
+
+
+def _scaled(array: NDArray[np.float32], name: str) -> Scaled:
+    from sprachbund_runners.evaluation import kernels
+
+    n, width = array.shape
+    rows, lengths, prints, total = np.empty_like(array), np.empty(n), np.empty(n, np.uint32), np.zeros(width)
+    kernels.scale_rows(array, rows, rows.view(np.uint32), lengths, prints, total)
+    # Squares of float32 neither overflow nor vanish in float64.
+    _refuse(~np.isfinite(lengths), lengths == 0.0, 0, name)
+    return Scaled(UnitVectors(rows, *_equal_rows(rows, prints)), lengths, total / n)
+
+
+def _scaled_wide(array: NDArray[np.float64], name: str) -> Scaled:
+    rows, lengths = np.empty_like(array), np.empty(len(array))
     step = max(1, _CHUNK_BYTES // (8 * array.shape[1]))
     for start in range(0, len(array), step):
-        chunk = array[start : start + step].astype(np.float64)
-        # Scaling by the largest coordinate keeps squares of very large or very small float64 in range.
+        chunk = array[start : start + step]
+        # Scaling by the largest coordinate keeps squares of very large or very small numbers in range.
         peaks = np.abs(chunk).max(axis=1)
-        _refuse(~np.isfinite(peaks), start, name, "holds NaN or infinity")
-        _refuse(peaks == 0.0, start, name, "is zero: a zero vector has no direction, so no cosine")
-        if array.dtype == np.float64:
-            chunk /= peaks[:, None]
+        _refuse(~np.isfinite(peaks), peaks == 0.0, start, name)
+        chunk = chunk / peaks[:, None]
         # A plain reduction, row by row: equal rows get equal lengths, which a threaded product need not give.
-        lengths = np.sqrt(np.add.reduce(np.square(chunk), axis=1))
-        rows[start : start + step] = chunk / lengths[:, None]
+        own = np.sqrt(np.add.reduce(np.square(chunk), axis=1))
+        rows[start : start + step] = chunk / own[:, None]
+        lengths[start : start + step] = peaks * own
     rows += 0.0  # -0.0 becomes 0.0, so that equal vectors are equal bit for bit
-    distinct, inverse = _equal_rows(rows)
-    return UnitVectors(rows, distinct, inverse)
+    prints = np.add.reduce(rows.view(np.uint64), axis=1, dtype=np.uint64)
+    return Scaled(UnitVectors(rows, *_equal_rows(rows, prints)), lengths, array.mean(axis=0))
 
 
 def check_same_width(x: UnitVectors, y: UnitVectors) -> None:
@@ -157,17 +173,18 @@ class SimilarityMatrix:
                 yield (row, column), self.block((row, column))
 
 
-def _refuse(bad: NDArray[np.bool_], start: int, name: str, problem: str) -> None:
-    if bad.any():
-        rows = np.flatnonzero(bad)
-        raise ModelError(f"{name}: row {start + rows[0]} {problem}")
+def _refuse(endless: NDArray[np.bool_], zero: NDArray[np.bool_], start: int, name: str) -> None:
+    for bad, problem in (
+        (endless, "holds NaN or infinity"),
+        (zero, "is zero: a zero vector has no direction, so no cosine"),
+    ):
+        if bad.any():
+            raise ModelError(f"{name}: row {start + np.flatnonzero(bad)[0]} {problem}")
 
 
-def _equal_rows(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(distinct, inverse) of bitwise equal rows; a wrapping sum of the bits spares comparing most rows."""
+def _equal_rows(rows: NDArray[Any], prints: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(distinct, inverse) of bitwise equal rows; prints [n], equal where rows are, spare comparing most of them."""
     n = len(rows)
-    bits = rows.view(np.uint32 if rows.dtype == np.float32 else np.uint64)
-    prints = np.add.reduce(bits, axis=1, dtype=bits.dtype)
     order = np.argsort(prints, kind="stable")
     same_as_last = prints[order][1:] == prints[order][:-1]
     suspect = np.zeros(n, dtype=bool)

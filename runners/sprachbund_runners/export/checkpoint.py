@@ -140,7 +140,7 @@ def _edits(engine: Engine, store: ArtifactStore, found: FoundSetting, experiment
     try:
         by_language = find_edits(Context(engine, store, Silent()), key)
     except Evicted as error:
-        Queue(engine).reopen(error.job_ids)
+        Queue(engine).reopen([error.made_by])
         raise ArtifactError(
             f"setting '{label}': the file of its edits was evicted; the job that makes it is queued again: "
             "`sprachbund run`, then export again"

@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 from sprachbund.errors import ModelError
 from sprachbund_runners.generation.sampling import choose
 from sprachbund_runners.models.batches import is_out_of_memory
+from sprachbund_runners.models.host import to_host
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.steering import steering
+
+# After how many tokens it is looked whether all texts have ended: a device has to be waited for, and what is written
+# past an end is cut off.
+LOOKS = {"cpu": 1}
+FEW_LOOKS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +41,8 @@ class StepMasks:
     `last` is the newest token: of the prompt its last, later every token as it is read.
     """
 
-    def __init__(self, special: Collection[int]) -> None:
-        self._special = torch.tensor(sorted(special), dtype=torch.int64)
+    def __init__(self, special: Collection[int], device: torch.device) -> None:
+        self._special = torch.tensor(sorted(special), dtype=torch.int64, device=device)
         self._ids = self._present = torch.empty(0)
 
     def enter(self, ids: torch.Tensor, present: torch.Tensor) -> None:
@@ -46,7 +52,7 @@ class StepMasks:
         if tokens == "all":
             return self._present
         if tokens == "content":
-            return self._present & ~torch.isin(self._ids, self._special.to(self._ids.device))
+            return self._present & ~torch.isin(self._ids, self._special)
         if tokens == "last":
             # Prompts are padded on the left: the newest token is always the last column.
             place = torch.arange(self._ids.shape[1], device=self._ids.device)
@@ -138,7 +144,7 @@ def generate(
     found: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(prompts)
     ended = np.zeros(len(prompts), dtype=np.bool_)
     digest = hashlib.sha256()
-    masks = StepMasks(special_ids(loaded))
+    masks = StepMasks(special_ids(loaded), loaded.device)
     draw = _Draw(max_new_tokens, temperature, top_p, end_ids(loaded) | frozenset(stop))
     with steering(loaded, edits, masks), torch.inference_mode():
         while waiting:
@@ -183,6 +189,7 @@ def _batch(
     written: list[torch.Tensor] = []
     over = torch.zeros(len(prompts), dtype=torch.bool, device=loaded.device)
     stop = torch.tensor(sorted(draw.stop), dtype=torch.int64, device=loaded.device)
+    look = LOOKS.get(loaded.device.type, FEW_LOOKS)
     steps = _steps(loaded, prompts, masks)
     logits = next(steps)
     for step in range(draw.max_new_tokens):
@@ -190,10 +197,10 @@ def _batch(
         token = choose(logits, uniform, draw.temperature, draw.top_p)
         written.append(token)
         over |= torch.isin(token, stop)
-        if step == draw.max_new_tokens - 1 or bool(over.all()):
+        if step == draw.max_new_tokens - 1 or (step % look == look - 1 and to_host([over])[0].all()):
             break
         logits = steps.send(token)
-    ids = torch.stack(written, dim=1).cpu().numpy()
+    (ids,) = to_host([torch.stack(written, dim=1)])
     texts = []
     for row in ids:
         ends = np.flatnonzero(np.isin(row, list(draw.stop)))

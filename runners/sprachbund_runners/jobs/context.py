@@ -29,11 +29,11 @@ KEPT_TEXTS = 512
 
 
 class Evicted(ArtifactError):
-    """A file this job needs was evicted: the jobs that made it have to run again."""
+    """A file this job needs was evicted: the job that made it has to run again, and others maybe as well."""
 
-    def __init__(self, message: str, job_ids: Sequence[int]) -> None:
+    def __init__(self, message: str, made_by: int) -> None:
         super().__init__(message)
-        self.job_ids = tuple(job_ids)
+        self.made_by = made_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,10 @@ class Context:
                 .join(t.Corpus, t.Corpus.id == t.CorpusText.corpus_id)
                 .where(t.CorpusText.key == key)
             ).one()
-        content = self.store.fetch(row.uri, row.digest).read_bytes()
+        try:
+            content = self.store.fetch(row.uri, row.digest).read_bytes()
+        except LostArtifactError as error:
+            raise LostArtifactError(f"{error}: a text, which submitting the experiment again stores") from None
         sentences = from_parquet(content, row.language, row.split, expected=row.fingerprint)
         self._texts[key] = Text(row.id, key, row.corpus_id, row.language, sentences)
         while len(self._texts) > KEPT_TEXTS:
@@ -172,7 +175,12 @@ class Context:
             except LostArtifactError as error:
                 log.warning("%s; it is made again", error)
                 self.store.evict(self.engine, [artifact_id])
-        raise Evicted(f"artifact {row.uri} was evicted", [made_by])
+        raise Evicted(f"artifact {row.uri} was evicted", made_by)
+
+    def file(self, artifact_id: int, made_by: int | None = None) -> Path:
+        """As `artifact`, by a transaction of its own."""
+        with self.reading() as connection:
+            return self.artifact(connection, artifact_id, made_by)
 
     def tensors(self, connection: Connection, artifact_id: int, made_by: int | None = None,
                 names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:  # fmt: skip

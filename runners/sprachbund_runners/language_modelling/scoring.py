@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from sprachbund.errors import ModelError
 from sprachbund_runners.language_modelling.windows import Window, windows
 from sprachbund_runners.models.batches import Batch, BatchMasks, TokenisedTexts, run_batches
+from sprachbund_runners.models.host import to_host
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.steering import steering
 
@@ -67,13 +68,10 @@ def likelihoods(
         output = loaded.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
         if not hasattr(output, "logits"):
             raise ModelError("the model was loaded without its head: it predicts no tokens")
-        place = torch.arange(1, batch.input_ids.shape[1], device=loaded.device)
-        begins = torch.from_numpy(first[batch.rows]).to(loaded.device).unsqueeze(1)
-        scored = (place >= begins) & batch.attention_mask[:, 1:].bool()
-        return _sums(output.logits, batch.input_ids, scored)
+        return row_sums(output.logits, batch.input_ids, first[batch.rows], batch.lengths)
 
     def commit(batch: Batch, found: torch.Tensor) -> None:
-        values = found.cpu().numpy()
+        (values,) = to_host([found])
         if not np.isfinite(values).all():
             row = owners[batch.rows[~np.isfinite(values)][0]]
             raise ModelError(
@@ -88,13 +86,21 @@ def likelihoods(
     return Likelihoods(nats, n_tokens, report.digest)
 
 
-def _sums(logits: torch.Tensor, ids: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
-    """Summed -log p of the scored tokens of each row, float64 [B]; logits [B, T, V], ids [B, T], scored [B, T - 1]."""
-    row, place = scored.nonzero(as_tuple=True)
-    total = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
+def row_sums(
+    logits: torch.Tensor, ids: torch.Tensor, first: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> torch.Tensor:
+    """Summed -log p of each row's tokens from `first` on, float64 [B]; logits [B, T, V], ids [B, T], the rest [B].
+
+    Which tokens those are is worked out here, not on the device, which would have to be waited for.
+    """
+    counts = lengths - first
+    rows = np.repeat(np.arange(len(counts)), counts)
+    places = np.arange(len(rows)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    row, place, count = (torch.from_numpy(each).to(logits.device) for each in (rows, places, counts))
     step = max(1, CHUNK_VALUES // logits.shape[-1])
-    for start in range(0, len(row), step):
-        rows, places = row[start : start + step], place[start : start + step]
-        losses = cross_entropy(logits[rows, places].float(), ids[rows, places + 1], reduction="none")
-        total.index_add_(0, rows, losses.double())
-    return total
+    losses = [
+        cross_entropy(logits[r, p - 1].float(), ids[r, p], reduction="none")
+        for r, p in zip(row.split(step), place.split(step), strict=True)
+    ]
+    # The same bytes every time on every device; lengths fit, and are not read to see so.
+    return torch.segment_reduce(torch.cat(losses).double(), "sum", lengths=count, unsafe=True)

@@ -82,10 +82,14 @@ class TokenisedTexts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Some texts padded on the right: rows int64 [B] (which texts), the rest [B, T] on the model's device."""
+    """Some texts padded on the right: rows (which texts), lengths and special tokens, int64 [B], are known here.
+
+    The rest, [B, T], is on the model's device.
+    """
 
     rows: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    n_special: NDArray[np.int64]
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
     special: torch.Tensor
@@ -102,6 +106,11 @@ class Batch:
             return (place == 0).expand_as(present)
         return place == present.sum(dim=1, keepdim=True) - 1
 
+    def is_full(self, tokens: str) -> bool:
+        """Whether every place holds one of the tokens `all` or `content`; asks no device."""
+        padded = (self.lengths < self.input_ids.shape[1]).any()
+        return not padded and (tokens == "all" or not self.n_special.any())
+
     def take(self, positions: NDArray[np.int64]) -> "Batch":
         """The texts at `positions` (int64 [k], repetitions allowed), padded as they are here."""
         if np.array_equal(positions, np.arange(len(self.rows))):
@@ -110,6 +119,7 @@ class Batch:
         return Batch(
             self.rows[positions],
             self.lengths[positions],
+            self.n_special[positions],
             self.input_ids.index_select(0, index),
             self.attention_mask.index_select(0, index),
             self.special.index_select(0, index),
@@ -269,12 +279,13 @@ def make_batch(loaded: LoadedModel, texts: TokenisedTexts, rows: NDArray[np.int6
     shape = (len(rows), int(lengths.max()))
     ids = np.full(shape, loaded.pad_id, dtype=np.int64)
     special = np.ones(shape, dtype=np.bool_)
+    n_special = np.array([texts.special[row].sum() for row in rows], dtype=np.int64)
     for position, row in enumerate(rows):
         ids[position, : lengths[position]] = texts.ids[row]
         special[position, : lengths[position]] = texts.special[row]
     present = (np.arange(shape[1]) < lengths[:, None]).astype(np.int64)
     move = (torch.from_numpy(array).to(loaded.device) for array in (ids, present, special))
-    return Batch(rows, lengths, *move)
+    return Batch(rows, lengths, n_special, *move)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ from sprachbund_runners.models.batches import (
     tokenise,
 )
 from sprachbund_runners.models.hooks import Course, coursing, observing_layers, run_forward
+from sprachbund_runners.models.host import to_host
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.pooling import TokenSelection, WordSelection, check_pooling
 from sprachbund_runners.models.steering import RowVariants, effective, steering_variants
@@ -336,7 +337,8 @@ class _Work:
         final = run_forward(self.loaded.model, batch.input_ids, batch.attention_mask)
         if FINAL in self.number and final is not None:
             self.read(FINAL, final)
-        return {layer: self.pooled[layer].cpu().numpy() for layer in self.layers if layer in self.pooled}
+        layers = [layer for layer in self.layers if layer in self.pooled]
+        return dict(zip(layers, to_host([self.pooled[layer] for layer in layers]), strict=True))
 
     def _write(
         self, variant: int, found: dict[str, NDArray[np.float32]], at: NDArray[np.int64], items: NDArray[np.int64]

@@ -30,8 +30,7 @@ class TokenSelection:
         count = mask.sum(dim=1, keepdim=True).float()
         if tokens in ("first", "last"):
             return cls(None, mask.int().argmax(dim=1), count)
-        full = bool((batch.lengths == mask.shape[1]).all()) and (tokens == "all" or bool(mask.all()))
-        return cls(None if full else mask, None, count)
+        return cls(None if batch.is_full(tokens) else mask, None, count)
 
     def pick(self, activations: torch.Tensor) -> torch.Tensor:
         """Activations [B, T, width] as float32, only the chosen token's ([B, 1, width]) where that is one."""
@@ -87,8 +86,8 @@ class WordSelection:
     def pool(self, activations: torch.Tensor, pooling: str) -> torch.Tensor:
         """Mean or maximum of activations [B, T, width] over each word's pieces; float32 [n_words, width]."""
         pieces = activations.flatten(0, 1).index_select(0, self.place).float()
-        # Unlike index_add_, the same bytes every time on every device.
-        return torch.segment_reduce(pieces, check_pooling(pooling), lengths=self.count, axis=0)
+        # Unlike index_add_, the same bytes every time on every device. unsafe: lengths fit, and are not read to see so.
+        return torch.segment_reduce(pieces, check_pooling(pooling), lengths=self.count, axis=0, unsafe=True)
 
 
 def check_pooling(pooling: str, known: Sequence[str] = POOLINGS) -> str:

@@ -1,7 +1,8 @@
 """Unit responses: what every unit of the chosen sites does on every text, from one pass for all who ask."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from sprachbund_runners.models.batches import (
     tokenise,
 )
 from sprachbund_runners.models.hooks import observing, run_forward
+from sprachbund_runners.models.host import to_host
 from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.moments import MomentSums, TokenMoments
 from sprachbund_runners.models.pooling import check_pooling
@@ -57,6 +59,19 @@ class Responses:
     report: PassReport
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Values:
+    """A `Reading` off its device."""
+
+    mean: NDArray[np.float32]
+    highest: NDArray[np.float32] | None
+    pivot: NDArray[np.float32]
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
+    positive: NDArray[np.int64]
+    bad: NDArray[np.int64]
+
+
 @dataclass(slots=True, eq=False)
 class _Sums:
     """Running sums of one site over the tokens of one selection, and what the next batch is centred on."""
@@ -66,14 +81,14 @@ class _Sums:
     positive: NDArray[np.int64]
 
     @classmethod
-    def starting_with(cls, reading: Reading) -> "_Sums":
-        width = len(reading.pivot)
-        moments = MomentSums(reading.pivot.cpu().numpy(), 0, np.zeros(width), np.zeros(width))
-        return cls(reading.pivot, moments, np.zeros(width, dtype=np.int64))
+    def starting_with(cls, pivot: torch.Tensor, values: NDArray[np.float32]) -> "_Sums":
+        """pivot on the model's device, and its values."""
+        width = len(values)
+        return cls(pivot, MomentSums(values, 0, np.zeros(width), np.zeros(width)), np.zeros(width, dtype=np.int64))
 
-    def add(self, n_tokens: int, reading: Reading) -> None:
-        self.moments.add(n_tokens, reading.first.cpu().numpy(), reading.second.cpu().numpy())
-        self.positive += reading.positive.cpu().numpy()
+    def add(self, n_tokens: int, values: "_Values") -> None:
+        self.moments.add(n_tokens, values.first, values.second)
+        self.positive += values.positive
 
 
 def respond(
@@ -134,21 +149,22 @@ def respond(
         return found
 
     def commit(batch: Batch, found: dict[tuple[Place, str], Reading]) -> None:
-        bad = torch.stack([found[asked].bad for asked in highest]).cpu().numpy()
-        _refuse_bad(bad, [place for place, _ in highest], batch.rows)
+        read_out = _read_out(found)
+        _refuse_bad(np.stack([read_out[asked].bad for asked in highest]), [place for place, _ in highest], batch.rows)
         n_tokens = {name: int(counts[batch.rows].sum()) for name, counts in selections.items()}
-        for asked, reading in found.items():
+        for asked, values in read_out.items():
             if asked not in sums:
-                sums[asked] = _Sums.starting_with(reading)
-            sums[asked].add(n_tokens[asked[1]], reading)
+                sums[asked] = _Sums.starting_with(found[asked].pivot, values.pivot)
+            sums[asked].add(n_tokens[asked[1]], values)
         for request, axis in zip(requests, axes, strict=True):
             for place in axis:
-                reading = found[place, request.tokens]
-                pooled = reading.highest if request.pooling == "max" else reading.mean
+                values = read_out[place, request.tokens]
+                pooled = values.highest if request.pooling == "max" else values.mean
                 assert pooled is not None
-                request.sink(*place, batch.rows, pooled.cpu().numpy())
+                request.sink(*place, batch.rows, pooled)
         # Freed before the next batch takes memory, or the allocator hands pages back and fetches them again each time.
         found.clear()
+        read_out.clear()
 
     sites = sorted({site for axis in axes for _, site in axis})
     blocks = sorted({block for axis in axes for block, _ in axis})
@@ -166,6 +182,18 @@ def respond(
         )
         for request, axis in zip(requests, axes, strict=True)
     ]
+
+
+def _read_out(found: Mapping[tuple[Place, str], Reading]) -> dict[tuple[Place, str], _Values]:
+    """All readings of a batch, taken off the device together."""
+    names = [part.name for part in fields(Reading)]
+    parts = [(asked, name, getattr(reading, name)) for asked, reading in found.items() for name in names]
+    there = [part for part in parts if part[2] is not None]
+    values = to_host([tensor for *_, tensor in there])
+    arrays: dict[tuple[Place, str], dict[str, Any]] = {asked: dict.fromkeys(names) for asked in found}
+    for (asked, name, _), array in zip(there, values, strict=True):
+        arrays[asked][name] = array
+    return {asked: _Values(**each) for asked, each in arrays.items()}
 
 
 def _refuse_bad(bad: NDArray[np.int64], places: Sequence[Place], rows: NDArray[np.int64]) -> None:

@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sprachbund.corpora.phrasebook import LANGUAGES, render, sentences, split
+from sprachbund_runners.pretraining.phrasebook import LANGUAGES, render, sentences, split
 
 Floats = NDArray[np.float64]
 FIT_PER_LANGUAGE = 300

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from sprachbund.corpora.phrasebook import LANGUAGES, render, scenario
+from sprachbund_runners.pretraining.phrasebook import LANGUAGES, render, scenario
 from sprachbund_runners.pretraining.tokenizer import END, PADDING
 
 SENTENCES = 4

@@ -91,7 +91,7 @@ def test_submit_expand_prints_a_spec_that_means_the_same(root: Path, sprachbund:
 
 def test_from_submit_to_comparison(root: Path, sprachbund: Command, spec_file: SpecFile, rows: Rows) -> None:
     assert worked(sprachbund("status")).out.splitlines()[-1] == "0 runners alive"
-    assert worked(sprachbund("status", "--json")).json == {"jobs": {}, "runners": []}
+    assert worked(sprachbund("status", "--json")).json == {"jobs": {}, "runners": [], "left_out": []}
     assert worked(sprachbund("jobs", "--json")).json == []
     submitted = worked(sprachbund("submit", spec_file(), "--json")).json
     n_jobs = sum(submitted["new"].values())

@@ -19,7 +19,7 @@ def test_a_figure_of_every_kind_of_setting(sprachbund, spec_file, root):
     ("arguments", "message"),
     [
         (("tini", "none"), "unknown experiment 'tini'; did you mean 'tiny'?"),
-        (("tiny", "nome"), "'tiny' has no setting 'nome'; did you mean 'none'?"),
+        (("tiny", "nome"), "unknown setting 'nome' of experiment 'tiny'; did you mean 'none'?"),
         (("tiny", "none", "--role", "fit"), "setting 'none' is not evaluated on this corpus"),
         (("tiny", "none", "--corpus", "word"), "'tiny' has no corpus 'word' in role test; did you mean 'words'?"),
     ],

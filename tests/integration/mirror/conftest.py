@@ -1,6 +1,5 @@
-"""A made-up experiment whose jobs a test finishes one by one, and an MLflow to mirror it in."""
+"""A made-up experiment whose jobs a test has done bit by bit, and an MLflow to mirror it in."""
 
-import itertools
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -9,295 +8,61 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Engine, select
 
 from sprachbund.config import Config
 from sprachbund.db import tables as t
-from sprachbund.db.engine import now_ms, reading, writing
-from sprachbund.db.rows import upsert
+from sprachbund.db.engine import reading
+from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.mirror import Synced, sync
 from sprachbund.mirror.backend import prepare_environment
-from sprachbund.queue import Queue, insert_jobs
-from sprachbund.work.keys import content_key
-from sprachbund.work.kind import Kind
-from sprachbund.work.payloads.base import Payload
-from sprachbund.work.payloads.compare import CHOICE, COMPARISON, ChoicePayload, ComparedSetting, ComparisonPayload
-from sprachbund.work.payloads.measure import SPACE_EVALUATION, SideSnapshots, SpaceEvaluationPayload
-from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload
-from sprachbund.work.payloads.star import Pair
-from sprachbund.work.payloads.stored import to_json
-
-LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn")
-PAIRS = tuple(itertools.combinations(LANGUAGES, 2))
-KINDS = {"pair_evaluation": 1, "space_evaluation": 1, "comparison": 1, "choice": 1}
-N_BLOCKS = 12
-# label: (method, target, k, control, seed, control_of)
-SETTINGS: dict[str, tuple[Any, ...]] = {
-    "none": ("none", None, None, None, None, None),
-    "experts fra k=20": ("experts", "fra_Latn", 20, None, None, None),
-    "random seed=0": ("random", "fra_Latn", 20, "random:profile", 0, "experts fra k=20"),
-    "random seed=1": ("random", "fra_Latn", 20, "random:profile", 1, "experts fra k=20"),
-}
-
-
-def value_of(setting: str, metric: str, layer: str, *languages: str | None) -> float:
-    """A number in [0, 1) that depends on what it stands for only."""
-    return int(content_key("value", 1, of=[setting, metric, layer, *languages])[:8], 16) / 2**32
-
-
-def mean_of(setting: str, metric: str, layer: str) -> float:
-    """The macro mean over ordered pairs (of a distance: over unordered ones)."""
-    pairs = list(PAIRS) if metric.endswith(("distance", "gap")) else list(itertools.permutations(LANGUAGES, 2))
-    return sum(value_of(setting, metric, layer, *pair) for pair in pairs) / len(pairs)
+from sprachbund.planning.submission import submit
+from sprachbund.queue import Queue
+from sprachbund.spec.experiment import parse
+from support.made import EXPERTS, SETTINGS, STEERED, Made, Maker, maker_of, write_sources
 
 
 @dataclass(slots=True)
 class World:
-    """A database, a queue with one runner, and a workspace's configuration."""
+    """A database, an experiment to submit, who does its jobs, and a workspace's configuration."""
 
     engine: Engine
     config: Config
-    queue: Queue
-    runner: int
+    maker: Maker
     mlflow: Any = None
+
+    @property
+    def queue(self) -> Queue:
+        return self.maker.queue
 
     def submit(
         self,
         name: str = "study",
-        settings: Sequence[str] = tuple(SETTINGS),
-        layers: Sequence[str] = ("0", "12"),
+        layers: Sequence[str] = ("0", "10"),
         *,
+        n_controls: int = 2,
         pooling: str = "mean",
         choose: bool = False,
-    ) -> dict[str, int]:
-        """Plan an experiment as a submission does: rows, jobs per layer, runs that are behind; jobs by key."""
-        with writing(self.engine) as connection:
-            self._base(connection)
-            found = connection.execute(select(t.Experiment.id).where(t.Experiment.name == name)).scalar()
-            values = {
-                "spec": {"embeddings": {"pooling": pooling, "tokens": "content"}},
-                "spec_digest": "",
-                "submitted_ms": now_ms(connection),
-                "cancelled": False,
-                "audit": {},
-            }
-            if found is None:
-                statement = insert(t.Experiment).values(name=name, revision=1, **values).returning(t.Experiment.id)
-                found = connection.execute(statement).scalar_one()
-            else:
-                values["revision"] = t.Experiment.revision + 1
-                connection.execute(update(t.Experiment).where(t.Experiment.id == found).values(**values))
-            for table in (t.ExperimentJob, t.ExperimentSetting, t.ExperimentLayer, t.ExperimentCorpus):
-                connection.execute(delete(table).where(table.experiment_id == found))
-            ids = {label: self._setting(connection, label) for label in settings}
-            for ordinal, label in enumerate(settings):
-                control_of = SETTINGS[label][5]
-                row = {
-                    "experiment_id": found, "setting_id": ids[label], "ordinal": ordinal, "label": label,
-                    "control_of_id": ids[control_of] if control_of else None,
-                    "baseline_id": ids["none"] if label != "none" else None, "choice_group": None, "name": label,
-                }  # fmt: skip
-                connection.execute(insert(t.ExperimentSetting).values(row))
-                row = {"experiment_id": found, "setting_id": ids[label]}
-                upsert(connection, t.MlflowRun, {**row, "dirty": True, "logged": {}}, list(row), ["dirty"])
-            for ordinal, layer in enumerate(layers):
-                connection.execute(insert(t.ExperimentLayer).values(experiment_id=found, layer=layer, ordinal=ordinal))
-            for role in ("select", "test"):
-                corpus = connection.execute(select(t.Corpus.id).where(t.Corpus.split == role)).scalar_one()
-                connection.execute(insert(t.ExperimentCorpus).values(experiment_id=found, corpus_id=corpus, role=role))
-            jobs = self._jobs(settings, layers, pooling, choose)
-            made = insert_jobs(connection, jobs, [])
-            connection.execute(
-                insert(t.ExperimentJob), [{"experiment_id": found, "job_id": job_id} for job_id in made.values()]
-            )
-        return made
-
-    @staticmethod
-    def _base(connection: Connection) -> None:
-        for code in LANGUAGES:
-            row = {"code": code, "iso639_3": code[:3], "script": code[4:], "name": code}
-            upsert(connection, t.Language, row, ["code"], [])
-        for role in ("select", "test"):
-            row = {
-                "key": content_key("corpus", 1, role=role), "name": "book", "split": role, "kind": "parallel",
-                "source": {},
-            }  # fmt: skip
-            upsert(connection, t.Corpus, row, ["key"], [])
-        row = {
-            "fingerprint": "f" * 40, "name": "tiny", "path": "tiny", "architecture": "bloom", "n_blocks": N_BLOCKS,
-            "hidden_size": 8, "config": {},
-        }  # fmt: skip
-        upsert(connection, t.Model, row, ["fingerprint"], [])
-
-    @staticmethod
-    def _setting(connection: Connection, label: str) -> int:
-        method, target, k, control, seed, _ = SETTINGS[label]
-        row = {
-            "key": content_key("intervention", 1, label=label), "method": method, "target": target, "k": k,
-            "control": control, "seed": seed, "per_language": False, "parameters": {},
-        }  # fmt: skip
-        upsert(connection, t.Intervention, row, ["key"], [])
-        intervention = connection.execute(
-            select(t.Intervention.id).where(t.Intervention.key == row["key"])
-        ).scalar_one()
-        model = connection.execute(select(t.Model.id)).scalar_one()
-        row = {
-            "key": content_key("setting", 1, label=label), "label": label, "model_id": model,
-            "intervention_id": intervention, "transform": "none", "transform_parameters": {}, "side": "both",
-            "dtype": "float32", "attention": "eager",
-        }  # fmt: skip
-        upsert(connection, t.Setting, row, ["key"], [])
-        return int(connection.execute(select(t.Setting.id).where(t.Setting.key == row["key"])).scalar_one())
-
-    @staticmethod
-    def _jobs(settings: Sequence[str], layers: Sequence[str], pooling: str, choose: bool) -> list[dict[str, Any]]:
-        jobs: list[dict[str, Any]] = []
-
-        def job(kind: Kind, label: str, payload: Payload) -> None:
-            stored = to_json(payload)
-            key = content_key("job", 1, job_kind=kind.name, label=label, payload=stored)
-            row = {
-                "key": key, "kind": kind.name, "version": 1, "subject": key, "bundle": key, "model": None,
-                "payload": stored, "label": label, "priority": list(KINDS).index(kind.name),
-            }  # fmt: skip
-            jobs.append(row)
-
-        for role, label, layer in itertools.product(("select", "test"), settings, layers):
-            if role == "select" and SETTINGS[label][5]:
-                continue
-            snapshots = {code: content_key("snapshot", 1, setting=label, language=code) for code in LANGUAGES}
-            fields = {
-                "setting": content_key("setting", 1, label=label), "corpus": content_key("corpus", 1, role=role),
-                "layers": (layer,), "pooling": pooling, "tokens": "content", "transform": "none",
-                "steered": SideSnapshots(snapshots, {}), "measures": {},
-            }  # fmt: skip
-            for pair in PAIRS:
-                evaluation = PairEvaluationPayload(
-                    **fields, pairs=(Pair(*pair, content_key("pair", 1, of=pair)),), group="book", split=role, texts={}
-                )
-                job(PAIR_EVALUATION, f"{role} {label} {layer}", evaluation)
-            space = SpaceEvaluationPayload(**fields, languages=tuple(LANGUAGES), target=None, frozen={})
-            job(SPACE_EVALUATION, f"{role} {label} {layer}", space)
-        compared = tuple(ComparedSetting(label, None, None, {}) for label in settings)
-        for role in ("select", "test"):
-            # With the pairs of these snapshots it is another comparison.
-            pairs = tuple((pooling, *pair) for pair in PAIRS)
-            comparison = ComparisonPayload(
-                group="book", split=role, role=role, settings=compared, pairs=pairs, layers=tuple(layers),
-                metrics=("top1", "distance_gap"), resamples=200, confidence=0.95, unit="item", multiplicity="bh",
-                seed=0,
-            )  # fmt: skip
-            job(COMPARISON, f"{role} comparison", comparison)
-        if choose:
-            job(CHOICE, "choice", ChoicePayload(comparison="select", metric="top1", scope="all", groups=()))
-        return jobs
-
-    def work(self, most: int | None = None, only: str = "") -> int:
-        """Finish queued jobs whose label has `only` in it, at most so many; returns how many."""
-        done = 0
-        held = []
-        while most is None or done < most:
-            claims = self.queue.claim(self.runner, KINDS)
-            if not claims:
-                break
-            if only not in claims[0].label:
-                held.append(claims[0])
-                continue
-            with self.queue.finishing(claims[0]) as connection:
-                getattr(self, f"_{claims[0].kind}")(connection, claims[0])
-            done += 1
-        for claim in held:
-            self.queue.release(claim)
-        return done
-
-    def _pair_evaluation(self, connection: Connection, claim: Any) -> None:
-        first, second = claim.payload.pairs[0].sides
-        for measure, pairs, metrics in (
-            ("retrieval", ((first, second), (second, first)), ("top1", "mrr")),
-            ("distances", ((first, second),), ("distance_gap",)),
-        ):
-            for query, candidate in pairs:
-                self._evaluation(connection, claim, measure, metrics, query, candidate)
-
-    def _space_evaluation(self, connection: Connection, claim: Any) -> None:
-        self._evaluation(connection, claim, "space", ("all_pairs_distance",), None, None)
-        for language in LANGUAGES:
-            self._evaluation(connection, claim, "spread", ("spread",), language, None)
-
-    @staticmethod
-    def _evaluation(
-        connection: Connection,
-        claim: Any,
-        measure: str,
-        metrics: Sequence[str],
-        query: str | None,
-        candidate: str | None,
     ) -> None:
-        payload = claim.payload
-        key = t.Setting.key == payload.setting
-        setting = connection.execute(select(t.Setting.id, t.Setting.label).where(key)).one()
-        corpus = connection.execute(select(t.Corpus.id).where(t.Corpus.key == payload.corpus)).scalar_one()
-        (layer,) = payload.layers
-        evaluation = connection.execute(
-            insert(t.Evaluation).values(
-                key=content_key("evaluation", 1, of=[claim.key, measure, query, candidate]), job_id=claim.job_id,
-                measure=measure, version=1, setting_id=setting.id,
-                corpus_id=corpus, query_language=query, candidate_language=candidate, layer=layer,
-                pooling=payload.pooling, tokens="content",
-            ).returning(t.Evaluation.id)
-        ).scalar_one()  # fmt: skip
-        connection.execute(
-            insert(t.Metric),
-            [
-                {
-                    "evaluation_id": evaluation,
-                    "name": metric,
-                    "value": value_of(setting.label, metric, layer, query, candidate),
-                }
-                for metric in metrics
-            ],
-        )
+        """Plan the unsteered model, experts and their controls; another name is the same work."""
+        steered = {**EXPERTS, "k": 20, "controls": [f"profile x{n_controls}"]}
+        spec = {
+            **self.maker.made.spec,
+            "name": name,
+            "interventions": ["none", steered],
+            "embeddings": {"layers": list(layers), "pooling": pooling, "tokens": "content"},
+        }
+        if choose:
+            spec["choose"] = {"metric": "top1"}
+        submit(self.engine, self.maker.context.store, parse(spec), self.config.root / "sources")
 
-    def _comparison(self, connection: Connection, claim: Any) -> None:
-        payload = claim.payload
-        ids = dict(connection.execute(select(t.Setting.label, t.Setting.id)).all())
-        for label, layer, metric in itertools.product(
-            [each.setting for each in payload.settings], payload.layers, payload.metrics
-        ):
-            if payload.role == "select" and SETTINGS[label][5]:
-                continue
-            value, baseline = mean_of(label, metric, layer), mean_of("none", metric, layer)
-            comparison = connection.execute(
-                insert(t.Comparison).values(
-                    key=content_key("comparison", 1, of=[claim.key, label, layer, metric]), job_id=claim.job_id,
-                    setting_id=ids[label], baseline_id=ids["none"], role=payload.role, corpus="book",
-                    split=payload.role, layer=layer, metric=metric, scope="all", n_pairs=6, n_items=50,
-                    value=value, baseline=baseline, delta=value - baseline, p=None if label == "none" else 0.01,
-                    q=None if label == "none" else 0.04,
-                ).returning(t.Comparison.id)
-            ).scalar_one()  # fmt: skip
-            if label.startswith("experts") and payload.role == "test":
-                connection.execute(
-                    insert(t.ControlComparison).values(
-                        comparison_id=comparison, control="random:profile", n_controls=2, control_mean=0.5,
-                        control_low=0.4, control_high=0.6, p=1 / 3,
-                    )
-                )  # fmt: skip
+    def work(self, most: int | None = None, only: tuple[str, str] | None = None) -> int:
+        """As `Maker.serve` does."""
+        return self.maker.serve(most, only)
 
-    @staticmethod
-    def _choice(connection: Connection, claim: Any) -> None:
-        chosen = connection.execute(select(t.Setting.id).where(t.Setting.label == "experts fra k=20")).scalar_one()
-        connection.execute(
-            insert(t.Choice).values(
-                job_id=claim.job_id, choice_group="experts fra", setting_id=chosen, layer="0", metric="top1", value=0.5,
-                n_candidates=2, tied=False,
-            )
-        )  # fmt: skip
-
-    @staticmethod
-    def mean(setting: str, metric: str, layer: str) -> float:
-        """What MLflow should show of a metric over language pairs."""
-        return mean_of(setting, metric, layer)
+    def mean(self, label: str, metric: str, layer: str) -> float:
+        """What MLflow should show of a metric over language pairs of `test`."""
+        return self.maker.made.macro("test", label, metric, layer)
 
     def sync(self, experiment: str | None = None) -> Synced:
         return sync(self.engine, self.config, experiment)
@@ -353,8 +118,12 @@ def _world(engine: Engine, template: Path, folder: Path) -> World:
         artifacts_url=str(folder / "artifacts"),
         mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
     )
-    queue = Queue(engine)
-    return World(engine, config, queue, queue.register_runner("first", "host", 1, {"kinds": KINDS}))
+    settings = [each for each in SETTINGS if each.label in ("none", STEERED) or each.seed in (0, 1)]
+    # Headlines are of the last layer, unless another is chosen.
+    languages, layers = ("deu_Latn", "eng_Latn", "fra_Latn"), ("0", "10", "final")
+    made = Made("study", languages, layers, settings=settings, best_layer="0")
+    write_sources(folder / "sources", made)
+    return World(engine, config, maker_of(made, engine, ArtifactStore(folder / "artifacts")))
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from sprachbund.errors import LeaseLost, WorkspaceError
 from sprachbund.mirror import Synced
 from sprachbund.mirror.backend import Backend
 from sprachbund.mirror.leases import Leases
+from support.made import SEEDS, STEERED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
-EXPERTS = "experts fra k=20"
 CURVE = "layers/test/book/top1"
 
 
@@ -64,7 +64,7 @@ def test_killed_between_making_a_run_and_recording_it(sqlite_world: Any, monkeyp
         connection.execute(update(t.MlflowRun).values(lease_expires_ms=now_ms(connection) - 1))
     tally = world.sync()
     assert (tally.created, tally.updated, tally.elsewhere) == (3, 1, 0)
-    assert len(world.history(EXPERTS, CURVE)) == 2
+    assert len(world.history(STEERED, CURVE)) == 2
 
 
 def test_mlflow_away_and_back(sqlite_world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_mlflow_goes_away_midway(sqlite_world: Any, monkeypatch: pytest.MonkeyPa
     # The third run was made; it is found by its tag.
     tally = world.sync()
     assert (tally.created, tally.updated) == (1, 1)
-    assert len(world.runs()) == 4 and len(world.history("random seed=1", CURVE)) == 2
+    assert len(world.runs()) == 4 and len(world.history(SEEDS[1], CURVE)) == 2
 
 
 def test_two_syncs_at_once(world: Any) -> None:
@@ -135,7 +135,7 @@ def test_two_syncs_at_once(world: Any) -> None:
 
 def test_what_finishes_during_a_sync_is_not_forgotten(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world.submit(layers=("0",))
-    world.work(only="test none")
+    world.work(only=("test", "none"))
     genuine, worked = Backend.log, []
 
     def log(self: Backend, *arguments: Any) -> None:
@@ -148,9 +148,9 @@ def test_what_finishes_during_a_sync_is_not_forgotten(world: Any, monkeypatch: p
         world.sync()
     assert worked[0] > 0
     assert all(row.dirty and row.lease_owner is None for row in world.rows())
-    assert CURVE not in world.runs()[EXPERTS].data.metrics
+    assert CURVE not in world.runs()[STEERED].data.metrics
     assert world.sync().updated == 4
-    assert CURVE in world.runs()[EXPERTS].data.metrics
+    assert CURVE in world.runs()[STEERED].data.metrics
 
 
 def test_a_lost_lease_stops_this_sync_quietly(sqlite_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_a_job_that_is_about_to_commit_is_waited_for(world: Any) -> None:
     if world.engine.dialect.name == "sqlite":
         pytest.skip("SQLite runs writing transactions one after the other")
     world.submit(layers=("0",))
-    world.work(only="test none")
+    world.work(only=("test", "none"))
     world.sync()
     leases = Leases(world.engine)
     waiting = threading.Event()

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, insert, select, text, update
 
 from sprachbund.db.engine import now_ms, reading, writing
 from sprachbund.db.tables import Experiment, JobAttempt, Language, MlflowRun, Runner
-from sprachbund.errors import DatabaseError, LeaseLost
+from sprachbund.errors import LeaseLost, QueryError
 from sprachbund.queue import cancel_unwanted, insert_jobs
 
 
@@ -190,9 +190,9 @@ class TestCancelling:
         assert desk.states() == {"a": "queued", "b": "cancelled"}
 
     def test_unknown_experiment(self, desk: Any) -> None:
-        with pytest.raises(DatabaseError, match="experiment 'none' does not exist"):
+        with pytest.raises(QueryError, match="unknown experiment 'none'"):
             desk.queue.cancel_experiment("none")
-        with pytest.raises(DatabaseError, match="experiment 'none' does not exist"):
+        with pytest.raises(QueryError, match="unknown experiment 'none'"):
             desk.queue.retry("none")
 
 

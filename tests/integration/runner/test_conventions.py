@@ -16,10 +16,11 @@ from sprachbund.db.engine import reading
 from sprachbund.files.tensors import load_tensors
 from sprachbund.workspace import Workspace
 from sprachbund_runners.evaluation.mining import mine, score_at, tuned_threshold
-from sprachbund_runners.evaluation.retrieval import retrieve, survey, top_k_credit
+from sprachbund_runners.evaluation.retrieval import survey, top_k_credit
 from sprachbund_runners.evaluation.similarity import unit_vectors
 from sprachbund_runners.models import embed as embedding
 from sprachbund_runners.models.loading import load
+from support.retrieval import retrieve
 
 Make = Callable[..., dict[str, Any]]
 

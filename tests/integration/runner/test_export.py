@@ -16,11 +16,11 @@ from sqlalchemy import select, update
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, BertConfig, BertModel
 
 from sprachbund import workspace
-from sprachbund.cli.export import find_setting
 from sprachbund.cli.main import main
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import ArtifactError, ModelError, SpecError, WorkspaceError
+from sprachbund.db.names import find_setting
+from sprachbund.errors import ArtifactError, ModelError, QueryError, WorkspaceError
 from sprachbund.files.tensors import load_tensors
 from sprachbund.models.fingerprints import fingerprint
 from sprachbund.progress import Silent
@@ -82,8 +82,13 @@ def done(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield space
 
 
+def key_of(space: Workspace, setting: str) -> str:
+    with reading(space.engine) as connection:
+        return find_setting(connection, setting, "tiny").key
+
+
 def write(space: Workspace, setting: str, out: Path, **options: Any) -> Exported:
-    return export(space.engine, space.store, "tiny", find_setting(space, "tiny", setting), out, **options)
+    return export(space.engine, space.store, "tiny", key_of(space, setting), out, **options)
 
 
 def snapshot(space: Workspace, label: str, language: str) -> tuple[list[str], dict[str, np.ndarray[Any, Any]]]:
@@ -150,7 +155,7 @@ def test_the_card_records_the_setting_and_no_machine(done: Workspace, tiny_model
     out = tmp_path / "steered"
     exported = write(done, STEERED, out)
     card = (out / "README.md").read_text(encoding="utf-8")
-    key = find_setting(done, "tiny", STEERED)
+    key = key_of(done, STEERED)
     for said in ("tiny, revision 1", STEERED, key, fingerprint(tiny_model), exported.fingerprint, "BloomForCausalLM",
                  "| target | eng_Latn |", "| method | experts |", "| k | 12 |", "| units edited | 12 |",
                  "sprachbund 0.1.0", "AutoModel.from_pretrained", "generations"):  # fmt: skip
@@ -255,9 +260,12 @@ def test_what_cannot_be_exported_is_said_and_nothing_is_written(done: Workspace,
         write(done, "centring", out)
     with pytest.raises(ModelError, match=r"'experts eng_Latn k=5 on last': .* last tokens only"):
         write(done, "experts eng_Latn k=5 on last", out)
-    with pytest.raises(SpecError, match=r"no setting 'expert eng_Latn k=12'; did you mean 'experts eng_Latn k=12'"):
+    with pytest.raises(
+        QueryError,
+        match=r"unknown setting 'expert eng_Latn k=12' .*; did you mean 'experts eng_Latn k=12'",
+    ):
         write(done, "expert eng_Latn k=12", out)
-    with pytest.raises(SpecError, match=r"no setting 'zzz'; see `sprachbund show tiny`"):
+    with pytest.raises(QueryError, match=r"unknown setting 'zzz' of experiment 'tiny'; see `sprachbund show tiny`"):
         write(done, "zzz", out)
     assert not out.exists()
     assert not list(tmp_path.glob(".refused*"))
@@ -271,15 +279,15 @@ def test_what_cannot_be_exported_is_said_and_nothing_is_written(done: Workspace,
 
 
 def test_the_start_of_a_key_names_a_setting(done: Workspace) -> None:
-    key = find_setting(done, "tiny", STEERED)
-    assert find_setting(done, "tiny", key[:10]) == key
+    key = key_of(done, STEERED)
+    assert key_of(done, key[:10]) == key
     with done.engine.begin() as connection:
         for row in connection.execute(select(t.Setting.id, t.Setting.key)).all():
-            connection.execute(update(t.Setting).where(t.Setting.id == row.id).values(key="ab" + row.key[2:]))
-    with pytest.raises(SpecError, match=r"could be 'none' \(ab.*, .*: give more of the key"):
-        find_setting(done, "tiny", "ab")
-    with pytest.raises(SpecError, match="has no setting ''"):
-        find_setting(done, "tiny", "")
+            connection.execute(update(t.Setting).where(t.Setting.id == row.id).values(key="abab" + row.key[4:]))
+    with pytest.raises(QueryError, match=r"could be abab\w{6} \('none' of tiny\), .*: give more of the key"):
+        key_of(done, "abab")
+    with pytest.raises(QueryError, match="unknown setting '' of experiment 'tiny'; see"):
+        key_of(done, "")
 
 
 def test_a_merge_that_does_not_equal_the_hooks_is_not_written(

@@ -11,9 +11,9 @@ import torch
 from sqlalchemy import select
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
-from sprachbund.cli.export import find_setting
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.db.names import find_setting
 from sprachbund.files.tensors import load_tensors
 from sprachbund.workspace import Workspace
 from sprachbund_runners.export.checkpoint import export
@@ -61,7 +61,9 @@ def test_a_mistral_is_written_as_a_llama_with_the_stored_embeddings(
     tally = space.run()
     assert tally.failed == 0, tally.errors
     out = tmp_path / "steered"
-    done = export(space.engine, space.store, "tiny", find_setting(space, "tiny", STEERED), out)
+    with reading(space.engine) as connection:
+        key = find_setting(connection, STEERED, "tiny").key
+    done = export(space.engine, space.store, "tiny", key, out)
     assert (done.model_class, done.was) == ("LlamaForCausalLM", "MistralForCausalLM")
     assert done.difference < 1e-5
     assert "The model was a MistralForCausalLM" in (out / "README.md").read_text()

@@ -8,6 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
+from sprachbund import workspace
 from sprachbund.cli.main import app
 from sprachbund.db.engine import reading
 from sprachbund.errors import QueryError, SpecError
@@ -37,7 +38,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
     def fails(claims: Any, context: Any) -> Iterator[Any]:
         for claim in claims:
-            if claim.payload["k"] == 12:
+            if claim.payload.edited.k == 12:
                 raise SpecError("k: there are only 11 such units")
         yield from make(claims, context)
 
@@ -45,7 +46,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     return monkeypatch
 
 
-def test_the_others_are_what_they_are_without_it(space: Workspace, experiment: Make) -> None:
+def test_the_others_are_what_they_are_without_it(
+    space: Workspace, experiment: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A command ends with its process, and so do its connections; here they would stay.
+    monkeypatch.setattr(workspace, "open", lambda: space)
     space.submit(experiment(name="whole", interventions=[*PLAIN, FAILING], **FIELDS))
     assert space.run().failed == 1
     space.submit(experiment(name="plain", interventions=PLAIN, **FIELDS))
@@ -58,7 +63,7 @@ def test_the_others_are_what_they_are_without_it(space: Workspace, experiment: M
     status = CliRunner().invoke(app, ["status", "whole"]).output
     assert f"test: row '{LABEL}' left out" in status.replace("\n", " ")
     assert "left out" not in CliRunner().invoke(app, ["status", "plain"]).output
-    assert f"row &#x27;{LABEL}&#x27; left out" in document.report(space.engine, "whole")
+    assert f"row &#39;{LABEL}&#39; left out" in document.report(space.engine, "whole")
     with pytest.raises(QueryError, match=r"left out: job .* share no unit"):
         explain_number(space.engine, space.compare("whole"), LABEL)
 

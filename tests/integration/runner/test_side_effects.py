@@ -337,7 +337,7 @@ def test_samples_are_shown(
     command.samples("tiny", "none", n=1, as_json=False)
     printed = capsys.readouterr().out
     assert "tiny: none" in printed and "deu_Latn to eng_Latn" in printed and "seed 0" in printed
-    with pytest.raises(QueryError, match="unknown setting 'noen'; did you mean 'none'"):
+    with pytest.raises(QueryError, match="unknown setting 'noen' of experiment 'tiny'; did you mean 'none'"):
         samples(measured.engine, "tiny", "noen", 2)
 
 

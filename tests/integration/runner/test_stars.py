@@ -13,8 +13,9 @@ from sqlalchemy import func, select
 from sprachbund import workspace
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.report import figures
+from sprachbund.db.names import find_setting
 from sprachbund.results.number import explain_number
+from sprachbund.results.snapshots import planned_pairs
 from sprachbund.workspace import Workspace
 
 Make = Callable[..., dict[str, Any]]
@@ -88,8 +89,10 @@ def test_fewer_languages_cost_a_comparison(
     assert facts["computed from"]["evaluations"] == 6
     assert len(facts["computed from"]["texts"]) == len(FEW)
     (steered,) = [label for label in submitted.settings if label != "none"]
-    for part in figures.recorded(space.engine, "few", steered):
-        assert sorted(part.snapshots) == FEW
+    with reading(space.engine) as connection:
+        corpus = connection.execute(select(t.Corpus.key).where(t.Corpus.split == "test")).scalar_one()
+        asked = planned_pairs(connection, "few", find_setting(connection, steered, "few").key, corpus)
+    assert sorted({language for each in asked for language in each.steered.snapshots}) == FEW
     # The same pairs again are nobody else's.
     space.submit({**spec, "languages": ALL})
     assert n_foreign(space) == 0

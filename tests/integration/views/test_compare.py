@@ -11,7 +11,7 @@ from rich.console import Console
 from sqlalchemy import text
 
 from sprachbund.errors import QueryError
-from sprachbund.report import plots, tables
+from sprachbund.report import tables
 from sprachbund.results import comparison as results
 
 OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
@@ -198,7 +198,10 @@ def test_nothing_done_yet_is_all_missing(make_sqlite):
     [
         ({"metric": "top_1"}, "unknown metric 'top_1'; did you mean 'top1'"),
         ({"layer": 7}, "unknown layer '7'; expected one of 0, 1, 10, final"),
-        ({"vs": "expert fra_Latn k=20"}, "unknown vs 'expert fra_Latn k=20'; did you mean 'experts fra_Latn k=20'"),
+        (
+            {"vs": "expert fra_Latn k=20"},
+            "unknown setting 'expert fra_Latn k=20' of experiment 'made'; did you mean 'experts fra_Latn k=20'",
+        ),
         ({"role": "tset"}, "unknown role 'tset'; did you mean 'test'"),
         ({"scope": "al"}, "unknown scope 'al'; did you mean 'all'"),
         ({"by": ("pairs",)}, "unknown by 'pairs'; did you mean 'pair'"),
@@ -226,7 +229,8 @@ def test_console_markdown_and_latex_show_the_numbers(database, comparison):
         assert "chosen on the select role" in page
         for layer in comparison.layers:
             each = database.made.macro("test", "none", "top1", layer)
-            assert f" {each:.3f} ".replace(" 0.", " .") in page
+            mark = "*" if database.made.chosen("none", layer) else " "
+            assert f" {each:.3f}{mark}".replace(" 0.", " .") in page
     assert shown["latex"].count(r"\toprule") == shown["latex"].count(r"\bottomrule") == 3
     assert r"paired\_distance" in shown["latex"]
     assert "Δ" not in shown["latex"]
@@ -244,30 +248,3 @@ def test_csv_and_json_hold_every_row(comparison):
     assert len(content["controls"]) == comparison.controls.height > 0
     with pytest.raises(QueryError, match="unknown form 'xml'"):
         tables.render(comparison, "xml")
-
-
-def test_heatmap_shows_every_pair(database, tmp_path):
-    frame = results.retrieval(database.engine, "made")
-    figure = plots.retrieval_heatmap(frame, setting=STEERED, layer="1")
-    grid = figure.axes[0].images[0].get_array()
-    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    for (role, label, metric, layer, query, candidate), value in database.made.truth.items():
-        if (role, label, metric, layer) == ("test", STEERED, "top1", "1"):
-            assert grid[names.index(query), names.index(candidate)] == pytest.approx(value)
-    plots.save(figure, tmp_path / "heatmap.png")
-    assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(QueryError, match="did you mean 'experts fra_Latn k=20'"):
-        plots.retrieval_heatmap(frame, setting="experts fra_Latn k=200", layer="1")
-
-
-def test_curves_have_a_line_per_setting_and_a_band_per_variant(database, comparison, tmp_path):
-    figure = plots.layer_curves(comparison)
-    axes = figure.axes[0]
-    assert [line.get_label() for line in axes.lines] == [
-        "none", "experts fra_Latn k=10", STEERED, VARIANT, "centring",
-    ]  # fmt: skip
-    expected = [database.made.macro("test", "none", "top1", layer) for layer in comparison.layers]
-    assert list(axes.lines[0].get_ydata()) == pytest.approx(expected)
-    assert len(axes.collections) == 1
-    plots.save(figure, tmp_path / "curves.svg")
-    assert "<svg" in (tmp_path / "curves.svg").read_text(encoding="utf-8")

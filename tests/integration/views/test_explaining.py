@@ -8,7 +8,8 @@ import pytest
 
 from sprachbund.cli.compare import print_pareto
 from sprachbund.errors import QueryError
-from sprachbund.report import document, plots
+from sprachbund.report import document
+from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison as results
 from sprachbund.results import diff as results_diff
 from sprachbund.results import number as results_explain
@@ -102,7 +103,7 @@ def test_the_front_is_of_gain_share_and_cost_with_the_unsteered_model_in_it(data
             all(a >= b for a, b in zip(other, point, strict=True)) and other != point for other in points.values()
         )
         assert rows[name]["front"] == (not beaten)
-    figure = plots.pareto_plot(found)
+    figure = pareto_plot(found)
     assert "perplexity" in figure.axes[0].get_xlabel()
     # Nobody takes the layer for one chosen beforehand where it was not.
     assert found.layer_reason == comparison.layer_reason

@@ -43,6 +43,16 @@ def test_gain_summaries_are_medians_over_pairs(database):
     assert labels == {"experts fra_Latn k=10", STEERED, "centring"}
 
 
+def ranked(connection):
+    """Key of the expert set that the planned settings select units from."""
+    return connection.execute(
+        select(t.InterventionInput.input_key)
+        .join(t.Intervention, t.Intervention.id == t.InterventionInput.intervention_id)
+        .where(t.InterventionInput.role == "select", t.Intervention.control.is_(None))
+        .distinct()
+    ).scalar_one()
+
+
 @pytest.fixture
 def with_space(copy) -> Iterator:
     """The made experiment with distances of a target, and the ranked units that its experts were chosen from."""
@@ -69,16 +79,10 @@ def with_space(copy) -> Iterator:
             .returning(t.Artifact.id)
         ).scalar_one()
         model = connection.execute(text("SELECT id FROM models")).scalar_one()
-        (key,) = connection.execute(
-            select(t.InterventionInput.input_key)
-            .join(t.Intervention, t.Intervention.id == t.InterventionInput.intervention_id)
-            .where(t.InterventionInput.role == "select", t.Intervention.control.is_(None))
-            .distinct()
-        ).scalars()
         expert_set = connection.execute(
             insert(t.ExpertSet)
             .values(
-                key=key, job_id=job, model_id=model, target="fra_Latn", scorer="auroc", scorer_version=1,
+                key=ranked(connection), job_id=job, model_id=model, target="fra_Latn", scorer="auroc", scorer_version=1,
                 negatives=["deu_Latn"], sites=["mlp.up"], pooling="max", tokens="content", n_units=64, n_positives=9,
                 n_negatives=9, token_count_auroc=0.5, artifact_id=artifact,
             )
@@ -88,7 +92,8 @@ def with_space(copy) -> Iterator:
             insert(t.ExpertUnit),
             [
                 {"expert_set_id": expert_set, "rank": rank, "block": 1 + rank % 3, "site": "mlp.up", "unit": rank,
-                 "score": 1 - rank / 100, "effect": 1.0, "pooled_mean": 0.0, "token_mean": 0.0}
+                 "score": 1 - rank / 100, "effect": 1.0, "p": 0.01 * rank, "minimum_auroc": 0.5,
+                 "pooled_mean": 0.25, "token_mean": 0.125}
                 for rank in range(1, 41)
             ],
         )  # fmt: skip
@@ -188,3 +193,17 @@ def test_experts_are_counted_by_block_for_every_k_in_use(with_space):
         assert row["share"] == pytest.approx(len(ranks) / row["k"])
         assert row["mean_score"] == pytest.approx(fmean(1 - rank / 100 for rank in ranks))
         assert row["least_score"] == pytest.approx(1 - max(ranks) / 100)
+
+
+def test_top_units_say_where_they_are_and_how_they_respond(with_space):
+    found = rows(with_space.engine, "SELECT * FROM top_units WHERE experiment = 'made' ORDER BY rank")
+    assert [row["rank"] for row in found] == list(range(1, 41))
+    row = found[1]
+    with with_space.engine.connect() as connection:
+        key = ranked(connection)
+    assert (row["target"], row["scorer"], row["expert_set_key"]) == ("fra_Latn", "auroc", key)
+    assert (row["block"], row["site"], row["unit"], row["score"]) == (3, "mlp.up", 2, 0.98)
+    assert (row["effect"], row["p"], row["minimum_auroc"]) == (1.0, 0.02, 0.5)
+    assert (row["pooled_mean"], row["token_mean"]) == (0.25, 0.125)
+    assert (row["n_positives"], row["n_negatives"], row["negatives"]) == (9, 9, '["deu_Latn"]')
+    assert (row["n_units"], row["token_count_auroc"]) == (64, 0.5)

@@ -90,6 +90,14 @@ def test_a_session_is_left_as_it_was(database):
         assert held.scalar_one() == 0
 
 
+def test_a_query_says_nothing_beside_its_rows(database, caplog):
+    for _ in range(2):
+        assert query.run(database.engine, "SELECT count(*) AS n FROM experiments")["n"].item() == 1
+    with pytest.raises(QueryError):
+        query.run(database.engine, "SELECT nothing FROM experiments")
+    assert caplog.records == []
+
+
 def test_a_long_query_is_stopped(database):
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS n FROM n"
     before = time.monotonic()

@@ -1,5 +1,7 @@
 """The views against the numbers that were put in, on both engines."""
 
+import json
+from dataclasses import replace
 from statistics import fmean
 
 import polars as pl
@@ -9,18 +11,68 @@ from sqlalchemy import inspect as inspect_database
 
 from sprachbund.db import tables as t
 from sprachbund.db.views import VIEWS, create_views, drop_views
+from sprachbund.db.views.columns import Column
+from sprachbund.errors import QueryError
 from sprachbund.results import comparison as results
 from sprachbund.results import query
+from sprachbund.results.reader import read_view, typed
 
-SEED = "random:profile seed=1 of experts fra_Latn k=20"
+STEERED = "experts fra_Latn k=20"
+SEED = f"random:profile seed=1 of {STEERED}"
 SIDE = {True: {True: "both", False: "query"}, False: {True: "candidate", False: "neither"}}
 
 
+STORED = {"integer": {int}, "flag": {int}, "real": {float}, "text": {str}, "json": {str}}
+# psycopg's codes: int4, int8; float8; text, varchar.
+CODES = {"integer": {20, 23}, "flag": {20, 23}, "real": {701}, "text": {25, 1043}, "json": {25, 1043}}
+DTYPES = {"integer": pl.Int64, "flag": pl.Int64, "real": pl.Float64, "text": pl.String, "json": pl.String}
+
+
 @pytest.mark.parametrize("name", VIEWS)
-def test_columns_are_those_documented_in_order(database, name):
-    frame = query.run(database.engine, f"SELECT * FROM {name} LIMIT 1")  # noqa: S608 - our own names
-    assert frame.columns == list(VIEWS[name].columns)
-    assert all(VIEWS[name].columns.values())
+def test_columns_have_the_names_and_types_they_declare(database, name):
+    view = VIEWS[name]
+    with database.engine.connect() as connection:
+        cursor = connection.exec_driver_sql(f"SELECT * FROM {name}").cursor  # noqa: S608 - our own names
+        found, rows = cursor.description, cursor.fetchall()
+    assert [column[0] for column in found] == view.names
+    for place, column in enumerate(view.columns):
+        if database.engine.dialect.name == "postgresql":
+            # The engine itself says so, of no rows too.
+            assert found[place][1] in CODES[column.type], column.name
+        values = {row[place] for row in rows} - {None}
+        assert {type(value) for value in values} <= STORED[column.type], column.name
+        assert column.type != "flag" or values <= {0, 1}, column.name
+        if column.type == "json":
+            assert all(json.loads(value) is not None for value in values), column.name
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_frames_are_typed_whatever_the_rows(database, name):
+    schema = {column.name: DTYPES[column.type] for column in VIEWS[name].columns}
+    for experiment in ("made", "no such experiment"):
+        frame = read_view(database.engine, name, "experiment = :x", {"x": experiment})
+        assert dict(frame.schema) == schema
+    assert frame.is_empty()
+
+
+def test_a_column_is_added_in_one_place(engine, monkeypatch):
+    view = VIEWS["trained_languages"]
+    columns = (*view.columns, Column("n_texts", "count(*)", "integer", "texts in this language"))
+    monkeypatch.setitem(VIEWS, view.name, view := replace(view, columns=columns))
+    with engine.begin() as connection:
+        drop_views(connection)
+        create_views(connection)
+    frame = read_view(engine, view.name, "experiment = :x", {"x": "made"})
+    assert frame.schema["n_texts"] == pl.Int64
+    assert "| `n_texts` | integer | texts in this language |" in view.markdown()
+    with pytest.raises(QueryError, match=r"unknown column 'n_text'; did you mean 'n_texts'"):
+        read_view(engine, view.name, "experiment = :x", {"x": "made"}, ("n_text",))
+
+
+def test_a_frame_cannot_have_a_column_that_its_view_does_not_list():
+    with pytest.raises(KeyError, match="other"):
+        typed(pl.DataFrame({"other": [1]}), "retrieval_results")
+    assert typed(pl.DataFrame({"other": [1]}), "retrieval_results", {"other": "real"}).schema["other"] == pl.Float64
 
 
 def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
@@ -33,7 +85,6 @@ def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
         pair = (row["query_language"], row["candidate_language"])
         key = (row["role"], row["setting"], row["metric"], row["layer"], *pair)
         assert row["value"] == expected[key]
-        assert row["query_setting"] == row["candidate_setting"] == row["setting"]
         assert row["split"] == f"{row['role']} split"
         assert row["target"] == setting.target
         assert row["k"] == setting.k
@@ -92,7 +143,7 @@ def test_setting_and_control_comparison(database):
         assert row["value"] == pytest.approx(value)
         assert row["delta"] == pytest.approx(value - row["baseline"])
         assert (row["baseline_setting"], row["pooling"], row["tokens"]) == ("none", "mean", "content")
-        controlled = row["setting"] == "experts fra_Latn k=20"
+        controlled = row["setting"] == STEERED
         assert (row["control_p"] is not None) == controlled
         assert row["n_control_variants"] == int(controlled)
     controls = query.run(
@@ -146,7 +197,7 @@ def test_audit_counts_cells_failures_and_what_they_block(make):
 def test_groups_without_a_choice_are_counted(make):
     database = make()
     with database.engine.begin() as connection:
-        connection.execute(text("UPDATE experiment_settings SET choice_group = 'a' WHERE baseline_id IS NULL"))
+        connection.execute(text("UPDATE experiment_settings SET choice_key = 'a' WHERE baseline_id IS NULL"))
     audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
     assert (audit["n_choices"], audit["undecided_groups"], audit["choices"]) == (0, 1, None)
 
@@ -157,6 +208,33 @@ def test_audit_names_the_choices(database):
     assert (audit["n_choices"], audit["tied_choices"], audit["undecided_groups"]) == (3, 0, 0)
 
 
+def test_settings_are_those_of_the_plan(database):
+    made = database.made
+    frame = read_view(database.engine, "planned_settings", "experiment = :x ORDER BY setting_ordinal", {"x": "made"})
+    assert frame["setting"].to_list() == [each.label for each in made.settings]
+    assert frame["control_of"].to_list() == [each.control_of for each in made.settings]
+    assert frame["baseline_setting"].to_list() == [None if each.label == "none" else "none" for each in made.settings]
+    assert frame["k"].to_list() == [each.k for each in made.settings]
+    key = frame.filter(setting="none")["setting_key"].item()
+    assert set(frame.filter(pl.col("setting") != "none")["baseline_key"]) == {key}
+    key = frame.filter(setting=STEERED)["setting_key"].item()
+    assert set(frame.filter(control="random:profile")["control_of_key"]) == {key}
+
+
+def test_choices_are_the_best_of_their_groups(database):
+    made = database.made
+    found = read_view(database.engine, "chosen_settings", "experiment = :x ORDER BY setting_ordinal", {"x": "made"})
+    columns = ("choice", "setting", "layer", "metric", "n_candidates", "tied")
+    # Of the experts two settings compete, at four layers.
+    assert found.select(columns).rows() == [
+        ("tiny none", "none", "final", "top1", 4, 0),
+        ("tiny experts fra_Latn auroc", STEERED, "final", "top1", 8, 0),
+        ("tiny none centring", "centring", "final", "top1", 4, 0),
+    ]
+    for row in found.iter_rows(named=True):
+        assert row["value"] == pytest.approx(made.macro("select", row["setting"], "top1", row["layer"]))
+
+
 def test_two_experiments_do_not_mix(make):
     make(name="made")
     other = make(name="other", seed=1, roles=("test",))
@@ -164,25 +242,6 @@ def test_two_experiments_do_not_mix(make):
     assert set(frame["experiment"]) == {"other"}
     assert frame.height == len([key for key in other.made.truth if key[2] in ("top1", "mrr")])
     assert frame["baseline"].null_count() == frame.filter(frame["setting"] == "none").height
-
-
-def test_a_side_that_has_the_baseline_is_told_from_the_steered_one(copy):
-    """Queries before with candidates after the intervention: the row is about the candidates' setting."""
-    database = copy
-    ids = database.made.ids
-    with database.engine.begin() as connection:
-        connection.execute(
-            text("UPDATE evaluations SET setting_id = :none WHERE setting_id = :steered"),
-            {"none": ids["none"], "steered": ids["experts fra_Latn k=20"]},
-        )
-    frame = results.retrieval(database.engine, "made").filter(pl.col("query_setting") != pl.col("candidate_setting"))
-    assert frame.height == 2 * 12 * 2 * 4
-    assert set(frame["setting"]) == {"experts fra_Latn k=20"}
-    assert set(frame["method"]) == {"experts"}
-    assert set(frame["query_setting"]) == {"none"}
-    for row in frame.iter_rows(named=True):
-        sides = (row["query_language"], row["candidate_language"])
-        assert row["baseline"] == database.made.truth[row["role"], "none", row["metric"], row["layer"], *sides]
 
 
 def test_expert_overlap(copy):
@@ -229,9 +288,12 @@ def test_views_can_be_dropped_and_created_again(engine):
 
 def test_an_experiment_filter_reads_no_table_as_a_whole(sqlite_engine):
     """EXPLAIN guard: the big tables are reached by index from the experiment's jobs."""
-    big = ("evaluations", "metrics", "experiment_jobs", "comparisons")
-    aliases = {"e", "r", "xj", "c", "b", "br", "j"}
-    for name in ("retrieval_results", "alignment_results", "setting_comparison", "job_status"):
+    big = ("evaluations", "metrics", "experiment_jobs", "comparisons", "expert_units")
+    aliases = {"e", "r", "xj", "c", "b", "br", "j", "u", "a"}
+    for name in (
+        *("retrieval_results", "alignment_results", "setting_comparison", "gain_summary", "distance_correlations"),
+        *("benchmark_scores", "top_units", "job_status"),
+    ):
         with sqlite_engine.connect() as connection:
             plan = connection.execute(
                 text(f"EXPLAIN QUERY PLAN SELECT * FROM {name} WHERE experiment = 'x'")  # noqa: S608

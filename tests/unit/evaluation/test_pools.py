@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from sprachbund_runners.evaluation.distances import language_vectors
 from sprachbund_runners.evaluation.pools import approximate_lists, listed_outcome
-from sprachbund_runners.evaluation.retrieval import retrieve, survey, top_k_credit
+from sprachbund_runners.evaluation.retrieval import survey, top_k_credit
 from sprachbund_runners.evaluation.retrieval_scores import listed_retrieval_scores, retrieval_scores
 from sprachbund_runners.evaluation.similarity import unit_vectors
+from support.retrieval import retrieve
 
 
 def sides(n=300, d=16, noise=1.0, seed=0):

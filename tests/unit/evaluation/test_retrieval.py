@@ -7,14 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sprachbund_runners.evaluation.retrieval import (
-    RetrievalOutcome,
-    meaning_abx,
-    reciprocal_rank,
-    retrieve,
-    top_k_credit,
-)
+from sprachbund_runners.evaluation.retrieval import RetrievalOutcome, meaning_abx, reciprocal_rank, top_k_credit
 from sprachbund_runners.evaluation.similarity import unit_vectors
+from support.retrieval import retrieve
 
 
 def exact_cosines(x, y):

@@ -118,8 +118,17 @@ def test_describe() -> None:
         languages.describe("spanish")
 
 
+def rows() -> list[dict[str, str]]:
+    return list(csv.DictReader(languages.TABLE.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+
+
+def known() -> list[languages.Language]:
+    """Every language of the table, in its order."""
+    return [languages.describe(row["code"]) for row in rows()]
+
+
 def test_the_table_is_well_formed() -> None:
-    table = languages.known()
+    table = known()
     codes = [language.code for language in table]
     assert len(codes) == len(set(codes))
     assert all(languages.is_code(code) for code in codes)
@@ -133,10 +142,9 @@ def test_the_table_is_well_formed() -> None:
 
 def test_no_word_means_two_languages() -> None:
     """Only the plain ISO code of a language with several scripts is shared; its first row has it."""
-    rows = list(csv.DictReader(languages.TABLE.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
     words = Counter(
         word.casefold()
-        for row in rows
+        for row in rows()
         for word in {row["code"], row["alpha2"], row["name"], *row["aliases"].split(";")}
         if word
     )
@@ -158,7 +166,7 @@ def test_any_word_is_found_or_refused_in_one_line(word: str) -> None:
 def test_glottocodes_and_families_are_those_of_glottolog(shared: Path) -> None:
     with (shared / "data/linguistic/glottolog/languages.csv").open(encoding="utf-8", newline="") as file:
         glottolog = {row["ID"]: row for row in csv.DictReader(file)}
-    for language in languages.known():
+    for language in known():
         if language.glottocode is None:
             assert language.code == "hmn_Latn"  # a macrolanguage that Glottolog has no entry for
             continue

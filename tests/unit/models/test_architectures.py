@@ -28,7 +28,7 @@ XLMR = {
 
 def test_bloom() -> None:
     bloom = describe(BLOOM)
-    assert (bloom.n_blocks, bloom.hidden_size, bloom.gated, bloom.attention) == (2, 8, False, ("eager",))
+    assert (bloom.n_blocks, bloom.hidden_size, bloom.attention) == (2, 8, ("eager",))
     assert bloom.site_names == ("mlp.up", "mlp.hidden", "mlp.down", "attn.out", "block")
     assert bloom.site("mlp.up").module(2) == "h.1.mlp.dense_h_to_4h"
     assert (bloom.site("mlp.hidden").module(1), bloom.site("mlp.hidden").of_input) == ("h.0.mlp.dense_4h_to_h", True)

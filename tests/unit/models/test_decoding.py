@@ -101,6 +101,26 @@ def test_edits_change_what_is_written(bloom_writer: LoadedModel) -> None:
     assert [ids.tolist() for ids in again.ids] == [ids.tolist() for ids in plain.ids]
 
 
+@pytest.mark.parametrize("look", [2, 4, NEW, decoding.FEW_LOOKS])
+def test_looking_for_ends_seldom_changes_no_text(
+    bloom_writer: LoadedModel, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    """Off the CPU it is looked after 16 tokens whether all have ended; here one text ends at once, others never."""
+    first = generate(bloom_writer, prompts(), max_new_tokens=20, temperature=0).ids
+    stops = [int(ids[place]) for ids, place in zip(first, (0, 2, 5, 1, 3), strict=True)]
+    for stop in ([], stops[:1], stops):
+        options = {"max_new_tokens": 20, "uniform": uniforms(3, 0, len(LENGTHS), 20), "stop": stop}
+        monkeypatch.setattr(decoding, "LOOKS", {"cpu": 1})
+        each = generate(bloom_writer, prompts(), **options)
+        monkeypatch.setattr(decoding, "LOOKS", {"cpu": look})
+        seldom = generate(bloom_writer, prompts(), **options)
+        assert [ids.tolist() for ids in seldom.ids] == [ids.tolist() for ids in each.ids]
+        assert seldom.ended.tolist() == each.ended.tolist()
+        assert each.ended.any() or not stop
+    # All ended within five tokens: looking after each stops there.
+    assert each.ended.all() and max(map(len, each.ids)) < 16
+
+
 def test_last_is_the_newest_token_at_every_step(bloom_writer: LoadedModel) -> None:
     """From the start token alone every token read is the newest: `last` is then `all`."""
     alone = [np.array([1])] * 3
@@ -109,7 +129,7 @@ def test_last_is_the_newest_token_at_every_step(bloom_writer: LoadedModel) -> No
     everywhere = generate(bloom_writer, alone, edits=edits("all"), **options)
     assert [ids.tolist() for ids in last.ids] == [ids.tolist() for ids in everywhere.ids]
     with pytest.raises(ModelError, match="'first' tokens cannot be generated with"):
-        decoding.StepMasks([1])("first")
+        decoding.StepMasks([1], torch.device("cpu"))("first")
 
 
 def test_same_seed_same_texts_and_more_samples_begin_alike(bloom_writer: LoadedModel) -> None:

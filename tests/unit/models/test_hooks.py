@@ -35,7 +35,7 @@ def test_every_site_gives_one_vector_per_token(loaded: LoadedModel, texts: list[
         for part in architecture.units(architecture.site_names)
     }
     assert seen == expected
-    assert architecture.gated == (architecture.family in ("llama", "cohere"))
+    assert ("mlp.gate" in architecture.site_names) == (architecture.family in ("llama", "cohere"))
 
 
 def test_sites_are_what_their_names_say(loaded: LoadedModel, texts: list[str]) -> None:
@@ -53,7 +53,7 @@ def test_sites_are_what_their_names_say(loaded: LoadedModel, texts: list[str]) -
             down = resolve(loaded.model, architecture.site("mlp.down").module(block))
             assert torch.equal(down(seen[block, "mlp.hidden"]), seen[block, "mlp.down"])
             up = seen[block, "mlp.up"]
-            if architecture.gated:
+            if "mlp.gate" in names:
                 activation = (
                     torch.nn.functional.gelu if architecture.model_type == "gemma2" else torch.nn.functional.silu
                 )

@@ -9,7 +9,7 @@ import torch
 
 from sprachbund.errors import ModelError
 from sprachbund_runners.interventions.edits import UnitAffine
-from sprachbund_runners.language_modelling.scoring import likelihoods
+from sprachbund_runners.language_modelling.scoring import likelihoods, row_sums
 from sprachbund_runners.models.loading import LoadedModel, load
 from sprachbund_runners.models.steering import steering
 
@@ -71,6 +71,27 @@ def test_logits_in_small_pieces_are_the_same(reader: LoadedModel, monkeypatch: p
     whole = likelihoods(reader, documents(), window=8, stride=3).nats
     monkeypatch.setattr("sprachbund_runners.language_modelling.scoring.CHUNK_VALUES", 50)
     assert likelihoods(reader, documents(), window=8, stride=3).nats == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.parametrize("pieces", [1, 5, 1 << 20])
+def test_sums_of_rows_are_those_of_a_loop(pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = torch.Generator().manual_seed(3)
+    logits = 3 * torch.randn(6, 9, 11, generator=drawn)
+    ids = torch.randint(11, (6, 9), generator=drawn)
+    # From the second token on, some, the last alone, none at all; padding is never read.
+    first, lengths = np.array([1, 4, 8, 3, 5, 1]), np.array([9, 7, 9, 3, 6, 2])
+    for row, length in enumerate(lengths):
+        logits[row, length:] = torch.nan
+    monkeypatch.setattr("sprachbund_runners.language_modelling.scoring.CHUNK_VALUES", 11 * pieces)
+    found = row_sums(logits, ids, first, lengths)
+    expected = []
+    for row in range(6):
+        total = 0.0
+        for place in range(first[row], lengths[row]):
+            total -= float(torch.log_softmax(logits[row, place - 1].double(), dim=-1)[ids[row, place]])
+        expected.append(total)
+    assert found.dtype == torch.float64 and found[3] == 0
+    assert found.numpy() == pytest.approx(np.array(expected), rel=1e-6)
 
 
 def test_equally_likely_tokens_cost_their_number(model_folder) -> None:

@@ -21,7 +21,8 @@ def batch_of(lengths: list[int], side: str, specials: int) -> Batch:
     present = (place >= start) & (place < start + torch.tensor(lengths).unsqueeze(1))
     special = (place < start + specials) | ~present
     ids = torch.zeros(len(lengths), width, dtype=torch.int64)
-    return Batch(np.arange(len(lengths)), np.array(lengths), ids, present.long(), special)
+    n_special = np.minimum(lengths, specials)
+    return Batch(np.arange(len(lengths)), np.array(lengths), n_special, ids, present.long(), special)
 
 
 @settings(deadline=None, max_examples=60)

@@ -14,9 +14,9 @@ def batch_of(lengths: list[int], specials: int) -> Batch:
     width = max(lengths)
     present = torch.arange(width) < torch.tensor(lengths).unsqueeze(1)
     special = (torch.arange(width) < specials).expand(len(lengths), -1)
-    return Batch(
-        np.arange(len(lengths)), np.array(lengths), torch.zeros(len(lengths), width), present.long(), special | ~present
-    )
+    n_special = np.minimum(lengths, specials)
+    ids = torch.zeros(len(lengths), width)
+    return Batch(np.arange(len(lengths)), np.array(lengths), n_special, ids, present.long(), special | ~present)
 
 
 def by_torch(activations: torch.Tensor, tokens: Tokens, pivot: torch.Tensor | None, highest: bool) -> Reading:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sprachbund.corpora.phrasebook import LANGUAGES, Meaning, render
-from sprachbund.corpora.phrasebook.meaning import FRAMES
 from sprachbund.errors import CorpusError
+from sprachbund_runners.pretraining.phrasebook import LANGUAGES, Meaning, render
+from sprachbund_runners.pretraining.phrasebook.meaning import FRAMES
 
 # A meaning and its sentences in the order of LANGUAGES.
 READ: list[tuple[Meaning, tuple[str, str, str, str, str]]] = [

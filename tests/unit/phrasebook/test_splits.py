@@ -5,18 +5,31 @@ import os
 import subprocess
 import sys
 from random import Random
+from typing import Any
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from sprachbund.corpora import phrasebook
-from sprachbund.corpora.phrasebook import LANGUAGES, combination, held_out, render, sentences, split, split_of
-from sprachbund.corpora.phrasebook.concepts import ACTS, AGENTS
-from sprachbund.corpora.phrasebook.meaning import draw
-from sprachbund.corpora.phrasebook.splits import SCENARIO_SIZE, scenario
+from sprachbund.corpora import phrasebook as corpora
+from sprachbund.corpora.phrasebook import TABLE
 from sprachbund.errors import CorpusError
+from sprachbund_runners.pretraining import phrasebook
+from sprachbund_runners.pretraining.phrasebook import (
+    LANGUAGES,
+    combination,
+    held_out,
+    render,
+    sentences,
+    split,
+    split_of,
+)
+from sprachbund_runners.pretraining.phrasebook.concepts import ACTS, AGENTS
+from sprachbund_runners.pretraining.phrasebook.meaning import draw
+from sprachbund_runners.pretraining.phrasebook.splits import SCENARIO_SIZE, scenario, table
 
-# SHA-256 of a split's rows in all languages. If one changes, raise phrasebook.VERSION and train the demo model
-# anew: it must not have seen a test sentence.
+# SHA-256 of a split's rows in all languages. If one changes, write the platform's table and train the demo
+# model anew: it must not have seen a test sentence.
 DIGESTS = {
     "fit": "b516d740b56cae961f4b5c00efba0a1c461c59c4743593de4fccdc1a9184076b",
     "select": "f8c10d8415a5afd1fd9d32c474469ad8866f88e1d7f0e5d3717f5021dd5de3b3",
@@ -35,8 +48,33 @@ def test_the_text_of_a_split_never_changes(name: str) -> None:
     assert digest(name) == DIGESTS[name]
 
 
+def test_the_platform_has_what_the_grammar_says() -> None:
+    assert_frame_equal(pl.read_parquet(TABLE), table())
+    for name in SPLITS:
+        assert corpora.sentences(name, "deu_Latn") == sentences(name, "deu_Latn")
+    assert corpora.sentences("test", "jpn_Jpan", 7) == sentences("test", "jpn_Jpan", 7)
+    assert corpora.sentences("test", "jpn_Jpan", 0) == []
+    assert corpora.SIZES == phrasebook.SIZES and corpora.LANGUAGES == phrasebook.LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tets", "deu_Latn"), "no split 'tets', expected one of .*did you mean 'test'"),
+        (("test", "deu_Latin"), "no language 'deu_Latin', .*did you mean 'deu_Latn'"),
+        (("test", "deu_Latn", -1), "n is -1"),
+    ],
+)
+def test_the_platform_refuses_what_it_does_not_have(arguments: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(CorpusError, match=said):
+        corpora.sentences(*arguments)
+
+
 def test_another_process_with_another_hash_seed_draws_the_same() -> None:
-    code = "from sprachbund.corpora.phrasebook import sentences; print(ascii(sentences('select', 'jpn_Jpan', 40)))"
+    code = (
+        "from sprachbund_runners.pretraining.phrasebook import sentences;"
+        " print(ascii(sentences('select', 'jpn_Jpan', 40)))"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "4242"}
     out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == ascii(sentences("select", "jpn_Jpan", 40))

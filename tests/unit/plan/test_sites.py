@@ -6,7 +6,7 @@ import pytest
 
 from sprachbund.errors import SpecError
 from sprachbund.planning.blueprint import Blueprint, draw_up
-from sprachbund.spec import parse
+from sprachbund.spec.experiment import parse
 from sprachbund.work.payloads.fit import EditedUnits, ExpertSetPayload, InterventionPayload, UnitStatisticsPayload
 from sprachbund.work.plan import PlanCorpus, PlanModel, PlanText
 

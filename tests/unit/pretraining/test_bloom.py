@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 
-from sprachbund.corpora.phrasebook import LANGUAGES, render, scenario
 from sprachbund_runners.pretraining.bloom import Bloom, Shape, alibi_slopes, attention_bias
 from sprachbund_runners.pretraining.checkpoint import as_transformers
 from sprachbund_runners.pretraining.documents import documents, rows
+from sprachbund_runners.pretraining.phrasebook import LANGUAGES, render, scenario
 from sprachbund_runners.pretraining.tokenizer import BEGIN, END, PADDING, train_tokenizer
 from sprachbund_runners.pretraining.training import Recipe, learning_rate, train
 

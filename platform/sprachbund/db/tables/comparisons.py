@@ -133,8 +133,8 @@ class Choice(Base):
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
-    # What people call the group that the setting is of.
-    choice_group: Mapped[str] = mapped_column(Text)
+    # What people call the settings that competed.
+    label: Mapped[str] = mapped_column(Text)
     setting_id: Mapped[int] = mapped_column(reference("settings.id"))
     layer: Mapped[str] = mapped_column(String(8))
     metric: Mapped[str] = mapped_column(reference("metric_names.name"))

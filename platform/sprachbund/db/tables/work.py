@@ -42,7 +42,7 @@ class ExperimentSetting(Base):
     control_of_id: Mapped[int | None] = mapped_column(reference("settings.id"))
     baseline_id: Mapped[int | None] = mapped_column(reference("settings.id"))
     # The same for settings of which one is chosen.
-    choice_group: Mapped[str | None] = mapped_column(String(40))
+    choice_key: Mapped[str | None] = mapped_column(String(40))
 
 
 class ExperimentLayer(Base):

@@ -53,7 +53,7 @@ EVALUATED = (
     chosen("e.layer"),
     *setting_columns("numerics transform side"),
     Column("job", "e.job_id", "integer", "id of the job that computed the row"),
-    *setting_columns("setting setting_key setting_ordinal baseline_setting control_of choice_group"),
+    *setting_columns("setting setting_key setting_ordinal baseline_setting control_of choice_key"),
     Column("split", "c.split", "text", "split of the corpus"),
     *setting_columns("layer_ordinal"),
     Column("n_items", "r.n_items", "integer", "items the value rests on"),

@@ -30,7 +30,7 @@ LEFT JOIN settings sp ON sp.id = xs.control_of_id
         Column("value_from", "i.value_from", "text", "statistics that give the value: pooled, or of single tokens"),
         *setting_columns(
             "strength target k k_fraction control seed transform side numerics baseline_setting baseline_key control_of"
-            " control_of_key choice_group"
+            " control_of_key choice_key"
         ),
         Column(
             "per_language", "CASE WHEN i.per_language THEN 1 ELSE 0 END", "flag",
@@ -66,7 +66,7 @@ JOIN settings s ON s.id = ch.setting_id
     ),
     (
         *setting_columns("experiment"),
-        Column("choice_group", "ch.choice_group", "text", "settings that competed"),
+        Column("choice", "ch.label", "text", "what the settings that competed are called"),
         *setting_columns("setting setting_key setting_ordinal"),
         Column("layer", "ch.layer", "text", "layer that was chosen"),
         Column("metric", "ch.metric", "text", "metric it was chosen by"),

@@ -40,7 +40,7 @@ _SETTING = (
     Column("baseline_key", "sb.key", "text", "content key of the baseline"),
     Column("control_of", "xp.label", "text", "label of the steered setting that a control stands beside"),
     Column("control_of_key", "sp.key", "text", "content key of that setting"),
-    Column("choice_group", "xs.choice_group", "text", "settings with the same group compete for one choice"),
+    Column("choice_key", "xs.choice_key", "text", "settings with the same key compete for one choice"),
     Column(
         "numerics", "s.dtype || '/' || s.attention", "text",
         "dtype and attention implementation of the setting, e.g. float32/eager",

@@ -1,8 +1,7 @@
 """Views of an experiment's jobs: how each stands, and what of the plan is done."""
 
-from string import Template
-
 from sprachbund.db.views.columns import Column, View
+from sprachbund.db.views.setting import setting_columns
 
 JOB_STATUS = View(
     "job_status",
@@ -63,18 +62,43 @@ LEFT JOIN runners w ON w.id = coalesce(j.runner_id, t.runner_id)
 """,
 )  # fmt: skip
 
-# Both directions of a foreign pair have a row.
-_CELLS = Template(
-    """(SELECT CAST(coalesce(sum(cell.n), 0) AS BIGINT) FROM (
-        SELECT CASE n.kind WHEN 'space_evaluation' THEN 1 ELSE JSON_LENGTH(n.payload -> 'pairs') - (
-                SELECT count(*) / 2 FROM foreign_pairs fp
-                WHERE fp.experiment_id = cj.experiment_id AND fp.job_id = n.id) END AS n
-        FROM experiment_jobs cj JOIN jobs n ON n.id = cj.job_id
-        CROSS JOIN JSON_ROWS(n.payload -> 'layers') AS planned_layer(value)
-        JOIN experiment_layers cl ON cl.experiment_id = cj.experiment_id AND cl.layer = planned_layer.value
-        WHERE cj.experiment_id = x.id AND n.kind IN ('pair_evaluation', 'space_evaluation')$state) cell)"""
+_PLANNED = """
+FROM experiments x
+JOIN experiment_jobs xj ON xj.experiment_id = x.id
+JOIN jobs n ON n.id = xj.job_id
+CROSS JOIN JSON_ROWS(n.payload -> 'layers') AS planned_layer(value)
+JOIN experiment_layers xl ON xl.experiment_id = x.id AND xl.layer = planned_layer.value
+"""
+
+PLANNED_CELLS = View(
+    "planned_cells",
+    "One cell of an experiment's plan: one layer of one pair or space evaluation, and whether it is there.",
+    (
+        f"""{_PLANNED}
+CROSS JOIN JSON_PARTS(n.payload -> 'pairs') AS planned_pair(value)
+WHERE n.kind = 'pair_evaluation' AND NOT EXISTS (
+    SELECT 1 FROM foreign_pairs fp WHERE fp.experiment_id = x.id AND fp.job_id = n.id
+        AND fp.query_language = planned_pair.value ->> 'first'
+        AND fp.candidate_language = planned_pair.value ->> 'second')
+""",  # noqa: S608 - our own names
+        f"{_PLANNED} WHERE n.kind = 'space_evaluation'",
+    ),
+    (
+        *setting_columns("experiment"),
+        Column("kind", "n.kind", "text", "pair_evaluation or space_evaluation"),
+        Column("setting_key", "n.payload ->> 'setting'", "text", "content key of the setting"),
+        Column("corpus_key", "n.payload ->> 'corpus'", "text", "content key of the corpus"),
+        Column("layer", "xl.layer", "text", "layer of the embeddings (text: 0, 1 … final)"),
+        *setting_columns("layer_ordinal"),
+        Column("job", "n.id", "integer", "id of the job that computes it"),
+        Column("done", "CASE WHEN n.state = 'done' THEN 1 ELSE 0 END", "flag", "1 if it is computed"),
+    ),
 )
-_EXPECTED, _DONE = _CELLS.substitute(state=""), _CELLS.substitute(state=" AND n.state = 'done'")
+
+
+def _cells(name: str, which: str, says: str) -> Column:
+    sql = f"(SELECT count(*) FROM planned_cells c WHERE c.experiment = x.name{which})"  # noqa: S608 - our own names
+    return Column(name, sql, "integer", says)
 
 
 def _jobs(name: str, which: str, says: str) -> Column:
@@ -99,8 +123,8 @@ def _choices(name: str, which: str, says: str) -> Column:
 
 EXPERIMENT_AUDIT = View(
     "experiment_audit",
-    "One experiment: what was planned, done, failed and chosen, and what was found when it was planned. A cell is one "
-    "layer of one pair or space evaluation.",
+    "One experiment: what was planned, done, failed and chosen, and what was found when it was planned. A cell is a "
+    "row of planned_cells.",
     (
         """
 FROM experiments x
@@ -113,9 +137,9 @@ GROUP BY x.id, x.name
         Column("experiment_revision", "x.revision", "integer", "how often the experiment was submitted"),
         Column("submitted_ms", "x.submitted_ms", "integer", "when it was submitted last"),
         Column("cancelled", "CASE WHEN x.cancelled THEN 1 ELSE 0 END", "flag", "1 if it was cancelled"),
-        Column("expected_cells", _EXPECTED, "integer", "cells that the plan asks for"),
-        Column("done_cells", _DONE, "integer", "cells computed"),
-        Column("missing_cells", f"{_EXPECTED} - {_DONE}", "integer", "cells not computed yet"),
+        _cells("expected_cells", "", "cells that the plan asks for"),
+        _cells("done_cells", " AND c.done = 1", "cells computed"),
+        _cells("missing_cells", " AND c.done = 0", "cells not computed yet"),
         Column("expected_jobs", "count(j.job)", "integer", "jobs of the plan"),
         _jobs("done", "= 'done'", "jobs done"),
         _jobs("running", "= 'running'", "jobs running"),
@@ -170,13 +194,13 @@ GROUP BY x.id, x.name
         _choices("tied_choices", " AND ch.tied", "choices among them that were ties"),
         Column(
             "undecided_groups",
-            """(SELECT count(DISTINCT xs.choice_group) FROM experiment_settings xs
+            """(SELECT count(DISTINCT xs.choice_key) FROM experiment_settings xs
         WHERE xs.experiment_id = x.id AND NOT EXISTS (
             SELECT 1 FROM experiment_jobs xj JOIN choices ch ON ch.job_id = xj.job_id
             JOIN experiment_settings xc ON xc.experiment_id = x.id AND xc.setting_id = ch.setting_id
-            WHERE xj.experiment_id = x.id AND xc.choice_group = xs.choice_group))""",
+            WHERE xj.experiment_id = x.id AND xc.choice_key = xs.choice_key))""",
             "integer",
-            "choice groups without a choice yet",
+            "groups of competing settings without a choice yet",
         ),
         Column(
             "choices",

@@ -4,7 +4,7 @@ Every pair has a key of its own, so that which pairs are done is told by content
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Self
@@ -37,6 +37,12 @@ class Starred(Layered):
     @abstractmethod
     def part(self, pairs: Sequence[Any], layers: tuple[str, ...]) -> Self:
         """The payload of a job that does these pairs at these layers."""
+
+    def without(self, foreign: Collection[tuple[str, str]]) -> Self:
+        """The payload less the pairs of these sides."""
+        if not foreign:
+            return self
+        return self.part([pair for pair in self.pairs if pair.sides not in foreign], self.layers)
 
     @property
     def needed_pairs(self) -> frozenset[str] | None:

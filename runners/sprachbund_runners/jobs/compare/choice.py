@@ -51,7 +51,7 @@ def _choose(claim: Claim[ChoicePayload], context: Context) -> Outcome:
         rows.append(
             {
                 "job_id": claim.job_id,
-                "choice_group": name,
+                "label": name,
                 "setting_id": best.id,
                 "layer": best.layer,
                 "metric": payload.metric,

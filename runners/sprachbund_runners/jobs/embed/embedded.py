@@ -6,10 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from sprachbund.embeddings.transforms import Fitted, fit_transform, transformed
 from sprachbund.errors import ModelError
 from sprachbund.work.payloads.measure import EmbeddingsPayload, SpaceEvaluationPayload
 from sprachbund_runners.evaluation.distances import LanguageVectors, language_vectors
-from sprachbund_runners.evaluation.transforms import Fitted, fit_transform
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.jobs.embed.stored_snapshot import read_layer
 
@@ -68,12 +68,8 @@ class Embedded:
         return self._kept[key]
 
     def _transformed(self, source: "_Source", layer: str) -> NDArray[Any]:
-        embeddings = read_layer(self.context, source.snapshot, layer)
-        if source.transform == "none":
-            return embeddings
-        if source.transform == "centring_transductive":
-            return fit_transform("centring", {source.language: embeddings}).apply(embeddings, source.language)
-        return self._fit(source, layer).apply(embeddings, source.language)
+        embeddings = {source.language: read_layer(self.context, source.snapshot, layer)}
+        return transformed(source.transform, embeddings, lambda: self._fit(source, layer))[source.language]
 
     def _fit(self, source: "_Source", layer: str) -> Fitted:
         if source.language not in dict(source.fitted_on):
@@ -81,7 +77,7 @@ class Embedded:
         key = (source.transform, source.components, source.fitted_on, layer)
         if key not in self._fitted:
             vectors = {language: read_layer(self.context, snapshot, layer) for language, snapshot in source.fitted_on}
-            self._fitted[key] = fit_transform(source.transform, vectors, {"components": source.components})
+            self._fitted[key] = fit_transform(source.transform, vectors, source.components)
             while len(self._fitted) > 1 and sum(each.n_bytes for each in self._fitted.values()) > FITTED_BYTES:
                 self._fitted.popitem(last=False)
         self._fitted.move_to_end(key)

@@ -1,7 +1,8 @@
 """Expert sets: every unit scored for every wanted target from one sort per unit, block by block."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,20 @@ COLUMNS = ("score", "effect", "p", "minimum_auroc", "pooled_mean", "token_mean")
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Stored unit statistics of one language: where its responses and moments are."""
+    """Stored unit statistics of one language: where its responses and moments are.
+
+    Responses are looked for when they are read: most edits do without them, and they are not kept for long.
+    """
 
     key: str
-    responses: Path
+    find_responses: Callable[[], Path]
     moments: Path
     token_counts: NDArray[np.int64]
+
+    @property
+    def responses(self) -> Path:
+        """Raises Evicted as `Context.artifact` does."""
+        return self.find_responses()
 
 
 def find_statistics(context: Context, keys: Sequence[str]) -> dict[str, Statistics]:
@@ -45,7 +54,7 @@ def find_statistics(context: Context, keys: Sequence[str]) -> dict[str, Statisti
             moments = context.artifact(connection, row.moments_id, row.job_id)
             found[key] = Statistics(
                 key,
-                context.artifact(connection, row.responses_id, row.job_id),
+                cache(partial(context.file, row.responses_id, row.job_id)),
                 moments,
                 load_tensors(moments, ["token_counts"])["token_counts"],
             )

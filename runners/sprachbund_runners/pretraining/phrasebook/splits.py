@@ -4,10 +4,12 @@ from functools import lru_cache
 from random import Random
 from typing import Literal
 
-from sprachbund.corpora.phrasebook.concepts import AGENTS, PLACES, TIMES
-from sprachbund.corpora.phrasebook.meaning import Meaning, draw, pick, split_of
-from sprachbund.corpora.phrasebook.render import LANGUAGES, render
+import polars as pl
+
 from sprachbund.errors import CorpusError, nearest
+from sprachbund_runners.pretraining.phrasebook.concepts import AGENTS, PLACES, TIMES
+from sprachbund_runners.pretraining.phrasebook.meaning import Meaning, draw, pick, split_of
+from sprachbund_runners.pretraining.phrasebook.render import LANGUAGES, render
 
 SplitName = Literal["train", "fit", "select", "test"]
 SIZES: dict[str, int] = {"train": 20_000, "fit": 400, "select": 300, "test": 500}
@@ -70,6 +72,18 @@ def sentences(split: SplitName, language: str, n: int | None = None) -> list[tup
         (f"{split}-{index:04d}", render(meaning, language), f"{split}-scenario-{group:03d}")
         for index, (meaning, group) in enumerate(_grouped(split, SEED, n))
     ]
+
+
+def table() -> pl.DataFrame:
+    """Every split whole: columns split, item, group, and a text in each language."""
+    frames = []
+    for name in ("fit", "select", "test", "train"):
+        said = {language: sentences(name, language) for language in LANGUAGES}
+        first = said[LANGUAGES[0]]
+        texts = {language: [text for _, text, _ in rows] for language, rows in said.items()}
+        names = {"split": [name] * len(first), "item": [item for item, _, _ in first]}
+        frames.append(pl.DataFrame({**names, "group": [group for _, _, group in first], **texts}))
+    return pl.concat(frames)
 
 
 def _grouped(name: str, seed: int, n: int | None) -> list[tuple[Meaning, int]]:

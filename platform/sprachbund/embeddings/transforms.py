@@ -5,15 +5,15 @@ the caller labels them so). Centring and whitening need to know each input's lan
 does not; removing top principal components doesn't either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund.embeddings.checked import checked_embeddings
 from sprachbund.errors import ModelError, nearest
-from sprachbund_runners.evaluation.similarity import checked_embeddings
 
 
 class Fitted(Protocol):
@@ -27,16 +27,27 @@ class Fitted(Protocol):
         """`embeddings` [n, d] of a language, transformed: float32, or float64 if they were."""
 
 
-def fit_transform(
-    name: str, embeddings: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any] | None = None
-) -> Fitted:
+def transformed(
+    name: str, embeddings: Mapping[str, NDArray[Any]], fitted: Callable[[], Fitted]
+) -> dict[str, NDArray[Any]]:
+    """A setting's embeddings [n, d] per language with its transform: as they are where it is `none`.
+
+    fitted: what `fit_transform` has of the fit text; not called where none is needed, since a transductive transform
+    is fitted on the embeddings themselves.
+    """
+    if name == "none":
+        return dict(embeddings)
+    transform = fit_centring(embeddings) if name == "centring_transductive" else fitted()
+    return {language: transform.apply(array, language) for language, array in embeddings.items()}
+
+
+def fit_transform(name: str, embeddings: Mapping[str, NDArray[Any]], components: int | None = None) -> Fitted:
     """Fit `centring`, `whitening` or `top_pc_removal` on embeddings [n, d] per language.
 
-    parameters: `components`, how many directions whitening keeps (None: all) or top_pc_removal removes.
+    components: how many directions whitening keeps (None: all) or top_pc_removal removes.
 
     Raises ModelError as the fitters below, or for an unknown name.
     """
-    components = (parameters or {}).get("components")
     if name == "centring":
         return fit_centring(embeddings)
     if name == "whitening":

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from sprachbund.corpora.phrasebook import english, french, german, japanese, spanish
-from sprachbund.corpora.phrasebook.meaning import Meaning
 from sprachbund.errors import CorpusError, nearest
+from sprachbund_runners.pretraining.phrasebook import english, french, german, japanese, spanish
+from sprachbund_runners.pretraining.phrasebook.meaning import Meaning
 
 _GRAMMARS: dict[str, Callable[[Meaning], str]] = {
     "eng_Latn": english.sentence,

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass, replace
 from random import Random
 from typing import TypeVar
 
-from sprachbund.corpora.phrasebook.concepts import (
+from sprachbund_runners.pretraining.phrasebook.concepts import (
     ACTS,
     ADJECTIVES,
     AGENTS,

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from sprachbund.corpora.phrasebook.concepts import NAMES, NUMBERS, TIMES
-from sprachbund.corpora.phrasebook.meaning import Meaning
+from sprachbund_runners.pretraining.phrasebook.concepts import NAMES, NUMBERS, TIMES
+from sprachbund_runners.pretraining.phrasebook.meaning import Meaning
 
 
 class Noun(NamedTuple):

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from sprachbund.corpora.phrasebook.concepts import NUMBERS, TIMES
-from sprachbund.corpora.phrasebook.concepts import THINGS as CLASSES
-from sprachbund.corpora.phrasebook.meaning import Meaning
+from sprachbund_runners.pretraining.phrasebook.concepts import NUMBERS, TIMES
+from sprachbund_runners.pretraining.phrasebook.concepts import THINGS as CLASSES
+from sprachbund_runners.pretraining.phrasebook.meaning import Meaning
 
 
 class Noun(NamedTuple):

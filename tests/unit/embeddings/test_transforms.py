@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from sprachbund.embeddings.transforms import fit_centring, fit_top_pc_removal, fit_transform, fit_whitening, transformed
 from sprachbund.errors import ModelError
-from sprachbund_runners.evaluation.transforms import fit_centring, fit_top_pc_removal, fit_transform, fit_whitening
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_fit_transform_finds_each_by_name(text):
         one = text["eng_Latn"]
         assert (found.apply(one, "eng_Latn") == expected.apply(one, "eng_Latn")).all()
         assert found.n_bytes > 0
-    assert fit_transform("whitening", text, {"components": 3}).matrix.shape == (6, 3)
+    assert fit_transform("whitening", text, 3).matrix.shape == (6, 3)
     with pytest.raises(ModelError, match=r"no transform 'whitenin', only .*; did you mean 'whitening'"):
         fit_transform("whitenin", text)
 
@@ -99,3 +99,21 @@ def test_refusals(text):
         fit_whitening({"fra_Latn": np.ones((3, 2))})
     with pytest.raises(ValueError, match="rank"):
         fit_whitening(text, rank=0)
+
+
+def test_a_settings_embeddings_are_transformed_as_it_says(text):
+    other = {name: array[:20] + 1 for name, array in text.items()}
+    fits = []
+
+    def fitted():
+        fits.append(1)
+        return fit_centring(text)
+
+    for name, array in transformed("none", other, fitted).items():
+        assert array is other[name]
+    for name, array in transformed("centring_transductive", other, fitted).items():
+        assert array == pytest.approx(other[name] - other[name].mean(axis=0))
+    assert fits == []
+    for name, array in transformed("centring", other, fitted).items():
+        assert array == pytest.approx(other[name] - text[name].mean(axis=0))
+    assert fits == [1]
