@@ -26,7 +26,8 @@ from sprachbund.spec.experiment import parse
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import KINDS
 from sprachbund.work.payloads.compare import CHOICE, COMPARISON
-from sprachbund.work.payloads.measure import PAIR_EVALUATION, SPACE_EVALUATION
+from sprachbund.work.payloads.measure import SPACE_EVALUATION
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs import JOBS, Context
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
@@ -95,14 +96,14 @@ class Made:
     layers: Sequence[str] = LAYERS
     roles: Sequence[str] = ("select", "test")
     choose: bool = False
-    # Pairs whose job fails (role, setting label, pair).
+    # Pairs whose job, with all its pairs, fails (role, setting label, pair).
     failed: Sequence[tuple[str, str, tuple[str, str]]] = ()
     seed: int = 0
     settings: Sequence[MadeSetting] = SETTINGS
     # Where retrieval on the select role is best.
     best_layer: str = "final"
     truth: dict[tuple[Any, ...], float] = field(default_factory=dict)
-    # Rows of settings by label, and of jobs: `pair ROLE LABEL A B`, `comparison ROLE`.
+    # Rows of settings by label, and of jobs: `pair ROLE LABEL A B` (a star's have one), `comparison ROLE`.
     ids: dict[str, int] = field(default_factory=dict)
 
     def chosen(self, label: str, layer: str) -> bool:
@@ -217,20 +218,25 @@ class Maker:
     def wanted(self, claim: Claim, only: tuple[str, str] | None) -> bool:
         if only is None:
             return True
-        return claim.kind not in (COMPARISON.name, CHOICE.name) and self.place(claim)[:2] == only
+        return claim.kind not in (COMPARISON.name, CHOICE.name) and self.place(claim) == only
 
     def do(self, claim: Claim) -> None:
-        if claim.kind == PAIR_EVALUATION.name and self.place(claim) in self.made.failed:
+        if self.fails(claim):
             self.queue.fail(claim, "it broke", retry=False)
             return
         write = self.writer(claim)
         with self.queue.finishing(claim, environment={"torch": "2.13"}) as connection:
             write(connection)
 
-    def place(self, claim: Claim) -> tuple[str, str, tuple[str, ...]]:
-        """Role, label and languages of an evaluation."""
-        payload = claim.payload
-        return self.roles[payload.corpus], self.labels[payload.setting], tuple(payload.languages)
+    def fails(self, claim: Claim) -> bool:
+        if claim.kind != PAIR_EVALUATION.name:
+            return False
+        place = self.place(claim)
+        return any((*place, pair.sides) in self.made.failed for pair in claim.payload.pairs)
+
+    def place(self, claim: Claim) -> tuple[str, str]:
+        """Role and label of an evaluation."""
+        return self.roles[claim.payload.corpus], self.labels[claim.payload.setting]
 
     def writer(self, claim: Claim) -> Callable[[Connection], None]:
         if claim.kind in (COMPARISON.name, CHOICE.name):
@@ -243,19 +249,21 @@ class Maker:
         return lambda connection: None
 
     def pair(self, claim: Claim) -> Callable[[Connection], None]:
-        role, label, (first, second) = self.place(claim)
+        role, label = self.place(claim)
         tensors: dict[str, Any] = {}
         rows = []
-        ways = [("retrieval", "forward", first, second), ("retrieval", "backward", second, first)]
-        ways.append(("distances", "both", first, second))
-        for layer, (measure, way, query, candidate) in itertools.product(claim.payload.layers, ways):
-            metrics = {}
-            tensor = f"{layer}/{measure}/{way}"
-            for metric in RETRIEVAL if measure == "retrieval" else DISTANCES:
-                items = tensors[f"{tensor}/{metric}"] = self.items(role, label, metric, layer, query, candidate)
-                metrics[metric] = self.level(items, role, label, metric, layer, query, candidate)
-            rows.append(EvaluationRow(measure, query, candidate, layer, metrics, tensor))
-        stored = self.context.save(tensors, {"key": claim.subject})
+        for layer, (number, pair) in itertools.product(claim.payload.layers, enumerate(claim.payload.pairs)):
+            first, second = pair.sides
+            ways = [("retrieval", "forward", first, second), ("retrieval", "backward", second, first)]
+            ways.append(("distances", "both", first, second))
+            for measure, way, query, candidate in ways:
+                metrics = {}
+                tensor = f"{number}/{layer}/{measure}/{way}"
+                for metric in RETRIEVAL if measure == "retrieval" else DISTANCES:
+                    items = tensors[f"{tensor}/{metric}"] = self.items(role, label, metric, layer, query, candidate)
+                    metrics[metric] = self.level(items, role, label, metric, layer, query, candidate)
+                rows.append(EvaluationRow(measure, query, candidate, layer, metrics, tensor, of=pair.key))
+        stored = self.context.save(tensors, {"key": claim.key})
         return lambda connection: write_evaluations(
             connection, claim, rows, self.context.store.record(connection, stored)
         )
@@ -276,7 +284,7 @@ class Maker:
 
     def space(self, claim: Claim) -> Callable[[Connection], None]:
         payload = claim.payload
-        role, label, _ = self.place(claim)
+        role, label = self.place(claim)
         rows = []
         for layer in payload.layers:
             for measure, metric, languages in (
@@ -353,5 +361,7 @@ def _jobs(connection: Connection, maker: Maker) -> dict[str, int]:
             found[f"comparison {payload['role']}"] = number
         if kind == PAIR_EVALUATION.name:
             label = maker.labels[payload["setting"]]
-            found[" ".join(["pair", maker.roles[payload["corpus"]], label, *payload["languages"]])] = number
+            for pair in payload["pairs"]:
+                place = maker.roles[payload["corpus"]], label, pair["first"], pair["second"]
+                found[" ".join(["pair", *place])] = number
     return found

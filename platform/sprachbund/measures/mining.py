@@ -1,9 +1,9 @@
 """Mining: F1 on one corpus with the threshold tuned on `select`, from pair evaluations that exist anyway."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sprachbund.measures.base import Measure, Metric
-from sprachbund.work.payloads.measure import MINING, MiningPayload, PairEvaluationPayload
+from sprachbund.work.payloads.pairs import MINING, MinedPair, MiningPayload, PairEvaluationPayload, pair_key
 from sprachbund.work.plan import PlanCorpus, Want
 
 METRICS: tuple[Metric, ...] = (
@@ -36,37 +36,46 @@ MEASURES: tuple[Measure, ...] = (MINED,)
 
 
 def mining_wants(wants: Sequence[Want], corpora: Mapping[str, Sequence[PlanCorpus]]) -> list[Want]:
-    """One want for every setting and language pair that is evaluated on `select` and on `test`.
+    """Wants of the pairs that are evaluated on `select` and on `test`: one for every setting and corpus of `test`.
 
     Settings that steer one side only have no pairs mined from both sides, and controls no `select`.
     """
-    roles = {role: {corpus.key for corpus in corpora.get(role, ())} for role in ("select", "test")}
-    evaluated: dict[str, dict[tuple[str, ...], tuple[Want, PairEvaluationPayload]]] = {"select": {}, "test": {}}
+    evaluated: dict[str, list[tuple[Want, PairEvaluationPayload]]] = {}
     for want in wants:
-        pair = want.payload
-        if isinstance(pair, PairEvaluationPayload) and pair.side == "both":
-            for role, keys in roles.items():
-                if pair.corpus in keys:
-                    evaluated[role][pair.setting, *pair.languages] = want, pair
-    found = []
-    for place, (want, pair) in evaluated["test"].items():
-        tuned_on, _ = evaluated["select"].get(place, (want, pair))
-        if tuned_on.subject != want.subject:
-            found.append(_mining(want, pair, tuned_on.subject))
-    return found
-
-
-def _mining(want: Want, pair: PairEvaluationPayload, tuned_on: str) -> Want:
-    payload = MiningPayload(
-        setting=pair.setting,
-        corpus=pair.corpus,
-        languages=pair.languages,
-        pooling=pair.pooling,
-        tokens=pair.tokens,
-        group=pair.group,
-        split=pair.split,
-        pairs=want.subject,
-        tuned_on=tuned_on,
-        version=MINED.version,
+        if isinstance(want.payload, PairEvaluationPayload) and want.payload.side == "both":
+            evaluated.setdefault(want.payload.corpus, []).append((want, want.payload))
+    select, test = (
+        [each for corpus in corpora.get(role, ()) for each in evaluated.get(corpus.key, ())]
+        for role in ("select", "test")
     )
-    return Want.of(MINING, payload, f"mining of {want.label}", want.layers)
+    # Where a pair's threshold is told: the subject of its evaluation and its key.
+    thresholds = {
+        (payload.setting, pair.sides): (want.subject, pair.key) for want, payload in select for pair in payload.pairs
+    }
+    return [mined for want, payload in test for mined in _of(want, payload, thresholds)]
+
+
+def _of(
+    want: Want, evaluated: PairEvaluationPayload, thresholds: Mapping[tuple[str, tuple[str, str]], tuple[str, str]]
+) -> Iterator[Want]:
+    """Of the pairs of one setting and corpus, by the corpus that tells their thresholds; no text tells its own."""
+    by_subject: dict[str, list[MinedPair]] = {}
+    for pair in evaluated.pairs:
+        subject, tuned_on = thresholds.get((evaluated.setting, pair.sides), (want.subject, ""))
+        if subject != want.subject:
+            key = pair_key(MINING, scored=pair.key, tuned_on=tuned_on, measure=MINED.version)
+            by_subject.setdefault(subject, []).append(MinedPair(*pair.sides, key, pair.key, tuned_on))
+    for subject, pairs in by_subject.items():
+        payload = MiningPayload(
+            setting=evaluated.setting,
+            corpus=evaluated.corpus,
+            pooling=evaluated.pooling,
+            tokens=evaluated.tokens,
+            group=evaluated.group,
+            split=evaluated.split,
+            pairs=tuple(pairs),
+            scored=want.subject,
+            tuned_on=subject,
+            version=MINED.version,
+        )
+        yield Want.of(MINING, payload, f"mining of {want.label}", want.layers)

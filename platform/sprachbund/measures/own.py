@@ -1,11 +1,18 @@
 """Measures that users register (`sprachbund.catalogue.plugins`): their metric names are theirs, `name@digest`."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 
 from sprachbund.catalogue import plugins
 from sprachbund.errors import SpecError, nearest
 from sprachbund.measures.base import Measure, Metric
-from sprachbund.work.payloads.measure import OWN_MEASURES, OwnMeasuresPayload, PairEvaluationPayload
+from sprachbund.work.payloads.pairs import (
+    OWN_MEASURES,
+    EmbeddedPairsPayload,
+    OwnMeasuresPayload,
+    PairEvaluationPayload,
+    pair_key,
+)
 from sprachbund.work.plan import Want, unique_wants
 
 METRICS: tuple[Metric, ...] = ()
@@ -23,7 +30,7 @@ MEASURES: tuple[Measure, ...] = (OWN,)
 
 
 def measure_wants(wants: Sequence[Want], names: Sequence[str], unit: str, confidence: float) -> list[Want]:
-    """A want for every pair evaluation and measure; those of a setting and corpus share a bundle.
+    """A want for every setting, corpus and measure; those of a setting and corpus share a bundle.
 
     Raises SpecError for a measure that is not registered.
     """
@@ -36,16 +43,15 @@ def measure_wants(wants: Sequence[Want], names: Sequence[str], unit: str, confid
             )
     found = []
     for want in unique_wants(wants):
-        if not isinstance(want.payload, PairEvaluationPayload):
-            continue
-        for name in sorted(set(names)):
-            payload = OwnMeasuresPayload(
-                pair=want.payload,
-                pairs=want.subject,
-                measure=name,
-                version=OWN.version,
-                unit=unit,
-                confidence=confidence,
-            )
-            found.append(Want.of(OWN_MEASURES, payload, f"{name} of {want.label}", want.layers))
+        if isinstance(want.payload, PairEvaluationPayload):
+            for name in sorted(set(names)):
+                payload = _payload(want.payload, name, unit, confidence)
+                found.append(Want.of(OWN_MEASURES, payload, f"{name} of {want.label}", want.layers))
     return found
+
+
+def _payload(evaluated: PairEvaluationPayload, measure: str, unit: str, confidence: float) -> OwnMeasuresPayload:
+    shared = {each.name: getattr(evaluated, each.name) for each in fields(EmbeddedPairsPayload)}
+    payload = OwnMeasuresPayload(**shared, measure=measure, version=OWN.version, unit=unit, confidence=confidence)
+    pairs = (replace(pair, key=pair_key(OWN_MEASURES, pair=pair.key, **payload.asked)) for pair in evaluated.pairs)
+    return replace(payload, pairs=tuple(pairs))

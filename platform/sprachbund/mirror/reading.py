@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, case, func, select, text
 
 from sprachbund.db import tables as t
+from sprachbund.db.rows import asked_for, foreign_pairs
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.records import (
     Group,
@@ -21,7 +22,9 @@ from sprachbund.mirror.records import (
 from sprachbund.results.left_out import left_out
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload
-from sprachbund.work.payloads.measure import PAIR_EVALUATION, SPACE_EVALUATION, EmbeddingsPayload
+from sprachbund.work.payloads.measure import SPACE_EVALUATION, EmbeddingsPayload
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION
+from sprachbund.work.payloads.star import Starred
 
 HEATMAP_METRIC = "top1"
 
@@ -145,7 +148,7 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
     plan.states, plan.finished_ms = _states(connection, experiment_id)
     plan.left_out = {each.setting_key: each.reason for each in left_out(connection, experiment_id)}
     rows = connection.execute(
-        select(t.Job.key, t.Job.kind, t.Job.state, t.Job.payload)
+        select(t.Job.id, t.Job.key, t.Job.kind, t.Job.state, t.Job.payload)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .where(
             t.ExperimentJob.experiment_id == experiment_id,
@@ -153,8 +156,11 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
         )
         .order_by(t.Job.key)
     )
-    for key, kind, state, stored in rows:
+    foreign = foreign_pairs(connection, experiment_id)
+    for job_id, key, kind, state, stored in rows:
         payload = read_payload(kind, stored, f"job {key}")
+        if isinstance(payload, Starred):
+            payload = payload.without(foreign.get(job_id, ()))
         if isinstance(payload, ComparisonPayload):
             plan.compared.update(payload.metrics)
             plan.all_compared &= state == "done"
@@ -236,6 +242,7 @@ def _add_means(
             t.ExperimentJob.experiment_id == experiment_id,
             t.Evaluation.setting_id.in_(setting_ids),
             t.Metric.name.in_(names),
+            asked_for(),
         )
         .group_by(*columns)
     )
@@ -297,6 +304,7 @@ def _heatmaps(
                 t.Evaluation.measure == "retrieval",
                 t.Evaluation.layer == layer,
                 t.Metric.name == HEATMAP_METRIC,
+                asked_for(),
             )
         )  # fmt: skip
         for setting_id, query, candidate, value in connection.execute(cell):

@@ -42,9 +42,12 @@ def comparison_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     group: str,
-    needed: Sequence[str],
+    evaluations: Mapping[str, str],
 ) -> Want:
-    """All settings of a role on one group of corpora against their baselines and controls."""
+    """All settings of a role on one group of corpora against their baselines and controls.
+
+    evaluations: subjects of their pair evaluations, with digests of the pairs.
+    """
     members = [corpus for corpus in corpora if corpus.group == group]
     controls: dict[str, dict[str, list[str]]] = {}
     for setting in settings:
@@ -77,7 +80,7 @@ def comparison_want(
         unit=statistics.unit,
         multiplicity=statistics.multiplicity,
         seed=spec.seed,
-        evaluations=tuple(needed),
+        evaluations=evaluations,
     )
     return Want.of(COMPARISON, payload, f"comparison on {group} ({role}) for {model.name}", needs_layers=layers)
 

@@ -1,6 +1,6 @@
 """What one model's settings need on the corpora of one reported role: snapshots, evaluations, comparisons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,14 +12,11 @@ from sprachbund.planning.compared import choice_want, comparison_want, language_
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
+from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.embed import SNAPSHOT, SnapshotPayload
-from sprachbund.work.payloads.measure import (
-    PAIR_EVALUATION,
-    SPACE_EVALUATION,
-    PairEvaluationPayload,
-    SideSnapshots,
-    SpaceEvaluationPayload,
-)
+from sprachbund.work.payloads.measure import SPACE_EVALUATION, SideSnapshots, SpaceEvaluationPayload
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload, pair_key
+from sprachbund.work.payloads.star import Pair
 from sprachbund.work.plan import PlanCorpus, PlanModel, PlannedSetting, Want, setting_key
 
 
@@ -35,6 +32,8 @@ class RoleWants:
     fit: PlanCorpus | None
     layers: tuple[str, ...]
     wants: list[Want] = field(default_factory=list)
+    # Subjects of snapshots that are wanted already, by what they are of: many settings read the same.
+    _embedded: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def settings(self) -> list[PlannedSetting]:
@@ -42,32 +41,35 @@ class RoleWants:
         return [each for each in self.planner.settings.values() if self.role == "test" or each.control_of is None]
 
     def draw(self) -> list[Want]:
-        evaluated: dict[str, list[str]] = {}
+        pairs_of = {corpus.key: language_pairs(self.spec, corpus) for corpus in self.corpora}
+        evaluated: dict[str, dict[str, str]] = {}
         for setting in self.settings:
             for corpus in self.corpora:
-                evaluated.setdefault(corpus.group, []).extend(self._evaluate(setting, corpus))
-        for group, subjects in evaluated.items():
-            if subjects:
-                comparison = comparison_want(
-                    self.spec, self.model, self.role, self.corpora, self.settings, self.layers, group, subjects
-                )
-                self.wants.append(comparison)
-                if self.role == "select" and self.spec.choose is not None:
-                    self.wants.append(choice_want(self.spec, self.settings, self.layers, comparison, group))
+                if pairs_of[corpus.key]:
+                    subject, pairs = self._evaluate(setting, corpus, pairs_of[corpus.key])
+                    evaluated.setdefault(corpus.group, {})[subject] = pairs
+        for group, evaluations in evaluated.items():
+            comparison = comparison_want(
+                self.spec, self.model, self.role, self.corpora, self.settings, self.layers, group, evaluations
+            )
+            self.wants.append(comparison)
+            if self.role == "select" and self.spec.choose is not None:
+                self.wants.append(choice_want(self.spec, self.settings, self.layers, comparison, group))
         return self.wants
 
-    def _evaluate(self, setting: PlannedSetting, corpus: PlanCorpus) -> list[str]:
-        """Wants of one setting on one corpus; the subjects of its pair evaluations."""
-        pairs = language_pairs(self.spec, corpus)
+    def _evaluate(
+        self, setting: PlannedSetting, corpus: PlanCorpus, pairs: Sequence[tuple[str, str]]
+    ) -> tuple[str, str]:
+        """Wants of one setting on one corpus; the subject of its pair evaluations, and a digest of all their keys."""
         languages = sorted({language for pair in pairs for language in pair})
         steered = self._side(setting, corpus, languages)
         plain: SideSnapshots | None = None
         if setting.side != "both":
             plain = self._side(replace(self.planner.none, transform=setting.transform), corpus, languages)
-        subjects = [self._pair(setting, corpus, pair, steered, plain) for pair in pairs]
+        evaluations = self._pairs(setting, corpus, pairs, steered, plain)
         if corpus.kind == "parallel" and len(languages) > 2 and plain is None:
             self._space(setting, corpus, steered)
-        if self.role == "test" and plain is None and languages:
+        if self.role == "test" and plain is None:
             words = self._words(setting, corpus, languages)
             requested = Requested(
                 setting,
@@ -84,7 +86,7 @@ class RoleWants:
             )
             for request in REQUESTS:
                 self.wants += request.wants(requested, getattr(self.spec.evaluations, request.field))
-        return subjects
+        return evaluations
 
     def _words(self, setting: PlannedSetting, corpus: PlanCorpus, languages: Sequence[str]) -> dict[str, str]:
         """Snapshots with a row per word, by language, where a probe asks for them. Transforms are of sentences."""
@@ -130,8 +132,14 @@ class RoleWants:
     def _snapshot(
         self, setting: PlannedSetting, corpus: PlanCorpus, language: str, pooled: Mapping[str, str] | None = None
     ) -> str:
-        plain = setting_key(self.model, setting.intervention.key, "none", {}, "both")
         how = self.spec.embeddings.pooled if pooled is None else pooled
+        known = (setting.intervention.key, corpus.key, language, *how.values())
+        if known not in self._embedded:
+            self._embedded[known] = self._new_snapshot(setting, corpus, language, how)
+        return self._embedded[known]
+
+    def _new_snapshot(self, setting: PlannedSetting, corpus: PlanCorpus, language: str, how: Mapping[str, str]) -> str:
+        plain = setting_key(self.model, setting.intervention.key, "none", {}, "both")
         payload = SnapshotPayload(
             setting=plain,
             numerics=self.model.numerics,
@@ -146,32 +154,35 @@ class RoleWants:
             imported=bool(self.model.imported_layers),
         )
         label = setting.label if setting.key == plain else self.planner.underlying[plain].label
-        what = f"{label} on {'' if pooled is None else 'words of '}{corpus.name} {language}"
-        return self._want(Want.of(SNAPSHOT, payload, what, self.layers))
+        words = "words of " if how == WORD_FIELDS else ""
+        return self._want(Want.of(SNAPSHOT, payload, f"{label} on {words}{corpus.name} {language}", self.layers))
 
-    def _pair(
+    def _pairs(
         self,
         setting: PlannedSetting,
         corpus: PlanCorpus,
-        pair: tuple[str, str],
+        pairs: Sequence[tuple[str, str]],
         steered: SideSnapshots,
         plain: SideSnapshots | None,
-    ) -> str:
+    ) -> tuple[str, str]:
+        """All pairs of a setting on a corpus, one want: `work.jobs` cuts it into stars."""
         above = self.spec.evaluations.approximate_above
+        texts = corpus.texts
         payload = PairEvaluationPayload(
             **self._of(setting, corpus),
-            languages=pair,
-            steered=_of_pair(steered, setting, pair),
-            plain=None if plain is None else _of_pair(plain, setting, pair),
+            pairs=(),
+            steered=steered,
+            plain=plain,
             group=corpus.group,
             split=corpus.split,
-            texts={language: corpus.texts[language].as_documents for language in pair},
+            texts={each: texts[each].key for each in steered.snapshots},
             side=setting.side,
-            approximate_above=above if above is not None and corpus.texts[pair[0]].n_items > above else None,
+            approximate_above=above if above is not None and texts[pairs[0][0]].n_items > above else None,
             measures=_versions("pair"),
         )
-        label = f"{setting.label} on {corpus.name} {pair[0]} and {pair[1]}"
-        return self._want(Want.of(PAIR_EVALUATION, payload, label, self.layers))
+        keyed = replace(payload, pairs=tuple(_keyed(payload, pairs, corpus)))
+        subject = self._want(Want.of(PAIR_EVALUATION, keyed, f"{setting.label} on {corpus.name}", self.layers))
+        return subject, content_key("pairs", 1, keys=[pair.key for pair in keyed.pairs])
 
     def _space(self, setting: PlannedSetting, corpus: PlanCorpus, steered: SideSnapshots) -> None:
         languages = sorted(steered.snapshots)
@@ -201,13 +212,25 @@ class RoleWants:
         return want.subject
 
 
-def _of_pair(side: SideSnapshots, setting: PlannedSetting, pair: tuple[str, str]) -> SideSnapshots:
-    """What a pair needs; a transform that is fitted on all languages together needs all of them."""
-    pooled = setting.transform in POOLED_TRANSFORMS
-    return SideSnapshots(
-        {language: side.snapshots[language] for language in pair},
-        {each: subject for each, subject in side.fitted.items() if pooled or each in pair},
-    )
+def _keyed(payload: PairEvaluationPayload, pairs: Sequence[tuple[str, str]], corpus: PlanCorpus) -> Iterator[Pair]:
+    """The pairs with their keys. What they share, and each side, is put into a key once: pairs are many."""
+    sides = [side for side in (payload.steered, payload.plain) if side is not None]
+    pooled = payload.transform in POOLED_TRANSFORMS
+    shared = content_key(
+        "pairs of a setting", 1, setting=payload.setting, side=payload.side, above=payload.approximate_above,
+        measures=dict(payload.measures), fitted=[dict(side.fitted) for side in sides] if pooled else None,
+    )  # fmt: skip
+    identities = {
+        each: content_key(
+            "side of a pair", 1, language=each, text=corpus.texts[each].documents,
+            snapshots=[side.snapshots[each] for side in sides],
+            fitted=None if pooled else [side.fitted.get(each) for side in sides],
+        )
+        for each in payload.steered.snapshots
+    }  # fmt: skip
+    for first, second in pairs:
+        key = pair_key(PAIR_EVALUATION, of=shared, sides=[identities[first], identities[second]])
+        yield Pair(first, second, key)
 
 
 def _versions(*extents: str) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """A drawn plan written into the database: what is new is inserted, what exists is linked."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from sprachbund.catalogue import plugins
 from sprachbund.corpora.text import fingerprint
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms
-from sprachbund.db.rows import chunks, id_of, insert_many, upsert
+from sprachbund.db.rows import id_of, ids_of, insert_many, insert_missing, insert_new, upsert
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.languages import table as languages
 from sprachbund.languages.trained import trained_on
@@ -19,6 +19,7 @@ from sprachbund.planning.blueprint import Blueprint
 from sprachbund.planning.resolve import Resolved, ResolvedModel
 from sprachbund.vocabulary import ROLES
 from sprachbund.work.keys import content_key
+from sprachbund.work.payloads.compare import ForeignPair
 from sprachbund.work.payloads.stored import to_json
 from sprachbund.work.plan import JobPlan, PlannedIntervention, PlannedSetting
 
@@ -40,18 +41,16 @@ def record(
     corpora = _record_corpora(connection, store, resolved, stored)
     models = {model.plan.fingerprint: _record_model(connection, model) for model in resolved.models}
     _record_trained(connection, resolved.models, models)
-    settings = {
-        setting.key: _record_setting(connection, setting, models[setting.model.fingerprint])
-        for setting in (*blueprint.underlying, *blueprint.settings)
-    }
+    settings = _record_settings(connection, (*blueprint.underlying, *blueprint.settings), models)
     for measure in resolved.spec.evaluations.measures:
         upsert(connection, t.MetricName, plugins.find("measure", measure).metric_row(), ["name"], [])
     jobs = queue.insert_jobs(connection, _job_rows(drawing), _edges(drawing, False), _edges(drawing, True))
     reopened = queue.reopen_wanted(connection, list(drawing.jobs.existing))
     experiment_id, revision = _record_experiment(connection, resolved)
-    ids = _job_ids(connection, drawing.jobs.keys)
-    assert len(ids) == len(drawing.jobs.keys), jobs
-    insert_many(connection, t.ExperimentJob, [{"experiment_id": experiment_id, "job_id": each} for each in ids])
+    existing = ids_of(connection, t.Job, drawing.jobs.existing)
+    links = ({"experiment_id": experiment_id, "job_id": each} for each in (*jobs.values(), *existing.values()))
+    insert_new(connection, t.ExperimentJob, links)
+    insert_many(connection, t.ForeignPair, _foreign_rows(connection, experiment_id, drawing.jobs.foreign))
     insert_many(
         connection,
         t.ExperimentSetting,
@@ -167,31 +166,47 @@ def _record_language(connection: Connection, code: str) -> None:
     upsert(connection, t.Language, row, ["code"], [])
 
 
-def _record_intervention(connection: Connection, planned: PlannedIntervention) -> int:
+def _record_interventions(connection: Connection, planned: Sequence[PlannedIntervention]) -> dict[str, int]:
+    """Interventions with their inputs; ids by key."""
+    ids = insert_missing(connection, t.Intervention, [_intervention_row(each) for each in planned])
+    inputs = (
+        {"intervention_id": ids[each.key], "role": role, "input_key": key, "input_kind": kind}
+        for each in planned
+        for role, key, kind in each.inputs
+    )
+    insert_new(connection, t.InterventionInput, inputs)
+    return ids
+
+
+def _intervention_row(planned: PlannedIntervention) -> dict[str, Any]:
     row = asdict(planned)
-    inputs = row.pop("inputs")
-    upsert(connection, t.Intervention, row, ["key"], [])
-    intervention_id = id_of(connection, t.Intervention, planned.key)
-    for role, input_key, kind in inputs:
-        row = {"intervention_id": intervention_id, "role": role, "input_key": input_key, "input_kind": kind}
-        upsert(connection, t.InterventionInput, row, ["intervention_id", "role", "input_key"], [])
-    return intervention_id
+    del row["inputs"]
+    return row
 
 
-def _record_setting(connection: Connection, setting: PlannedSetting, model_id: int) -> int:
-    row = {
-        "key": setting.key,
-        "label": setting.label,
-        "model_id": model_id,
-        "intervention_id": _record_intervention(connection, setting.intervention),
-        "transform": setting.transform,
-        "transform_parameters": dict(setting.transform_parameters),
-        "side": setting.side,
-        "dtype": setting.model.dtype,
-        "attention": setting.model.attention,
-    }
-    upsert(connection, t.Setting, row, ["key"], [])
-    return id_of(connection, t.Setting, setting.key)
+def _record_settings(
+    connection: Connection, planned: Sequence[PlannedSetting], models: Mapping[str, int]
+) -> dict[str, int]:
+    """Settings with their interventions; ids by key."""
+    # Controls, transforms and sides share interventions.
+    interventions = _record_interventions(
+        connection, list({each.intervention.key: each.intervention for each in planned}.values())
+    )
+    rows = [
+        {
+            "key": setting.key,
+            "label": setting.label,
+            "model_id": models[setting.model.fingerprint],
+            "intervention_id": interventions[setting.intervention.key],
+            "transform": setting.transform,
+            "transform_parameters": dict(setting.transform_parameters),
+            "side": setting.side,
+            "dtype": setting.model.dtype,
+            "attention": setting.model.attention,
+        }
+        for setting in planned
+    ]
+    return insert_missing(connection, t.Setting, rows)
 
 
 def _record_experiment(connection: Connection, resolved: Resolved) -> tuple[int, int]:
@@ -213,14 +228,15 @@ def _record_experiment(connection: Connection, resolved: Resolved) -> tuple[int,
         return int(connection.execute(statement).scalar_one()), 1
     revision = found.revision + (found.spec_digest != digest)
     connection.execute(update(t.Experiment).where(t.Experiment.id == found.id).values(revision=revision, **values))
-    for table in (t.ExperimentJob, t.ExperimentSetting, t.ExperimentLayer, t.ExperimentCorpus):
+    for table in (t.ExperimentJob, t.ForeignPair, t.ExperimentSetting, t.ExperimentLayer, t.ExperimentCorpus):
         connection.execute(delete(table).where(table.experiment_id == found.id))
     return int(found.id), int(revision)
 
 
-def _job_rows(drawing: Drawing) -> list[dict[str, Any]]:
-    return [
-        {
+def _job_rows(drawing: Drawing) -> Iterator[dict[str, Any]]:
+    """Made as they are inserted: payloads as JSON take more room than anything else of a plan."""
+    for job in drawing.jobs.new:
+        yield {
             "key": job.key,
             "kind": job.kind.name,
             "version": job.kind.version,
@@ -231,17 +247,17 @@ def _job_rows(drawing: Drawing) -> list[dict[str, Any]]:
             "label": job.label,
             "priority": job.kind.priority,
         }
-        for job in drawing.jobs.new
+
+
+def _foreign_rows(connection: Connection, experiment_id: int, foreign: Sequence[ForeignPair]) -> list[dict[str, Any]]:
+    ids = ids_of(connection, t.Job, sorted({pair.job for pair in foreign}))
+    return [
+        {"experiment_id": experiment_id, "job_id": ids[pair.job], "query_language": query, "candidate_language": other}
+        for pair in foreign
+        for query, other in ((pair.first, pair.second), (pair.second, pair.first))
     ]
 
 
-def _edges(drawing: Drawing, lenient: bool) -> list[tuple[str, str]]:
+def _edges(drawing: Drawing, lenient: bool) -> Iterator[tuple[str, str]]:
     jobs = (job for job in drawing.jobs.new if job.kind.lenient is lenient)
-    return [(job.key, needed) for job in jobs for needed in job.needs]
-
-
-def _job_ids(connection: Connection, keys: Sequence[str]) -> list[int]:
-    found: list[int] = []
-    for chunk in chunks(keys):
-        found += connection.execute(select(t.Job.id).where(t.Job.key.in_(chunk))).scalars()
-    return found
+    return ((job.key, needed) for job in jobs for needed in job.needs)

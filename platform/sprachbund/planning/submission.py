@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, case, select
 
 from sprachbund import queue
 from sprachbund.corpora.text import to_parquet
@@ -19,10 +19,11 @@ from sprachbund.planning.compared import language_pairs
 from sprachbund.planning.recorded import Drawing, record
 from sprachbund.planning.resolve import Resolved, resolve
 from sprachbund.spec.experiment import Spec
+from sprachbund.work.jobs import jobs_for
 from sprachbund.work.kinds import KINDS
 from sprachbund.work.payloads.fit import UnitStatisticsPayload
 from sprachbund.work.payloads.stored import layers_in
-from sprachbund.work.plan import KnownJob, jobs_for
+from sprachbund.work.plan import KnownJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,10 @@ def _tested(resolved: Resolved) -> dict[str, int]:
 def _draw(connection: Connection, resolved: Resolved, blueprint: Blueprint) -> tuple[Drawing, dict[str, str]]:
     """The jobs that are new, given what exists; and the kinds of those that exist."""
     known = _known(connection, [want.subject for want in blueprint.wants])
-    kinds_of = _kinds(connection, [job.key for jobs in known.values() for job in jobs])
-    return Drawing(resolved, blueprint, jobs_for(blueprint.wants, known)), kinds_of
+    jobs = jobs_for(blueprint.wants, known)
+    shared = sorted({pair.job for pair in jobs.foreign})
+    existing = dict.fromkeys((*jobs.existing, *queue.unfinished_needs(connection, shared)))
+    return Drawing(resolved, blueprint, replace(jobs, existing=tuple(existing))), _kinds(connection, list(existing))
 
 
 def _sentences(drawing: Drawing) -> int:
@@ -117,12 +120,17 @@ def _sentences(drawing: Drawing) -> int:
 
 def _known(connection: Connection, subjects: Sequence[str]) -> dict[str, list[KnownJob]]:
     found: dict[str, list[KnownJob]] = {}
-    columns = select(t.Job.subject, t.Job.key, t.Job.kind, layers_in(t.Job.payload).label("layers"))
+    starred = [kind.name for kind in KINDS.values() if kind.starred]
+    # Of other kinds `pairs` is none of the planner's business, and may be long.
+    pairs = case((t.Job.kind.in_(starred), t.Job.payload["pairs"]))
+    columns = select(t.Job.subject, t.Job.key, t.Job.kind, layers_in(t.Job.payload).label("layers"), pairs)
     for chunk in chunks(subjects):
-        for subject, key, kind, layers in connection.execute(
+        for subject, key, kind, layers, pairs_in in connection.execute(
             columns.where(t.Job.subject.in_(chunk)).order_by(t.Job.id)
         ):
-            found.setdefault(subject, []).append(KnownJob(key, tuple(layers) if KINDS[kind].layered else None))
+            covered = {each["key"]: (each["first"], each["second"]) for each in pairs_in or ()}
+            job = KnownJob(key, tuple(layers) if KINDS[kind].layered else None, covered or None)
+            found.setdefault(subject, []).append(job)
     return found
 
 

@@ -1,6 +1,12 @@
 """The queue of jobs: it lives with the results, so that storing them and finishing a job are one transaction."""
 
-from sprachbund.queue.enqueue import cancel_unwanted, insert_jobs, lock_submissions, reopen_wanted
+from sprachbund.queue.enqueue import (
+    cancel_unwanted,
+    insert_jobs,
+    lock_submissions,
+    reopen_wanted,
+    unfinished_needs,
+)
 from sprachbund.queue.jobs import Claim, Queue
 
-__all__ = ["Claim", "Queue", "cancel_unwanted", "insert_jobs", "lock_submissions", "reopen_wanted"]
+__all__ = ["Claim", "Queue", "cancel_unwanted", "insert_jobs", "lock_submissions", "reopen_wanted", "unfinished_needs"]

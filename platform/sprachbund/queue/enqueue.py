@@ -1,6 +1,7 @@
 """What a submission does to the queue, inside its own transaction: insert, reopen, cancel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select, text, update
@@ -25,9 +26,9 @@ def lock_submissions(connection: Connection) -> None:
 
 def insert_jobs(
     connection: Connection,
-    rows: Sequence[Mapping[str, Any]],
-    edges: Sequence[tuple[str, str]],
-    soft: Sequence[tuple[str, str]] = (),
+    rows: Iterable[Mapping[str, Any]],
+    edges: Iterable[tuple[str, str]],
+    soft: Iterable[tuple[str, str]] = (),
 ) -> dict[str, int]:
     """Queue jobs and what they need; returns the id of every key in `rows`.
 
@@ -45,17 +46,21 @@ def insert_jobs(
         "state": "queued", "available_ms": now, "created_ms": now,
         "attempt": 0, "failures": 0, "losses": 0,
     }  # fmt: skip
-    for chunk in chunks(rows):
-        values = [{**fresh, **row} for row in chunk]
+    keys: list[str] = []
+    for some in chunks(rows):
+        keys += [row["key"] for row in some]
+        values = [{**fresh, **row} for row in some]
         connection.execute(build(Job).on_conflict_do_nothing(index_elements=["key"]), values)
-    keys = [row["key"] for row in rows]
     reopen_wanted(connection, keys)
-    ids = _ids(connection, sorted({*keys, *(key for edge in (*edges, *soft) for key in edge)}))
-    missing = [key for edge in (*edges, *soft) for key in edge if key not in ids]
-    if missing:
-        raise ValueError(f"an edge names job {missing[0]}, which does not exist")
-    for pairs in chunks([*((*edge, False) for edge in edges), *((*edge, True) for edge in soft)]):
-        values = [{"job_id": ids[job], "needs_id": ids[needed], "soft": lenient} for job, needed, lenient in pairs]
+    ids = _ids(connection, keys)
+    every = chain(((*edge, False) for edge in edges), ((*edge, True) for edge in soft))
+    for links in chunks(every):
+        older = sorted({key for *pair, _ in links for key in pair if key not in ids})
+        ids |= _ids(connection, older)
+        missing = [key for key in older if key not in ids]
+        if missing:
+            raise ValueError(f"an edge names job {missing[0]}, which does not exist")
+        values = [{"job_id": ids[job], "needs_id": ids[needed], "soft": lenient} for job, needed, lenient in links]
         connection.execute(build(JobEdge).on_conflict_do_nothing(), values)
     return {key: ids[key] for key in keys}
 
@@ -75,6 +80,14 @@ def reopen_ended(connection: Connection, chosen: ColumnElement[bool]) -> int:
     for chunk in chunks(ids):
         statements.redo(connection, chunk)
     return len(ids)
+
+
+def unfinished_needs(connection: Connection, keys: Sequence[str]) -> list[str]:
+    """Keys of what these jobs, as far as they are not done, still need, near or far."""
+    found: dict[str, None] = {}
+    for chunk in chunks(keys):
+        found |= dict.fromkeys(connection.execute(statements.UNFINISHED_NEEDS, {"keys": chunk}).scalars())
+    return list(found)
 
 
 def cancel_unwanted(connection: Connection) -> int:

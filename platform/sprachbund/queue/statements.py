@@ -315,3 +315,17 @@ STATUS = text(f"""
     )
     SELECT kind, state, COUNT(*) AS n FROM shown GROUP BY kind, state
 """)
+
+# What these jobs, as far as they are not done, still need, near or far. Bound: keys.
+UNFINISHED_NEEDS = text("""
+    WITH RECURSIVE up (id) AS (
+        SELECT edge.needs_id FROM jobs AS job JOIN job_edges AS edge ON edge.job_id = job.id
+            JOIN jobs AS need ON need.id = edge.needs_id
+        WHERE job.key IN :keys AND job.state <> 'done' AND need.state <> 'done'
+        UNION
+        SELECT edge.needs_id FROM up JOIN job_edges AS edge ON edge.job_id = up.id
+            JOIN jobs AS need ON need.id = edge.needs_id
+        WHERE need.state <> 'done'
+    )
+    SELECT job.key FROM up JOIN jobs AS job ON job.id = up.id ORDER BY job.id
+""").bindparams(bindparam("keys", expanding=True))

@@ -16,7 +16,8 @@ from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.report.charts import COLOURS, new_figure, styled
 from sprachbund.results.snapshots import embedded, planned_pairs, require_snapshots
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
-from sprachbund.work.payloads.measure import PairEvaluationPayload, SideSnapshots
+from sprachbund.work.payloads.measure import SideSnapshots
+from sprachbund.work.payloads.pairs import PairEvaluationPayload
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

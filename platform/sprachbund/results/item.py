@@ -11,12 +11,13 @@ from sprachbund.corpora.text import TextSet, from_parquet, gold_groups
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.names import find_baseline, find_setting
+from sprachbund.db.rows import asked_for
 from sprachbund.errors import QueryError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.languages.table import resolve
 from sprachbund.results.snapshots import embedded, require_snapshots
 from sprachbund.vocabulary import layer_order
-from sprachbund.work.payloads.measure import PairEvaluationPayload
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 
 MOST = 5
@@ -94,7 +95,7 @@ def explain_item(
         if chosen not in layers:
             raise QueryError(f"layer '{chosen}' was not evaluated; known: {', '.join(layers)}")
         payload = evaluated[-1][0].payload
-        texts = {each: _text(connection, store, payload.texts[each].key) for each in (query, candidate)}
+        texts = {each: _text(connection, store, payload.texts[each]) for each in (query, candidate)}
         place = _place(texts[query], item)
         at_chosen = [next(each for each in parts if chosen in each.payload.layers) for parts in evaluated]
         require_snapshots(engine, store, [key for each in at_chosen for key in each.payload.needs], chosen)
@@ -144,6 +145,8 @@ def _evaluation(
             t.ExperimentCorpus.role == role,
             t.Evaluation.query_language == pair[0],
             t.Evaluation.candidate_language == pair[1],
+            t.Job.kind == PAIR_EVALUATION.name,
+            asked_for(),
         )
     )  # fmt: skip
     found = [_Evaluated(label, from_json(PairEvaluationPayload, payload, f"job {job_id}")) for job_id, payload in rows]
@@ -153,7 +156,7 @@ def _evaluation(
             .distinct()
             .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
             .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-            .where(t.Experiment.name == experiment, t.Evaluation.candidate_language.is_not(None))
+            .where(t.Experiment.name == experiment, t.Evaluation.candidate_language.is_not(None), asked_for())
         ).all()
         names = [f"{row.query_language}:{row.candidate_language}" for row in known]
         raise QueryError(

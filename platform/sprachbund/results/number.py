@@ -8,14 +8,17 @@ import polars as pl
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.orm import aliased
 
+from sprachbund.corpora.corpus import code_of
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.db.rows import chunks
+from sprachbund.db.rows import asked_for, chunks
 from sprachbund.errors import QueryError, known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.comparison import Comparison
 from sprachbund.work.kinds import read_payload
+from sprachbund.work.payloads.base import Payload
 from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.star import Starred
 from sprachbund.work.payloads.stored import from_json
 
 
@@ -135,13 +138,13 @@ def _evaluations(
     connection: Connection, comparison: Comparison, settings: Sequence[int], measure: str, cell: Mapping[str, Any]
 ) -> list[Any]:
     statement = (
-        select(t.Evaluation.id, t.Evaluation.version, t.Evaluation.job_id, t.Job.kind, t.Job.payload, t.Artifact.digest)
+        select(t.Evaluation.id, t.Evaluation.version, t.Evaluation.job_id, t.Artifact.digest,
+               t.Evaluation.query_language, t.Evaluation.candidate_language)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
         .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
               & (t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id))
         .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
-        .join(t.Job, t.Job.id == t.Evaluation.job_id)
         .outerjoin(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
         .where(
             t.Experiment.name == comparison.experiment,
@@ -150,6 +153,7 @@ def _evaluations(
             t.Evaluation.measure == measure,
             t.Evaluation.layer == cell["layer"],
             (t.Corpus.name == cell["corpus"]) | (t.Corpus.collection == cell["corpus"]),
+            asked_for(),
         )
         .order_by(t.Evaluation.id)
     )  # fmt: skip
@@ -157,7 +161,7 @@ def _evaluations(
 
 
 def _computed_from(connection: Connection, members: Sequence[Any], evaluations: Sequence[Any]) -> list[tuple[str, Any]]:
-    payloads = [read_payload(row.kind, row.payload, f"job {row.job_id}") for row in evaluations]
+    payloads = _payloads(connection, evaluations)
     texts = {key for payload in payloads for key in payload.text_keys}
     snapshots = {key for payload in payloads for key in payload.snapshot_keys}
     fingerprints = _looked_up(connection, t.CorpusText.key, t.CorpusText.fingerprint, sorted(texts))
@@ -173,6 +177,22 @@ def _computed_from(connection: Connection, members: Sequence[Any], evaluations: 
         ("jobs", sorted({row.job_id for row in evaluations})),
         ("per-item outcomes", sorted({row.digest for row in evaluations if row.digest})),
     ]
+
+
+def _payloads(connection: Connection, evaluations: Sequence[Any]) -> list[Payload]:
+    """What the evaluations' jobs were asked, as far as it is of their pairs."""
+    pairs: dict[int, set[frozenset[str]]] = {}
+    for row in evaluations:
+        pairs.setdefault(row.job_id, set()).add(frozenset((row.query_language, row.candidate_language)))
+    found = []
+    for job_id, of_job in pairs.items():
+        row = connection.execute(select(t.Job.kind, t.Job.payload).where(t.Job.id == job_id)).one()
+        payload = read_payload(row.kind, row.payload, f"job {job_id}")
+        if isinstance(payload, Starred):
+            asked = [pair for pair in payload.pairs if frozenset(map(code_of, pair.sides)) in of_job]
+            payload = payload.part(asked, payload.layers)
+        found.append(payload)
+    return found
 
 
 def _looked_up(connection: Connection, column: Any, wanted: Any, keys: Sequence[Any]) -> list[Any]:

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, Engine, select
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.names import find_experiment
+from sprachbund.db.rows import foreign_pairs
 from sprachbund.embeddings.transforms import Fitted, fit_transform, transformed
 from sprachbund.errors import QueryError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.files.tensors import load_tensors
 from sprachbund.queue import Queue
-from sprachbund.work.payloads.measure import PAIR_EVALUATION, PairEvaluationPayload, SideSnapshots
+from sprachbund.work.payloads.measure import SideSnapshots
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 
 
@@ -64,18 +66,23 @@ def planned_pairs(
     connection: Connection, experiment: str, setting_key: str, corpus_key: str
 ) -> list[PairEvaluationPayload]:
     """What the pair evaluations of a setting on a corpus are asked, done or not: where its embeddings are."""
+    experiment_id = find_experiment(connection, experiment)
+    foreign = foreign_pairs(connection, experiment_id)
     rows = connection.execute(
         select(t.Job.id, t.Job.payload)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .where(
-            t.ExperimentJob.experiment_id == find_experiment(connection, experiment),
+            t.ExperimentJob.experiment_id == experiment_id,
             t.Job.kind == PAIR_EVALUATION.name,
             t.Job.payload["setting"].as_string() == setting_key,
             t.Job.payload["corpus"].as_string() == corpus_key,
         )
         .order_by(t.Job.id)
     )
-    return [from_json(PairEvaluationPayload, payload, f"job {job_id}") for job_id, payload in rows]
+    return [
+        from_json(PairEvaluationPayload, payload, f"job {job_id}").without(foreign.get(job_id, ()))
+        for job_id, payload in rows
+    ]
 
 
 def _read_layer(

@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Any
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; refuses NaN, infinities and unknown types.
@@ -11,7 +13,7 @@ def canonical_json(value: Any) -> str:
     Floats that hold whole numbers keep their point (1.0 differs from 1): a count and a fraction are
     different requests.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def content_key(kind: str, version: int, /, **inputs: Any) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from sprachbund.work.payloads.base import Layered, Payload
+from sprachbund.work.payloads.star import Starred
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,8 @@ class Kind:
     def layered(self) -> bool:
         """Whether its subject has layers, which several jobs may share out among them."""
         return issubclass(self.payload, Layered)
+
+    @property
+    def starred(self) -> bool:
+        """Whether its subject has pairs, which jobs share out among them as stars."""
+        return issubclass(self.payload, Starred)

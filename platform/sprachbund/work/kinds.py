@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from sprachbund.work.kind import Kind
-from sprachbund.work.payloads import compare, embed, fit, measure, write
+from sprachbund.work.payloads import compare, embed, fit, measure, pairs, write
 from sprachbund.work.payloads.base import Payload
 from sprachbund.work.payloads.stored import from_json
 
-_DECLARED = [kind for family in (fit, embed, measure, write, compare) for kind in vars(family).values()]
+_DECLARED = [kind for family in (fit, embed, pairs, measure, write, compare) for kind in vars(family).values()]
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _DECLARED if isinstance(kind, Kind)}
 """Every kind by its name."""
 

@@ -1,7 +1,7 @@
 """From a resolved experiment to content-keyed work: wants first, then jobs for what nobody has done yet.
 
-A *want* names a piece of work without its layers (its subject). `jobs_for` turns wants into jobs given what
-jobs already exist per subject, so that one more layer, language or target costs only itself.
+A *want* names a piece of work without its layers and pairs (its subject). `jobs.jobs_for` turns wants into jobs given
+what jobs already exist per subject, so that one more layer, language or target costs only itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,8 @@ from typing import Any
 from sprachbund.vocabulary import SteeredSide, layer_order
 from sprachbund.work.keys import content_key
 from sprachbund.work.kind import Kind
-from sprachbund.work.payloads.base import Layered, Numerics, Payload, TextInput
+from sprachbund.work.payloads.base import Numerics, Payload, TextInput
+from sprachbund.work.payloads.compare import ForeignPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,6 @@ class Want:
     payload: Payload
     model: str | None = None
     layers: tuple[str, ...] | None = None
-    needs: tuple[str, ...] = ()
     # Which layers the needed work must cover, where this work has none of its own.
     needs_layers: tuple[str, ...] | None = None
 
@@ -117,7 +117,6 @@ class Want:
             payload=payload,
             model=None if runs is None else runs.model,
             layers=layers,
-            needs=payload.needs,
             needs_layers=needs_layers,
         )
 
@@ -181,10 +180,11 @@ class PlannedSetting:
 
 @dataclass(frozen=True, slots=True)
 class KnownJob:
-    """A job of the database that has the wanted subject."""
+    """A job of the database that has the wanted subject; `pairs`: the sides of what it covers, by the pairs' keys."""
 
     key: str
     layers: tuple[str, ...] | None
+    pairs: Mapping[str, tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +203,14 @@ class PlannedJob:
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """New jobs in an order in which needs come first, and the keys of existing jobs that are used."""
+    """New jobs in an order in which needs come first, and the keys of existing jobs that are used.
+
+    foreign: pairs of those that are none of the plan's.
+    """
 
     new: tuple[PlannedJob, ...]
     existing: tuple[str, ...]
+    foreign: tuple[ForeignPair, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -221,70 +225,10 @@ def unique_wants(wants: Iterable[Want]) -> list[Want]:
         before = merged.get(want.subject)
         if before is None:
             merged[want.subject] = want
-        elif before.layers is not None and want.layers is not None:
+        elif before.layers is not None and want.layers is not None and before.layers != want.layers:
             layers = tuple(sorted({*before.layers, *want.layers}, key=layer_order))
             merged[want.subject] = replace(before, layers=layers)
     return list(merged.values())
-
-
-def jobs_for(wants: Sequence[Want], known: Mapping[str, Sequence[KnownJob]]) -> JobPlan:
-    """Jobs that cover every want, reusing `known` jobs of the same subject.
-
-    Wants must come after the wants they need. A want with layers is covered by known jobs as far as they
-    go; one new job takes the rest.
-    """
-    serving: dict[str, list[KnownJob]] = {}
-    new: list[PlannedJob] = []
-    existing: dict[str, None] = {}
-    for want in wants:
-        covering = _covering(want.layers, known.get(want.subject, ()))
-        for job in covering:
-            existing[job.key] = None
-        serving[want.subject] = list(covering)
-        missing = _missing(want.layers, covering)
-        if missing is not None:
-            layers = missing or None
-            payload = want.payload
-            if isinstance(payload, Layered):
-                payload = replace(payload, layers=missing)
-            key = content_key("job", want.kind.version, subject=want.subject, layers=list(layers or ()))
-            needed = needs_of(want, layers, serving)
-            new.append(PlannedJob(key, want.kind, want.subject, want.bundle, want.label, want.model, payload, needed))
-            serving[want.subject].append(KnownJob(key, layers))
-    return JobPlan(tuple(new), tuple(existing))
-
-
-def needs_of(want: Want, layers: tuple[str, ...] | None, serving: Mapping[str, Sequence[KnownJob]]) -> tuple[str, ...]:
-    """Keys of the jobs that must be done before: those of the needed subjects that touch the layers."""
-    touched = set(layers if layers is not None else want.needs_layers or ())
-    needed: dict[str, None] = {}
-    for subject in want.needs:
-        for job in serving[subject]:
-            if job.layers is None or touched & set(job.layers):
-                needed[job.key] = None
-    return tuple(needed)
-
-
-def _covering(layers: tuple[str, ...] | None, known: Sequence[KnownJob]) -> list[KnownJob]:
-    if layers is None:
-        return list(known[:1])
-    chosen: list[KnownJob] = []
-    covered: set[str] = set()
-    for job in known:
-        useful = set(job.layers or ()) & set(layers)
-        if useful - covered:
-            chosen.append(job)
-            covered |= useful
-    return chosen
-
-
-def _missing(layers: tuple[str, ...] | None, covering: Sequence[KnownJob]) -> tuple[str, ...] | None:
-    """Layers nobody covers; an empty tuple for layerless work to do; None where nothing is missing."""
-    if layers is None:
-        return None if covering else ()
-    covered = {layer for job in covering for layer in job.layers or ()}
-    rest = tuple(layer for layer in layers if layer not in covered)
-    return rest or None
 
 
 def setting_key(model: PlanModel, intervention: str, transform: str, parameters: Mapping[str, Any], side: str) -> str:

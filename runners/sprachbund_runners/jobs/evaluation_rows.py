@@ -28,7 +28,7 @@ class EvaluationRow:
 
     query, candidate: languages; of what a model writes that of the text, or translated from, and translated into.
     layer: of embeddings. tensor: where its outcomes are in the job's file. scope: digest of what its numbers depend on
-    beside these.
+    beside these. of: key of the pair of languages, where the job has several; else the job's subject is meant.
     """
 
     measure: str
@@ -38,6 +38,7 @@ class EvaluationRow:
     metrics: Mapping[str, Level]
     tensor: str | None = None
     scope: str | None = None
+    of: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,14 +101,10 @@ def _shared(connection: Connection, claim: Claim[Any]) -> dict[str, Any]:
 
 def _own(subject: str, row: EvaluationRow, outcomes_id: int | None) -> dict[str, Any]:
     """The columns of one row."""
-    version = MEASURES[row.measure].version
-    place = {"measure": row.measure, "query": row.query, "candidate": row.candidate}
-    if row.layer is not None:
-        place["layer"] = row.layer
     return {
-        "key": content_key("evaluation", version, subject=subject, **place),
+        "key": evaluation_key(row.of or subject, row.measure, row.query, row.candidate, row.layer),
         "measure": row.measure,
-        "version": version,
+        "version": MEASURES[row.measure].version,
         "query_language": row.query,
         "candidate_language": row.candidate,
         "layer": row.layer,
@@ -115,6 +112,14 @@ def _own(subject: str, row: EvaluationRow, outcomes_id: int | None) -> dict[str,
         "outcomes_id": outcomes_id if row.tensor else None,
         "outcomes_tensor": row.tensor,
     }
+
+
+def evaluation_key(of: str, measure: str, query: str | None, candidate: str | None, layer: str | None) -> str:
+    """The key of a measure's row, `of` the key of a pair or the subject of a job."""
+    place = {"measure": measure, "query": query, "candidate": candidate}
+    if layer is not None:
+        place["layer"] = layer
+    return content_key("evaluation", MEASURES[measure].version, subject=of, **place)
 
 
 def metric_rows(evaluation_id: int, metrics: Mapping[str, Level]) -> list[dict[str, Any]]:

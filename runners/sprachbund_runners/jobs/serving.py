@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.base import Payload
+from sprachbund.work.payloads.star import Starred
 from sprachbund_runners.jobs.context import Context, Outcome
 
 P = TypeVar("P", bound=Payload)
@@ -33,3 +34,13 @@ def together(claims: Sequence[Claim[P]], shared: Callable[[P], Any]) -> list[lis
         else:
             groups.append((asked, [claim]))
     return [members for _, members in groups]
+
+
+def cells(payload: Starred) -> int:
+    """Pairs times layers of a star: what its progress is counted in."""
+    return len(payload.pairs) * len(payload.layers)
+
+
+def tensor_prefix(number: int, layer: str, measure: str) -> str:
+    """Where a star's file has the outcomes of its pair of this number."""
+    return f"{number}/{layer}/{measure}"

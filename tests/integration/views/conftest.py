@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from sprachbund.db import tables as t
 from sprachbund.db.engine import connect, writing
 from sprachbund.queue import Queue, insert_jobs
-from sprachbund.work.payloads.measure import PAIR_EVALUATION
+from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
 from support.made import N_ITEMS, NAN, Database, Made, put

@@ -7,9 +7,9 @@ from pathlib import Path
 from sprachbund.planning.blueprint import draw_up
 from sprachbund.planning.resolve import resolve
 from sprachbund.spec.experiment import load
+from sprachbund.work.jobs import jobs_for
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import KINDS
-from sprachbund.work.plan import jobs_for
 
 HERE = Path(__file__).parent
 

@@ -1,6 +1,8 @@
 """The planner: content keys at the finest grain, and nothing computed twice."""
 
 from collections import Counter
+from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from sprachbund.errors import SpecError
 from sprachbund.planning.blueprint import Blueprint, draw_up
 from sprachbund.spec.experiment import Spec, parse
-from sprachbund.work.plan import JobPlan, KnownJob, PlanCorpus, PlanModel, PlanText, jobs_for, unique_wants
+from sprachbund.work.jobs import jobs_for
+from sprachbund.work.plan import JobPlan, KnownJob, PlanCorpus, PlanModel, PlanText, unique_wants
 
 LANGUAGES = ("eng_Latn", "spa_Latn", "deu_Latn", "fra_Latn", "jpn_Jpan")
 MODEL = PlanModel(
@@ -55,7 +58,8 @@ def as_known(*plans: JobPlan) -> dict[str, list[KnownJob]]:
     for plan in plans:
         for job in plan.new:
             layers = job.payload.layers if job.kind.layered else None
-            known.setdefault(job.subject, []).append(KnownJob(job.key, layers))
+            pairs = {pair.key: pair.sides for pair in job.payload.pairs} if job.kind.starred else None
+            known.setdefault(job.subject, []).append(KnownJob(job.key, layers, pairs))
     return known
 
 
@@ -91,8 +95,14 @@ def test_one_more_language_costs_its_own_snapshots_and_pairs() -> None:
     assert "unit_statistics" not in counted
     assert "expert_set" not in counted
     assert "intervention" not in counted
-    # Four new pairs for every setting on test, and for every setting that may be chosen on select.
-    assert counted["pair_evaluation"] == 4 * (n_all + n_plain)
+    # One star of four new pairs for every setting on test, and for every setting that may be chosen on select.
+    assert counted["pair_evaluation"] == n_all + n_plain
+    for job in more.new:
+        if job.kind.name == "pair_evaluation":
+            assert [pair.sides for pair in job.payload.pairs] == [
+                tuple(sorted((each, "jpn_Jpan"))) for each in sorted(LANGUAGES[:4])
+            ]
+            assert job.label.endswith(" on book jpn_Jpan and 4 others")
     # One language, untransformed settings only (centring reads the snapshots of `none`), plus its fit text.
     assert counted["snapshot"] == (n_all - 1) + (n_plain - 1) + 1
     assert all(job.payload.language == LANGUAGES[4] for job in more.new if job.kind.name == "snapshot")
@@ -208,28 +218,129 @@ def test_controls_of_sets_that_may_be_small_are_not_refused(method: str) -> None
     blueprint(spec(interventions=controlled(100, "uniform", method)))
 
 
+def test_pairs_are_cut_into_a_star_per_language_but_one() -> None:
+    asked = spec(interventions=["none"])
+    plan = jobs_for(blueprint(asked).wants, {})
+    stars = [job.payload for job in plan.new if job.kind.name == "pair_evaluation" and job.payload.split == "test"]
+    assert [star.whose for star in stars] == [
+        "deu_Latn and 4 others", "eng_Latn and 3 others", "fra_Latn and 2 others", "jpn_Jpan and spa_Latn",
+    ]  # fmt: skip
+    assert sorted(pair.sides for star in stars for pair in star.pairs) == list(combinations(sorted(LANGUAGES), 2))
+    for job in plan.new:
+        if job.kind.name == "pair_evaluation":
+            # An edge per language, not per pair.
+            assert len(job.needs) == len(job.payload.pairs) + 1
+    comparisons = [job for job in plan.new if job.kind.name == "comparison"]
+    assert {len(job.needs) for job in comparisons} == {len(LANGUAGES) - 1}
+
+
+@pytest.mark.parametrize("new", ["deu_Latn", "fra_Latn", "spa_Latn"])
+def test_one_more_language_is_one_star_wherever_it_sorts(new: str) -> None:
+    before = tuple(each for each in LANGUAGES if each != new)
+    asked = spec(interventions=["none", "centring"])
+    first = jobs_for(blueprint(asked, languages=before).wants, {})
+    more = jobs_for(blueprint(asked).wants, as_known(first))
+    assert kinds(more)["pair_evaluation"] == 2 * 2
+    assert more.foreign == ()
+
+
+def test_one_more_layer_is_as_many_stars_again() -> None:
+    few, many = (spec(interventions=["none"], embeddings={"layers": layers}) for layers in ([1], [1, 2]))
+    more = jobs_for(blueprint(many).wants, as_known(jobs_for(blueprint(few).wants, {})))
+    assert kinds(more)["pair_evaluation"] == 2 * (len(LANGUAGES) - 1)
+
+
+def test_fewer_languages_share_stars_and_say_which_pairs_are_not_theirs() -> None:
+    asked = spec(interventions=["none"])
+    whole = jobs_for(blueprint(asked).wants, {})
+    few = jobs_for(blueprint(asked, languages=("deu_Latn", "fra_Latn", "spa_Latn")).wants, as_known(whole))
+    assert kinds(few).keys() == {"space_evaluation", "comparison"}
+    stars = {job.key: job for job in whole.new if job.kind.name == "pair_evaluation" and job.key in few.existing}
+    foreign = Counter(pair.job for pair in few.foreign)
+    # Of German's four pairs two are asked for; of French's two one. The other stars have none of them.
+    assert {(stars[key].payload.whose, n) for key, n in foreign.items()} == {
+        ("deu_Latn and 4 others", 2), ("fra_Latn and 2 others", 1),
+    }  # fmt: skip
+    assert len(stars) == 2 * 2
+    # A comparison tells pairs by their languages: it needs no list of those it never asks for.
+    assert all(job.payload.foreign == () for job in few.new if job.kind.name == "comparison")
+
+
+def test_another_text_is_another_pair_and_a_comparison_knows_the_old_one() -> None:
+    asked = spec(interventions=["none"])
+    first = jobs_for(blueprint(asked).wants, {})
+
+    def changed(code: str, text: PlanText) -> PlanText:
+        return replace(text, key="k", sentences="s", documents="d") if code == "spa_Latn" else text
+
+    test = corpus("test")
+    test = replace(test, texts={code: changed(code, text) for code, text in test.texts.items()})
+    roles = {"fit": [corpus("fit")], "select": [corpus("select")], "test": [test]}
+    again = jobs_for(draw_up(asked, [MODEL], roles).wants, as_known(first))
+    assert kinds(again)["pair_evaluation"] == 1
+    (star,) = (job.payload for job in again.new if job.kind.name == "pair_evaluation")
+    assert star.whose == "spa_Latn and 4 others"
+    (comparison,) = (job.payload for job in again.new if job.kind.name == "comparison")
+    # The star of Japanese and Spanish alone is not used any more.
+    pairs = {("deu_Latn", "spa_Latn"), ("eng_Latn", "spa_Latn"), ("fra_Latn", "spa_Latn")}
+    assert {(each.first, each.second) for each in comparison.foreign} == pairs
+    assert set(comparison.foreign) == set(again.foreign)
+
+
 _LAYERS = st.lists(st.sampled_from(["0", "1", "2", "3", "final"]), min_size=1, max_size=5, unique=True)
+_SPOKEN = st.lists(st.sampled_from(LANGUAGES), min_size=2, max_size=5, unique=True)
+_PAIRS = st.one_of(
+    st.just("all"),
+    st.lists(
+        st.sampled_from([list(pair) for pair in combinations(LANGUAGES, 2)]), min_size=1, max_size=6, unique_by=tuple
+    ),
+)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(_LAYERS, min_size=1, max_size=4))
-def test_any_history_covers_every_layer_exactly_once(history: list[list[str]]) -> None:
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(_LAYERS, _SPOKEN, _PAIRS, st.integers(0, 2)), min_size=1, max_size=4))
+def test_any_history_covers_every_pair_and_layer_exactly_once(
+    history: list[tuple[list[str], list[str], str | list[list[str]], int]],
+) -> None:
+    """Layers, languages, pairs, and the text of one language (its edition) change from one experiment to the next."""
     plans: list[JobPlan] = []
-    interventions = [{"method": "experts", "k": 5}]
-    for layers in history:
-        wants = blueprint(spec(targets=["en"], interventions=interventions, embeddings={"layers": layers})).wants
+    for layers, languages, pairs, edition in history:
+        asked = spec(
+            targets=["en"], interventions=[{"method": "experts", "k": 5}], embeddings={"layers": layers},
+            evaluations={"pairs": pairs, "mining": True},
+        )  # fmt: skip
+        test = corpus("test", LANGUAGES if pairs != "all" else tuple(languages))
+        edited = {
+            code: replace(text, documents=f"{text.documents} {edition}") if code == "eng_Latn" else text
+            for code, text in test.texts.items()
+        }
+        roles = {"fit": [corpus("fit")], "select": [corpus("select")], "test": [replace(test, texts=edited)]}
+        wants = draw_up(asked, [MODEL], roles).wants
         plan = jobs_for(wants, as_known(*plans))
         known = as_known(*plans, plan)
+        foreign = {(pair.job, pair.first, pair.second) for pair in plan.foreign}
         for want in wants:
             if want.layers is None:
                 continue
             covering = [job for job in known[want.subject] if job.key in plan.keys]
-            covered = [layer for job in covering for layer in job.layers or () if layer in want.layers]
-            assert sorted(covered) == sorted(want.layers)
+            wanted, covered = (
+                Counter(want.layers),
+                Counter[object](layer for job in covering for layer in job.layers or () if layer in want.layers),
+            )
+            if want.kind.starred:
+                wanted = Counter((pair.key, layer) for pair in want.payload.pairs for layer in want.layers)
+                covered = Counter(
+                    (key, layer) for job in covering for key, sides in (job.pairs or {}).items()
+                    if (job.key, *sides) not in foreign for layer in job.layers or () if layer in want.layers
+                )  # fmt: skip
+            assert covered == wanted
         plans.append(plan)
     jobs = [job for plan in plans for job in plan.new]
     assert len({job.key for job in jobs}) == len(jobs)
-    per_layer = Counter((job.subject, layer) for job in jobs if job.kind.layered for layer in job.payload.layers)
+    per_layer = Counter(
+        (job.subject, pair, layer) for job in jobs if job.kind.layered for layer in job.payload.layers
+        for pair in ([each.key for each in job.payload.pairs] if job.kind.starred else [None])
+    )  # fmt: skip
     assert set(per_layer.values()) <= {1}
 
 

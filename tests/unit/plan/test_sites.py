@@ -87,7 +87,7 @@ def test_overlaps_compare_what_was_ranked_over_the_same_sites():
     rows = [{"method": "union", "k": 4, **APART}, {"method": "union", "k": 4}]
     overlaps = [want for want in drawn(*rows).wants if want.kind.name == "expert_overlap"]
     assert len(overlaps) == 2
-    assert all(len(want.needs) == 3 for want in overlaps)
+    assert all(len(want.payload.needs) == 3 for want in overlaps)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,10 @@ def table(tmp_path):
 
 
 def subjects(folder, columns, **more):
-    """(kind, subject) of every want of a small steering experiment whose test text has these columns."""
+    """(kind, subject) of every want of a small steering experiment whose test text has these columns.
+
+    What is done pair by pair is told by the pairs' keys.
+    """
     content = {
         "name": "x",
         "models": ["phrasebook-bloom"],
@@ -50,7 +53,11 @@ def subjects(folder, columns, **more):
     }
     resolved = resolve(parse(content), folder)
     drawn = draw_up(resolved.spec, [model.plan for model in resolved.models], resolved.plan_corpora())
-    return {(want.kind.name, want.subject) for want in drawn.wants}
+    return {
+        (want.kind.name, key)
+        for want in drawn.wants
+        for key in ([pair.key for pair in want.payload.pairs] if want.kind.starred else [want.subject])
+    }
 
 
 def test_a_label_named_later_makes_nothing_anew(table):
@@ -82,3 +89,5 @@ def test_another_sentence_makes_its_passes_anew(table):
     # German once for each setting that has snapshots of its own, and what needs them.
     assert sum(kind == "snapshot" for kind, _ in new) == 2
     assert sum(kind == "unit_statistics" for kind, _ in new) == 0
+    # Of three pairs two have German in them: of no edits, centred, and steered.
+    assert sum(kind == "pair_evaluation" for kind, _ in new) == 3 * 2

@@ -74,8 +74,23 @@ class ExperimentJob(Base):
     job_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
 
 
+class ForeignPair(Base):
+    """A pair of a job that an experiment uses for other pairs: it did not ask for this one, or its texts are others.
+
+    Both directions have a row. Few experiments have any: those that share work with experiments on other pairs.
+    """
+
+    __tablename__ = "foreign_pairs"
+    __table_args__ = (Index(None, "job_id"),)
+
+    experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
+    job_id: Mapped[int] = mapped_column(reference("jobs.id", cascade=True), primary_key=True)
+    query_language: Mapped[str] = mapped_column(reference("languages.code"), primary_key=True)
+    candidate_language: Mapped[str] = mapped_column(reference("languages.code"), primary_key=True)
+
+
 class Job(Base):
-    """One content-keyed piece of work. `subject` names it without its layers, `bundle` its siblings."""
+    """One content-keyed piece of work. `subject` names it without its layers and pairs, `bundle` its siblings."""
 
     __tablename__ = "jobs"
     __table_args__ = (

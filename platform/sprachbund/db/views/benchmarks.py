@@ -1,5 +1,6 @@
 """Views on benchmarks' conventions, on what must be known of single metrics, and on what models were trained on."""
 
+from sprachbund.db.views.asked import asked
 from sprachbund.db.views.columns import Column, View, changed, of
 from sprachbund.db.views.evaluated import EVALUATED
 from sprachbund.db.views.setting import setting_columns
@@ -21,7 +22,7 @@ _CONVENTIONS = """
 """
 _WHO = ("experiment", "model", "revision", "setting", "setting_key", "setting_ordinal", "corpus", "split", "role")
 _SCORED = ", ".join(f"q.{name}" for name in _WHO)
-_SCORES = """
+_SCORES = f"""
     SELECT x.name AS experiment, m.name AS model, m.revision AS revision, xs.label AS setting, s.key AS setting_key,
         xs.ordinal AS setting_ordinal, coalesce(c.collection, c.name) AS corpus, c.split AS split, xc.role AS role,
         e.layer AS layer, xl.ordinal AS layer_ordinal, e.query_language AS query_language,
@@ -37,7 +38,7 @@ _SCORES = """
     CROSS JOIN models m
     CROSS JOIN metrics r
     WHERE xj.experiment_id = x.id
-        AND e.job_id = xj.job_id AND e.measure = 'retrieval'
+        AND e.job_id = xj.job_id AND e.measure = 'retrieval' AND {asked("e")}
         AND xl.experiment_id = x.id AND xl.layer = e.layer
         AND xc.experiment_id = x.id AND xc.corpus_id = e.corpus_id AND xc.role <> 'fit'
         AND c.id = e.corpus_id
@@ -45,7 +46,7 @@ _SCORES = """
         AND s.id = xs.setting_id
         AND m.id = s.model_id
         AND r.evaluation_id = e.id
-"""
+"""  # noqa: S608 - our own names
 _AT_A_LAYER = f"""
 FROM (
     SELECT {_SCORED}, k.convention AS convention, q.layer AS layer, q.layer_ordinal AS layer_ordinal, q.value AS value
@@ -99,10 +100,10 @@ METRIC_NOTES = View(
     "metric_notes",
     "What must be known of one metric of one evaluation: why it has no value, or that it was approximated.",
     (
-        """
+        f"""
 FROM experiments x
 JOIN experiment_jobs xj ON xj.experiment_id = x.id
-JOIN evaluations e ON e.job_id = xj.job_id
+JOIN evaluations e ON e.job_id = xj.job_id AND {asked("e")}
 JOIN evaluation_notes n ON n.evaluation_id = e.id
 JOIN experiment_layers xl ON xl.experiment_id = x.id AND xl.layer = e.layer
 JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = e.setting_id

@@ -14,12 +14,15 @@ _DIALECTS: dict[str, dict[str, str]] = {
     "sqlite": {
         "JSON_ROWS(": "json_each(",
         "JSON_FIELDS(": "json_each(",
+        "JSON_PARTS(": "json_each(",
         "AS planned_layer(value)": "AS planned_layer",
+        "AS planned_pair(value)": "AS planned_pair",
         "JOIN_TEXT(": "group_concat(",
     },
     "postgresql": {
         "JSON_ROWS(": "jsonb_array_elements_text(",
         "JSON_FIELDS(": "jsonb_each(",
+        "JSON_PARTS(": "jsonb_array_elements(",
         "JOIN_TEXT(": "string_agg(",
     },
 }

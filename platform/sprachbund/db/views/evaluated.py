@@ -7,6 +7,7 @@ operands, and would otherwise cross all settings with all evaluations; to Postgr
 
 from string import Template
 
+from sprachbund.db.views.asked import asked, planned
 from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.db.views.setting import chosen, setting_columns
 
@@ -80,7 +81,7 @@ LEFT JOIN evaluations b
     ON b.setting_id = xs.baseline_id AND b.corpus_id = e.corpus_id AND b.measure = e.measure AND b.version = e.version
     AND b.layer = e.layer AND b.pooling = e.pooling AND b.tokens = e.tokens
     AND $same
-    AND EXISTS (SELECT 1 FROM experiment_jobs bj WHERE bj.experiment_id = x.id AND bj.job_id = b.job_id)
+    AND $planned
 LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
 LEFT JOIN pair_tests pt ON pt.evaluation_id = e.id AND pt.metric = r.name
     AND EXISTS (SELECT 1 FROM experiment_jobs pj WHERE pj.experiment_id = x.id AND pj.job_id = pt.job_id)
@@ -94,15 +95,20 @@ WHERE xj.experiment_id = x.id
     AND i.id = s.intervention_id
     AND m.id = s.model_id
     AND r.evaluation_id = e.id
+    AND $asked
     AND $measures
 """
 )
 
 
+def _from(same: str, measures: str) -> str:
+    return _FROM.substitute(same=same, measures=measures, asked=asked("e"), planned=planned("b"))
+
+
 def of_pairs(measures: str) -> str:
     """The FROM part over evaluations of pairs: plain equality of both languages can use an index or a hash."""
     same = "b.query_language = e.query_language AND b.candidate_language = e.candidate_language"
-    return _FROM.substitute(same=same, measures=measures)
+    return _from(same, measures)
 
 
 def of_scopes(measures: str) -> str:
@@ -110,7 +116,7 @@ def of_scopes(measures: str) -> str:
     same = """b.query_language IS NOT DISTINCT FROM e.query_language
     AND b.candidate_language IS NOT DISTINCT FROM e.candidate_language
     AND b.scope_digest IS NOT DISTINCT FROM e.scope_digest"""
-    return _FROM.substitute(same=same, measures=measures)
+    return _from(same, measures)
 
 
 RETRIEVAL_RESULTS = View(

@@ -2,6 +2,7 @@
 
 from string import Template
 
+from sprachbund.db.views.asked import planned
 from sprachbund.db.views.columns import Column, View, changed, of
 from sprachbund.db.views.evaluated import EVALUATED
 from sprachbund.db.views.setting import chosen, setting_columns
@@ -128,7 +129,7 @@ _OF_BASELINE = Template(
             AND b.corpus_id = e.corpus_id AND b.layer = e.layer AND b.pooling = e.pooling
             AND b.tokens = e.tokens AND b.measure = '$measure'
             AND r.evaluation_id = b.id AND r.name = '$metric' AND $which
-            AND EXISTS (SELECT 1 FROM experiment_jobs bj WHERE bj.experiment_id = x.id AND bj.job_id = b.job_id))"""
+            AND $planned)"""
 )
 _SAME_SCOPE = "b.scope_digest = e.scope_digest"
 
@@ -138,7 +139,7 @@ def _before_and_after(
 ) -> tuple[Column, Column]:
     """A distance of the baseline (its measure and metric) and of the setting (its metric)."""
     measure, metric = before
-    of_baseline = _OF_BASELINE.substitute(measure=measure, metric=metric, which=which)
+    of_baseline = _OF_BASELINE.substitute(measure=measure, metric=metric, which=which, planned=planned("b"))
     own = f"(SELECT r.value FROM metrics r WHERE r.evaluation_id = e.id AND r.name = '{after}')"  # noqa: S608
     return (
         Column(f"{name}_before", of_baseline, "real", f"{says}, of the baseline"),

@@ -62,18 +62,26 @@ LEFT JOIN runners w ON w.id = coalesce(j.runner_id, t.runner_id)
 """,
 )  # fmt: skip
 
-PLANNED_CELLS = View(
-    "planned_cells",
-    "One cell of an experiment's plan: one layer of one pair or space evaluation, and whether it is there.",
-    (
-        """
+_PLANNED = """
 FROM experiments x
 JOIN experiment_jobs xj ON xj.experiment_id = x.id
 JOIN jobs n ON n.id = xj.job_id
 CROSS JOIN JSON_ROWS(n.payload -> 'layers') AS planned_layer(value)
 JOIN experiment_layers xl ON xl.experiment_id = x.id AND xl.layer = planned_layer.value
-WHERE n.kind IN ('pair_evaluation', 'space_evaluation')
-""",
+"""
+
+PLANNED_CELLS = View(
+    "planned_cells",
+    "One cell of an experiment's plan: one layer of one pair or space evaluation, and whether it is there.",
+    (
+        f"""{_PLANNED}
+CROSS JOIN JSON_PARTS(n.payload -> 'pairs') AS planned_pair(value)
+WHERE n.kind = 'pair_evaluation' AND NOT EXISTS (
+    SELECT 1 FROM foreign_pairs fp WHERE fp.experiment_id = x.id AND fp.job_id = n.id
+        AND fp.query_language = planned_pair.value ->> 'first'
+        AND fp.candidate_language = planned_pair.value ->> 'second')
+""",  # noqa: S608 - our own names
+        f"{_PLANNED} WHERE n.kind = 'space_evaluation'",
     ),
     (
         *setting_columns("experiment"),

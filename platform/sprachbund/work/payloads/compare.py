@@ -1,7 +1,7 @@
 """What jobs that compare settings, and choose among them, are asked."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sprachbund.work.kind import Kind
@@ -24,11 +24,21 @@ class ComparedSetting(Part):
         return self.baseline or self.setting
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignPair(Part):
+    """A pair of an existing job that is used for others of its pairs: unasked, or of texts that have changed since."""
+
+    job: str
+    first: str
+    second: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonPayload(Payload):
     """Settings against their baselines and controls, on the corpora of one group.
 
-    pairs: (corpus, language, language). evaluations: the pair evaluations that are read, which the job's edges have.
+    pairs: (corpus, language, language). evaluations: subjects of the pair evaluations that are read, with digests of
+    their pairs; the job's edges have them. foreign: pairs of these jobs that are not to be read.
     """
 
     group: str
@@ -43,15 +53,23 @@ class ComparisonPayload(Payload):
     unit: str
     multiplicity: str
     seed: int
-    evaluations: tuple[str, ...] = field(default=(), metadata=NOT_STORED)
+    foreign: tuple[ForeignPair, ...] = ()
+    evaluations: Mapping[str, str] = field(default_factory=dict, metadata=NOT_STORED)
 
     @property
     def inputs(self) -> dict[str, Any]:
-        return {**asdict(self), "evaluations": sorted(self.evaluations)}
+        asked = asdict(self)
+        del asked["foreign"]
+        return {**asked, "evaluations": sorted(self.evaluations.items())}
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return self.evaluations
+        return tuple(self.evaluations)
+
+    def without(self, pairs: Iterable[ForeignPair]) -> "ComparisonPayload":
+        """The payload where of its jobs' pairs these are not to be read, though they may be of languages it names."""
+        named = {(first, second) for _, first, second in self.pairs}
+        return replace(self, foreign=tuple(each for each in pairs if (each.first, each.second) in named))
 
     @property
     def claimed(self) -> list[ComparedSetting]:

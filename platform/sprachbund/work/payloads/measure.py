@@ -1,14 +1,14 @@
-"""What jobs that measure embeddings are asked: of one language pair, or of all languages of a setting."""
+"""What jobs that measure the embeddings of all languages of a setting are asked; of pairs: `pairs`."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sprachbund.vocabulary import Distance, SteeredSide
+from sprachbund.vocabulary import Distance
 from sprachbund.work.keys import content_key
 from sprachbund.work.kind import Kind
-from sprachbund.work.payloads.base import Evaluand, Layered, Part, TextInput
+from sprachbund.work.payloads.base import Evaluand, Layered, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,6 @@ class EvaluationPayload(Layered):
 
     setting: str
     corpus: str
-    languages: tuple[str, ...]
     pooling: str
     tokens: str
 
@@ -68,138 +67,10 @@ class EmbeddingsPayload(EvaluationPayload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairEvaluationPayload(EmbeddingsPayload):
-    """Retrieval and distances of one language pair.
-
-    side: which side of the pair is steered. approximate_above: items above which search is approximate, where the
-    corpus has more. measures: their versions. group, split: the corpora it is evaluated beside.
-    """
-
-    group: str
-    split: str
-    texts: Mapping[str, TextInput]
-    side: SteeredSide = "both"
-    approximate_above: int | None = None
-    measures: Mapping[str, int]
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        sides: dict[str, Any] = {}
-        if self.plain is not None:
-            sides = {
-                "side": self.side,
-                "plain_snapshots": dict(self.plain.snapshots),
-                "plain_fit_snapshots": dict(self.plain.fitted),
-            }
-        if self.approximate_above is not None:
-            sides["approximate_above"] = self.approximate_above
-        return {
-            "query": self.setting,
-            "candidate": self.setting,
-            "snapshots": dict(self.steered.snapshots),
-            "fit_snapshots": dict(self.steered.fitted),
-            **sides,
-            "texts": {language: text.identity for language, text in self.texts.items()},
-            "measures": dict(self.measures),
-        }
-
-    @property
-    def shared(self) -> dict[str, Any]:
-        return {"setting": self.setting, "corpus": self.group, "split": self.split}
-
-    @property
-    def text_keys(self) -> tuple[str, ...]:
-        return tuple(text.key for text in self.texts.values())
-
-
-PAIR_EVALUATION = Kind(
-    "pair_evaluation", 2, 50, "retrieval in both directions and distances of one language pair",
-    PairEvaluationPayload, run="sprachbund_runners.jobs.measure.pair_evaluation:run",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnMeasuresPayload(Layered):
-    """A registered measure of what a pair evaluation looks at. `pairs`: the subject of that evaluation."""
-
-    pair: PairEvaluationPayload
-    pairs: str
-    measure: str
-    version: int
-    unit: str
-    confidence: float
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        return {
-            "pairs": self.pairs,
-            "version": self.version,
-            "measure": self.measure,
-            "unit": self.unit,
-            "confidence": self.confidence,
-        }
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return self.pair.needs
-
-    @property
-    def shared(self) -> dict[str, Any]:
-        return self.pair.shared
-
-    @property
-    def evaluand(self) -> Evaluand:
-        return self.pair.evaluand
-
-    @property
-    def text_keys(self) -> tuple[str, ...]:
-        return self.pair.text_keys
-
-    @property
-    def snapshot_keys(self) -> tuple[str, ...]:
-        return self.pair.snapshot_keys
-
-
-OWN_MEASURES = Kind(
-    "own_measures", 2, 52, "a registered measure of one language pair",
-    OwnMeasuresPayload, run="sprachbund_runners.jobs.measure.own_measures:run",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MiningPayload(EvaluationPayload):
-    """F1 of mined pairs. `pairs`, `tuned_on`: subjects of the pair evaluations that are scored and that tell the
-    threshold."""
-
-    group: str
-    split: str
-    pairs: str
-    tuned_on: str
-    version: int
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        return {"pairs": self.pairs, "tuned_on": self.tuned_on, "measure": self.version}
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return (self.pairs, self.tuned_on)
-
-    @property
-    def shared(self) -> dict[str, Any]:
-        return {"setting": self.setting, "corpus": self.group, "split": self.split}
-
-
-MINING = Kind(
-    "mining", 1, 58, "pairs of one language pair mined above a threshold tuned on select",
-    MiningPayload, run="sprachbund_runners.jobs.measure.mining:run",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceEvaluationPayload(EmbeddingsPayload):
     """Medoid, spread and distances of all languages. `frozen`: the baseline's snapshots, untransformed."""
 
+    languages: tuple[str, ...]
     target: str | None
     frozen: Mapping[str, str]
     measures: Mapping[str, int]
@@ -239,6 +110,7 @@ SPACE_EVALUATION = Kind(
 class RequestedPayload(EmbeddingsPayload):
     """What is evaluated on request, of all languages of a setting together. `unit`: what intervals draw."""
 
+    languages: tuple[str, ...]
     texts: Mapping[str, str]
     seed: int
     unit: str

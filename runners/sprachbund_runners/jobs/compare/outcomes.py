@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
 from sprachbund.files.tensors import load_tensors, open_tensors
@@ -44,6 +44,24 @@ class _Place:
     evaluation_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The pairs that a comparison reads; a job may have others, and some of other texts."""
+
+    pairs: frozenset[tuple[str, frozenset[str]]]
+    foreign: frozenset[tuple[str, frozenset[str]]]
+
+    @classmethod
+    def of(cls, payload: ComparisonPayload) -> "Wanted":
+        pairs = frozenset((corpus, frozenset(pair)) for corpus, *pair in payload.pairs)
+        return cls(pairs, frozenset((each.job, frozenset((each.first, each.second))) for each in payload.foreign))
+
+    def has(self, job: str, corpus: str, query: str, candidate: str) -> bool:
+        """Whether an evaluation that the job (its key) made is read."""
+        pair = frozenset((query, candidate))
+        return (corpus, pair) in self.pairs and (job, pair) not in self.foreign
+
+
 @dataclass(slots=True)
 class Outcomes:
     """Where the outcomes of every (setting, layer) are, found once for a comparison job.
@@ -64,13 +82,13 @@ class Outcomes:
     def of(cls, context: Context, claim: Claim[ComparisonPayload], metrics: Iterable[str]) -> "Outcomes":
         """The outcomes of the evaluations that this comparison needs."""
         found = cls(context, frozenset(metrics))
-        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload.pairs}
+        wanted = Wanted.of(claim.payload)
         statement = (
             select(
                 t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.layer,
                 t.Evaluation.measure, t.Corpus.key.label("corpus"),
                 t.Evaluation.query_language, t.Evaluation.candidate_language, t.Evaluation.outcomes_tensor,
-                t.Evaluation.outcomes_id, t.Evaluation.job_id, t.Job.kind, t.Job.payload,
+                t.Evaluation.outcomes_id, t.Evaluation.job_id, t.Job.key.label("job_key"),
             )
             .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
             .join(t.Job, t.Job.id == t.Evaluation.job_id)
@@ -85,12 +103,12 @@ class Outcomes:
             paths: dict[int, Path] = {}
             texts: dict[int, str] = {}
             for row in connection.execute(statement):
-                if (row.corpus, frozenset((row.query_language, row.candidate_language))) not in wanted:
+                if not wanted.has(row.job_key, row.corpus, row.query_language, row.candidate_language):
                     continue
                 if row.outcomes_id not in paths:
                     paths[row.outcomes_id] = context.artifact(connection, row.outcomes_id, row.job_id)
                 if row.job_id not in texts:
-                    texts[row.job_id] = read_payload(row.kind, row.payload, f"job {row.job_id}").text_keys[0]
+                    texts[row.job_id] = _text_key(connection, row.job_id)
                 place = _Place(
                     row.measure, row.corpus, row.query_language, row.candidate_language, paths[row.outcomes_id],
                     row.outcomes_tensor, texts[row.job_id], row.evaluation_id,
@@ -143,3 +161,9 @@ class Outcomes:
                 for metric in sorted(wanted.difference(found)):
                     if f"{place.tensor}/{metric}" in names:
                         found[metric] = file.get_tensor(f"{place.tensor}/{metric}").astype(np.float64)
+
+
+def _text_key(connection: Connection, job_id: int) -> str:
+    """A text of the job's corpus: all have the same items and groups."""
+    row = connection.execute(select(t.Job.kind, t.Job.payload).where(t.Job.id == job_id)).one()
+    return read_payload(row.kind, row.payload, f"job {job_id}").text_keys[0]

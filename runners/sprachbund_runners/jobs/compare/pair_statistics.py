@@ -16,6 +16,7 @@ from sprachbund.db import tables as t
 from sprachbund.measures import MEASURES
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
+from sprachbund_runners.jobs.compare.outcomes import Wanted
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.crossed import crossed_effects
@@ -61,15 +62,16 @@ class PairValues:
     def of(cls, context: Context, claim: Claim[ComparisonPayload]) -> "PairValues":
         """The values that this comparison's pairs and metrics need."""
         found = cls()
-        # Paraphrases pair a language with itself: there are no two languages to resample.
-        wanted = {(corpus, frozenset(pair)) for corpus, *pair in claim.payload.pairs if pair[0] != pair[1]}
+        wanted = Wanted.of(claim.payload)
         names = [*dict.fromkeys([*claim.payload.metrics, ACCURACY, *DISTANCES])]
         statement = (
             select(
                 t.Setting.key, t.Evaluation.layer, t.Metric.name, t.Corpus.key.label("corpus"),
                 t.Evaluation.query_language, t.Evaluation.candidate_language, t.Metric.value,
+                t.Job.key.label("job_key"),
             )
             .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
+            .join(t.Job, t.Job.id == t.Evaluation.job_id)
             .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
             .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
@@ -82,8 +84,9 @@ class PairValues:
         )  # fmt: skip
         with context.reading() as connection:
             for row in connection.execute(statement):
+                # Paraphrases pair a language with itself: there are no two languages to resample.
                 pair = (row.query_language, row.candidate_language)
-                if (row.corpus, frozenset(pair)) in wanted:
+                if pair[0] != pair[1] and wanted.has(row.job_key, row.corpus, *pair):
                     cells = found.values.setdefault((row.key, row.layer, row.name), {})
                     cells[(row.corpus, *pair)] = row.value
         return found

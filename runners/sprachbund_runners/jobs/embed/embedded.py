@@ -14,6 +14,8 @@ from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.jobs.embed.stored_snapshot import read_layer
 
 KEPT = 48
+# Both sides of a pair, steered and not: of the next pair of a star one language is the same.
+KEPT_PLAIN = 4
 # Matrices of whitening are width × width at every layer.
 FITTED_BYTES = 1 << 31
 
@@ -24,6 +26,7 @@ class Embedded:
 
     context: Context
     _kept: "OrderedDict[tuple[Any, ...], LanguageVectors]" = field(default_factory=OrderedDict)
+    _plain: "OrderedDict[tuple[Any, ...], NDArray[Any]]" = field(default_factory=OrderedDict)
     _fitted: "OrderedDict[tuple[Any, ...], Fitted]" = field(default_factory=OrderedDict)
 
     def vectors(
@@ -40,11 +43,17 @@ class Embedded:
         return self._load(_SideOfLanguage(language, payload.frozen[language]), layer, None)
 
     def embeddings(self, payload: EmbeddingsPayload, language: str, layer: str, plain: bool = False) -> NDArray[Any]:
-        """float32 [n, d]: one language of the payload's setting at a layer, transformed. Not kept.
+        """float32 [n, d]: one language of the payload's setting at a layer, transformed.
 
         plain: as for `vectors`.
         """
-        return self._transformed(_SideOfLanguage.of(payload, language, plain), layer)
+        key = (_SideOfLanguage.of(payload, language, plain), layer)
+        if key not in self._plain:
+            self._plain[key] = self._transformed(*key)
+        self._plain.move_to_end(key)
+        while len(self._plain) > KEPT_PLAIN:
+            self._plain.popitem(last=False)
+        return self._plain[key]
 
     def _load(self, source: "_SideOfLanguage", layer: str, text_key: str | None) -> LanguageVectors:
         key = (source, layer, text_key)

@@ -1,10 +1,11 @@
-"""Pair evaluations: retrieval both ways, language ABX and distances of one language pair, layer by layer.
+"""Pair evaluations: retrieval both ways, language ABX and distances of one language's pairs, layer by layer.
 
 A setting may steer one side of a pair only: `query` or `candidate` (`side`, with the unsteered snapshots in `plain`).
 Language ABX is left out then, since the two sides differ by more than their language.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from sqlalchemy import Connection
 from sprachbund.corpora.corpus import code_of
 from sprachbund.measures import MEASURES
 from sprachbund.queue import Claim
-from sprachbund.work.payloads.measure import PairEvaluationPayload
+from sprachbund.work.payloads.pairs import PairEvaluationPayload
+from sprachbund.work.payloads.star import Pair
 from sprachbund_runners.evaluation.distances import LanguageVectors
 from sprachbund_runners.evaluation.pair import PAIR_MEASURES, one_sided
 from sprachbund_runners.evaluation.retrieval_scores import listed_retrieval_scores
@@ -21,62 +23,81 @@ from sprachbund_runners.evaluation.scores import Items, Level, PairScores, level
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
 from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, EvaluationRow, kept_outcomes, write_evaluations
-from sprachbund_runners.jobs.serving import one_by_one
+from sprachbund_runners.jobs.serving import cells, tensor_prefix
 
 
 def run(claims: Sequence[Claim[PairEvaluationPayload]], context: Context) -> Iterator[Outcome]:
     """Claims of one setting share the vectors of its languages."""
     embedded = Embedded(context)
-    what = f"evaluating {claims[0].label.split(' on ')[0]}"
-    return one_by_one(claims, context, lambda claim: _pair(claim, context, embedded), what)
+    label = f"evaluating {claims[0].label.split(' on ')[0]}"
+    step = context.progress.start(label, sum(cells(claim.payload) for claim in claims))
+    for claim in claims:
+        yield _star(claim, context, embedded, step)
 
 
-def _pair(claim: Claim[PairEvaluationPayload], context: Context, embedded: Embedded) -> Outcome:
+def _star(
+    claim: Claim[PairEvaluationPayload], context: Context, embedded: Embedded, step: Callable[[int], None]
+) -> Outcome:
+    """Layer by layer, so that the vectors of a layer are read once for all pairs. One file has all outcomes."""
     payload = claim.payload
-    query, candidate = map(code_of, payload.languages)
-    rows: list[EvaluationRow] = []
-    tensors: dict[str, NDArray[Any]] = {}
+    found = _Found()
     for layer in payload.layers:
-        for measure, scores in _scores(payload, embedded, layer):
-            prefix, n_items = f"{layer}/{measure}", _n_items(scores)
-            if MEASURES[measure].directed:
-                sides = ((query, candidate, "forward", scores.forward), (candidate, query, "backward", scores.backward))
-                # Of paraphrases only sentences ask: both directions would be of one and the same language pair.
-                rows += [
-                    EvaluationRow(
-                        measure, asking, answering, layer, _levels(items), f"{prefix}/{side}", notes=scores.notes
-                    )
-                    for asking, answering, side, items in (sides if query != candidate else sides[:1])
-                ]
-            else:
-                values = {
-                    name: Level(value, float("nan"), float("nan"), n_items, n_items)
-                    for name, value in scores.values.items()
-                }
-                rows.append(
-                    EvaluationRow(
-                        measure, query, candidate, layer, {**_levels(scores.both), **values}, f"{prefix}/both"
-                    )
-                )
-            tensors.update(kept_outcomes(prefix, scores))
-    stored = context.save(tensors, {"key": claim.subject})
+        for number, pair in enumerate(payload.pairs):
+            context.check_stop()
+            for measure, scores in _scores(payload, pair, embedded, layer):
+                found.add(pair, layer, measure, scores, tensor_prefix(number, layer, measure))
+            step(1)
+    stored = context.save(found.tensors, {"key": claim.key})
 
     def write(connection: Connection) -> None:
-        write_evaluations(connection, claim, rows, context.store.record(connection, stored))
+        write_evaluations(connection, claim, found.rows, context.store.record(connection, stored))
 
     return Outcome(claim, write)
 
 
-def _scores(payload: PairEvaluationPayload, embedded: Embedded, layer: str) -> Iterator[tuple[str, PairScores]]:
-    """Every measure of the pair at a layer."""
+@dataclass(slots=True)
+class _Found:
+    """Rows, and the outcomes they rest on."""
+
+    rows: list[EvaluationRow] = field(default_factory=list)
+    tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def add(self, pair: Pair, layer: str, measure: str, scores: PairScores, prefix: str) -> None:
+        """What a measure of a pair came to."""
+        query, candidate = map(code_of, pair.sides)
+        if MEASURES[measure].directed:
+            sides = ((query, candidate, "forward", scores.forward), (candidate, query, "backward", scores.backward))
+            # Of paraphrases only sentences ask: both directions would be of one and the same language pair.
+            self.rows += [
+                EvaluationRow(
+                    measure, asking, answering, layer, _levels(items), f"{prefix}/{side}", of=pair.key,
+                    notes=scores.notes,
+                )
+                for asking, answering, side, items in (sides if query != candidate else sides[:1])
+            ]  # fmt: skip
+        else:
+            n_items = _n_items(scores)
+            values = {
+                name: Level(value, float("nan"), float("nan"), n_items, n_items)
+                for name, value in scores.values.items()
+            }
+            metrics = {**_levels(scores.both), **values}
+            self.rows.append(EvaluationRow(measure, query, candidate, layer, metrics, f"{prefix}/both", of=pair.key))
+        self.tensors.update(kept_outcomes(prefix, scores))
+
+
+def _scores(
+    payload: PairEvaluationPayload, pair: Pair, embedded: Embedded, layer: str
+) -> Iterator[tuple[str, PairScores]]:
+    """Every measure of a pair at a layer."""
     side = payload.side
 
     def vectors(plain: bool) -> tuple[LanguageVectors, LanguageVectors]:
-        x, y = (embedded.vectors(payload, each, layer, payload.texts[each].key, plain) for each in payload.languages)
+        x, y = (embedded.vectors(payload, each, layer, payload.texts[each], plain) for each in pair.sides)
         return x, y
 
     steered = vectors(plain=False)
-    paraphrases = len(set(map(code_of, payload.languages))) == 1
+    paraphrases = len(set(map(code_of, pair.sides))) == 1
     # Of a large pool only what does not need every pair of its items.
     large = steered[0].unit.n > (payload.approximate_above or steered[0].unit.n)
     measures = {**PAIR_MEASURES, "retrieval": listed_retrieval_scores} if large else PAIR_MEASURES
