@@ -1,17 +1,30 @@
 """all tables
 
-Until the first release there is one revision, and it makes what `sprachbund.db.tables` declares. With the release it is
-written out by Alembic, and every change after it is a revision of its own.
+Until the first release there is one revision, and it makes what `sprachbund.db.tables` declares. Its name is a digest
+of that: a database that another state of the program made is at a revision that this one does not know, and is
+refused. With the release it is written out by Alembic, and every change after it is a revision of its own.
 
-Revision: 0001
 Before: nothing
 """
 
+import hashlib
+
 from alembic import op
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from sprachbund.db.tables import Base
 
-revision = "0001"
+_DECLARED = [
+    str(part.compile(dialect=sqlite.dialect()))
+    for table in Base.metadata.sorted_tables
+    for part in (
+        CreateTable(table),
+        *(CreateIndex(index) for index in sorted(table.indexes, key=lambda each: each.name)),
+    )
+]
+
+revision = hashlib.sha256("\n".join(_DECLARED).encode()).hexdigest()[:12]
 down_revision = None
 branch_labels = None
 depends_on = None

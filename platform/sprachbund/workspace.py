@@ -21,7 +21,7 @@ from sprachbund.catalogue.plugins import F, Kind, register
 from sprachbund.config import Config
 from sprachbund.db import migrate
 from sprachbund.db.engine import connect
-from sprachbund.errors import DatabaseError, WorkspaceError
+from sprachbund.errors import DatabaseError, WorkspaceError, known
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.planning import submission
 from sprachbund.planning.submission import Submission
@@ -99,6 +99,7 @@ class Workspace:
         self, experiment: str | Submission, kind: Literal["retrieval", "alignment"] = "retrieval"
     ) -> pl.DataFrame:
         """Every retrieval (or distance) number of an experiment, as a Polars frame with the view's columns."""
+        known("kind", kind, ("retrieval", "alignment"))
         name = experiment if isinstance(experiment, str) else experiment.experiment
         return (comparison.retrieval if kind == "retrieval" else comparison.alignment)(self.engine, name)
 

@@ -13,10 +13,10 @@ from sprachbund.cli.output import Json, counts, print_json, print_table
 from sprachbund.cli.plugin_option import Plugins, load_plugins
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.db.names import find_experiment
+from sprachbund.db.names import experiment_ids, find_experiment
 from sprachbund.errors import SpecError, nearest
 from sprachbund.planning.submission import Submission
-from sprachbund.results.left_out import LeftOut, left_out
+from sprachbund.results.left_out import left_out
 from sprachbund.spec.experiment import load
 from sprachbund.spec.presets import PRESETS
 from sprachbund.spec.reading import write_yaml
@@ -102,21 +102,27 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
     Example: sprachbund status
     """
     found = workspace.open()
-    absent: list[LeftOut] = []
-    if experiment is not None:
-        with reading(found.engine) as connection:
-            absent = left_out(connection, find_experiment(connection, experiment))
+    with reading(found.engine) as connection:
+        ids = experiment_ids(connection)
+        names = ids if experiment is None else {experiment: find_experiment(connection, experiment)}
+        absent = [(name, each) for name, number in names.items() for each in left_out(connection, number)]
     table = found.queue.status(experiment)
     runners = found.queue.alive()
     if as_json:
-        print_json({"jobs": table, "runners": runners, "left_out": [asdict(each) for each in absent]})
+        print_json(
+            {
+                "jobs": table,
+                "runners": runners,
+                "left_out": [{"experiment": name, **asdict(each)} for name, each in absent],
+            }
+        )
         return
     states = sorted({state for kinds in table.values() for state in kinds})
     print_table(
         ["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()]
     )
-    for each in absent:
-        print(f"{each.role}: {each.line}")
+    for name, each in absent:
+        print(f"{each.role}: {each.line}" if experiment else f"{name}, {each.role}: {each.line}")
     print(f"{len(runners)} runners alive" + "".join(f"; {row['name']}" for row in runners))
 
 

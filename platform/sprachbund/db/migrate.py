@@ -83,8 +83,8 @@ def require_current(engine: Engine) -> None:
     if found in known:
         raise DatabaseError(f"{name} is at revision {found}, this program needs {expected}: {_ADVICE}")
     raise DatabaseError(
-        f"{name} is at revision {found}, which this program does not know (it knows up to {expected}): "
-        f"install a newer sprachbund, then {_ADVICE}"
+        f"{name} is at revision {found}, which this program does not know (it knows {expected}): another version of "
+        "sprachbund made it; install that one, or make a new workspace"
     )
 
 

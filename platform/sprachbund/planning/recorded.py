@@ -61,6 +61,7 @@ def record(
                 "ordinal": ordinal,
                 "label": setting.label,
                 "name": setting.name,
+                "model": setting.model.name,
                 "control_of_id": settings[setting.control_of] if setting.control_of else None,
                 "baseline_id": settings[setting.baseline] if setting.baseline else None,
                 "choice_key": setting.choice.key if setting.choice else None,

@@ -231,12 +231,14 @@ def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequenc
 
 def _with_centring(rows: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
     """The difference to mean-centring (fitted on `fit`) of the unsteered model."""
-    keys = ["corpus", "model", "layer", "metric", *extra]
+    # The same model in two types is two models here: what is told apart is the setting without steering.
+    rows = rows.with_columns(unsteered=pl.coalesce("own_baseline_key", "setting_key"))
+    keys = ["corpus", "unsteered", "layer", "metric", *extra]
     centred = (pl.col("transform") == "centring") & (pl.col("method") == "none")
     reference = rows.filter(centred).select(*keys, centring="value")
     joined = rows.join(reference, on=keys, how="left", nulls_equal=True)
     return joined.with_columns(delta_centring=pl.when(~centred).then(pl.col("value") - pl.col("centring"))).drop(
-        "centring"
+        "centring", "unsteered"
     )
 
 

@@ -1,7 +1,7 @@
 """The experiment file: what a user asks for. `load(path)` reads and checks it; lists sweep."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    StrictBool,
     ValidationError,
     create_model,
     field_validator,
@@ -53,7 +54,7 @@ class ModelSpec(Strict):
     step: int | None = None
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     attention: Literal["eager", "sdpa"] | None = None
-    trust_remote_code: bool = False
+    trust_remote_code: StrictBool = False
     architecture: dict[str, Any] | None = None
 
 
@@ -99,7 +100,7 @@ class PairsSpec(Strict):
     """What is evaluated of pairs of languages."""
 
     pairs: Literal["all"] | list[tuple[Code, Code]] = "all"
-    mining: bool = False
+    mining: StrictBool = False
     measures: Annotated[list[MeasureName], BeforeValidator(as_list)] = Field(default=[])
     approximate_above: Annotated[int, Field(ge=1)] | None = None
 
@@ -179,7 +180,7 @@ class Spec(Strict):
     choose: ChooseSpec | None = None
     statistics: StatisticsSpec = StatisticsSpec()
     seed: Annotated[int, Field(ge=0)] = 0
-    allow_overlap: bool = False
+    allow_overlap: StrictBool = False
     keep: Keep | None = None
 
     def expanded(self) -> dict[str, Any]:
@@ -230,10 +231,21 @@ def _model_inside(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def _place(error: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Where an error is, by the names of fields: without what tells the forms of a field apart."""
+    forms = ("literal[", "list[", "tuple[", "function-")
+    place = tuple(part for part in error["loc"] if not str(part).startswith(forms))
+    return place[:-1] if place and place[-1] in ("int", "float", "str", "bool") else place
+
+
 def _one_line(error: ValidationError, where: str, text: str | None) -> str:
     # A misspelt field is also a missing one: say the former.
-    first = next((each for each in error.errors() if each["type"] == "extra_forbidden"), error.errors()[0])
-    location = tuple(part for part in first["loc"] if not str(part).startswith(("literal[", "list[", "function-")))
+    errors = error.errors()
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+    # Of the forms that a field may have, the one that was meant is the one that went wrong deepest inside.
+    alike = [each for each in errors if _place(each)[: len(_place(first))] == _place(first)]
+    first = max(alike, key=lambda each: len(_place(each)))
+    location = _place(first)
     field = ".".join(str(part) for part in location) or "spec"
     if text is not None:
         where += at_line(text, location)

@@ -22,8 +22,10 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ReusedAnchorWarning)  # an anchor given anew is valid YAML
             content = _yaml().load(text)
-    # ValueError: a number or a date that there is not.
-    except (YAMLError, ValueError) as error:
+    except RecursionError:
+        raise SpecError(f"{where}: not readable as YAML: too many lists or mappings inside each other") from None
+    # ValueError: a number that there is not; TypeError: a list or mapping as the name of a field.
+    except (YAMLError, ValueError, TypeError) as error:
         marked = error if isinstance(error, MarkedYAMLError) else None
         line = f" line {marked.problem_mark.line + 1}" if marked and marked.problem_mark else ""
         problem = (marked and marked.problem) or str(error)
@@ -38,12 +40,12 @@ def at_line(text: str, location: Sequence[str | int]) -> str:
 
     "" where it has nothing of it. Parts that the text lacks are passed over: a single value may stand for a list.
     """
-    from ruamel.yaml.nodes import MappingNode, SequenceNode
+    from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
     node, line = _yaml().compose(io.StringIO(text)), None
     for part in location:
         if isinstance(node, MappingNode):
-            pairs = {key.value: (key, value) for key, value in node.value}
+            pairs = {key.value: (key, value) for key, value in node.value if isinstance(key, ScalarNode)}
             if part in pairs:
                 key, node = pairs[part]
                 line = key.start_mark.line + 1
@@ -65,7 +67,13 @@ def write_yaml(content: Any, *, flow: bool = False) -> str:
 
 def _yaml() -> "YAML":
     from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import SafeConstructor
 
+    class Words(SafeConstructor):
+        """YAML 1.2 knows no dates: what looks like one is a word."""
+
+    Words.add_constructor("tag:yaml.org,2002:timestamp", Words.construct_yaml_str)
     made = YAML(typ="safe", pure=True)
+    made.Constructor = Words
     made.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     return made

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, StrictBool, model_validator
 
 from sprachbund.errors import nearest
 from sprachbund.fields import Strict
@@ -41,7 +41,7 @@ class SideEffectsSpec(Strict):
     """Which side effects are measured, and of which settings."""
 
     settings: Literal["all", "steered"] = "all"
-    controls: bool = False
+    controls: StrictBool = False
     generation: Annotated[GenerationSpec | None, BeforeValidator(_filled("generation"))] = None
     perplexity: Annotated[PerplexitySpec | None, BeforeValidator(_filled("perplexity"))] = None
     translation: TranslationSpec | None = None

@@ -174,7 +174,7 @@ def test_database_at_another_revision(
 ) -> None:
     spec_file()
     revise(root, "9999")
-    refused(sprachbund(*command), "revision 9999", "does not know", "newer sprachbund")
+    refused(sprachbund(*command), "revision 9999", "does not know", "another version of sprachbund")
     revise(root, None)
     refused(sprachbund(*command), "no tables yet", "sprachbund db upgrade")
 

@@ -38,6 +38,8 @@ class ExperimentSetting(Base):
     label: Mapped[str] = mapped_column(Text)
     # The label without the model: the same for the same cell of every model of the experiment.
     name: Mapped[str] = mapped_column(Text)
+    # What this experiment calls the model, which others may call otherwise.
+    model: Mapped[str] = mapped_column(Text)
     # The setting a control stands beside, and the one deltas are taken from.
     control_of_id: Mapped[int | None] = mapped_column(reference("settings.id"))
     baseline_id: Mapped[int | None] = mapped_column(reference("settings.id"))

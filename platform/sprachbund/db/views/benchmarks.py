@@ -23,7 +23,7 @@ _CONVENTIONS = """
 _WHO = ("experiment", "model", "revision", "setting", "setting_key", "setting_ordinal", "corpus", "split", "role")
 _SCORED = ", ".join(f"q.{name}" for name in _WHO)
 _SCORES = f"""
-    SELECT x.name AS experiment, m.name AS model, m.revision AS revision, xs.label AS setting, s.key AS setting_key,
+    SELECT x.name AS experiment, xs.model AS model, m.revision AS revision, xs.label AS setting, s.key AS setting_key,
         xs.ordinal AS setting_ordinal, coalesce(c.collection, c.name) AS corpus, c.split AS split, xc.role AS role,
         e.layer AS layer, xl.ordinal AS layer_ordinal, e.query_language AS query_language,
         e.candidate_language AS candidate_language, r.name AS metric, r.value AS value
@@ -133,7 +133,7 @@ JOIN settings s ON s.id = xs.setting_id
 JOIN models m ON m.id = s.model_id
 JOIN experiment_corpora xc ON xc.experiment_id = x.id
 JOIN corpus_texts w ON w.corpus_id = xc.corpus_id
-GROUP BY x.name, m.name, m.revision, w.language
+GROUP BY x.name, xs.model, m.revision, w.language
 """,
     ),
     (

@@ -1,9 +1,13 @@
 """Views of expert sets: where their units are, and which they share."""
 
-from sprachbund.db.views.columns import Column, View
+from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.db.views.setting import setting_columns
 
-_MODEL = setting_columns("experiment model revision")
+_MODEL = changed(
+    setting_columns("experiment model revision"),
+    sql={"model": "m.name"},
+    says={"model": "name of the model, as it was first submitted"},
+)
 _SET = (
     Column("target", "a.target", "text", "target of the expert set"),
     Column("scorer", "a.scorer", "text", "scorer of the expert set"),

@@ -8,7 +8,7 @@ from sprachbund.db.views.columns import Column, of
 
 _SETTING = (
     Column("experiment", "x.name", "text", "name of the experiment"),
-    Column("model", "m.name", "text", "name of the model"),
+    Column("model", "xs.model", "text", "what the experiment calls the model"),
     Column("revision", "m.revision", "text", "the model's revision: its commit, where it came from the Hub"),
     Column("family", "m.family", "text", "the model's family: checkpoints of one training run share it"),
     Column("step", "m.step", "integer", "the model's step in its family"),
