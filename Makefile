@@ -65,6 +65,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/crossed.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/collecting.py
 	$(BIN)/python benchmarks/steering.py
 	$(BIN)/python benchmarks/sweep.py

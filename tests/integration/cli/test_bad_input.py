@@ -277,7 +277,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "role": (("compare", "tiny", "--role", "fit"), ("role", "'fit'")),
     "role that is not reported": (("compare", "tiny", "--role", "validation"), ("role", "'validation'")),
     "scope": (("compare", "tiny", "--scope", "target"), ("scope", "'target'", "did you mean 'target_query'")),
-    "vs": (("compare", "tiny", "--vs", "nothing"), ("vs", "'nothing'")),
+    "vs": (("compare", "tiny", "--vs", "nothing"), ("setting 'nothing'", "did you mean 'none'")),
     "two forms": (("compare", "tiny", "--json", "--latex"), ("--json", "--latex")),
     "state": (("jobs", "--state", "fialed"), ("--state", "did you mean 'failed'")),
     "kind": (("jobs", "--kind", "snapshots"), ("--kind", "did you mean 'snapshot'")),

@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 from typer.main import get_command
 
+from sprachbund import workspace
 from sprachbund.cli.main import app
 from sprachbund.db import migrate
+from sprachbund.errors import QueryError
 from sprachbund.spec.reading import read_yaml
 
 Command = Callable[..., Any]
@@ -206,6 +208,14 @@ def test_database_commands(root: Path, sprachbund: Command) -> None:
         path.unlink()
     worked(sprachbund("init"))
     assert worked(sprachbund("db", "check")).code == 0
+
+
+def test_kinds_of_results_are_two(root: Path, sprachbund: Command, spec_file: SpecFile) -> None:
+    assert sprachbund("submit", spec_file()).code == 0
+    with workspace.open(root) as found:
+        assert found.results("tiny", "alignment").is_empty()
+        with pytest.raises(QueryError, match="unknown kind 'alignmen'; did you mean 'alignment'"):
+            found.results("tiny", "alignmen")
 
 
 def test_a_workspace_is_found_from_below(root: Path, sprachbund: Command, monkeypatch: pytest.MonkeyPatch) -> None:

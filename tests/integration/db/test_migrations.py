@@ -190,7 +190,7 @@ def test_unknown_revision_is_refused(engine: Engine, later: Any, monkeypatch: py
     monkeypatch.setattr(migrate, "migrations_folder", lambda: known)
     with pytest.raises(DatabaseError, match=r"revision 9999, which this program does not know") as raised:
         migrate.require_current(engine)
-    assert "run `sprachbund db upgrade`" in str(raised.value)
+    assert "another version of sprachbund made it" in str(raised.value)
     with pytest.raises(DatabaseError, match="9999"):
         migrate.upgrade(engine)
     assert migrate.current(engine) == "9999"

@@ -117,6 +117,7 @@ def _world(engine: Engine, template: Path, folder: Path) -> World:
         database_url=str(engine.url),
         artifacts_url=str(folder / "artifacts"),
         mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        keep="results",
     )
     settings = [each for each in SETTINGS if each.label in ("none", STEERED) or each.seed in (0, 1)]
     # Headlines are of the last layer, unless another is chosen.

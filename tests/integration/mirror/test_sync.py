@@ -89,8 +89,8 @@ def test_files_and_the_experiment(sqlite_world: Any, with_pictures: None, tmp_pa
     assert (folder / "retrieval.png").read_bytes().startswith(b"\x89PNG")
     document = json.loads((folder / "setting.json").read_text(encoding="utf-8"))
     assert document["label"] == STEERED and document["headline_layer"] == "10"
-    # Both roles: three pairs and one space each, both layers in one job.
-    assert len(document["jobs_done"]) == 8
+    # Both roles: two stars of three pairs and one space each, both layers in one job.
+    assert len(document["jobs_done"]) == 6
 
 
 def test_twice_is_once(world: Any) -> None:
@@ -110,11 +110,12 @@ def test_twice_is_once(world: Any) -> None:
 
 def test_a_mean_waits_for_all_of_its_pairs(sqlite_world: Any) -> None:
     sqlite_world.submit(layers=("0",))
-    sqlite_world.work(2, only=("test", STEERED))
+    # A star of two pairs.
+    assert sqlite_world.work(1, only=("test", STEERED)) == 1
     sqlite_world.sync()
     run = sqlite_world.runs()[STEERED]
     assert run.data.metrics == {} and run.info.status == "RUNNING"
-    # The third pair, and the space.
+    # The star with the third pair, and the space.
     assert sqlite_world.work(only=("test", STEERED)) == 2
     assert sqlite_world.sync().created == 0
     metrics = sqlite_world.runs()[STEERED].data.metrics
@@ -160,8 +161,8 @@ def test_a_new_layer_adds_its_points_only(sqlite_world: Any) -> None:
     world.sync()
     before = {name: world.history(STEERED, name) for name in world.runs()[STEERED].data.metrics}
     world.submit(layers=("0", "10", "final"))
-    # Per layer: 4 settings on test and 2 on select, 3 pairs and a space each; and the two comparisons.
-    assert world.work() == (4 + 2) * 4 + 2
+    # Per layer: 4 settings on test and 2 on select, 2 stars and a space each; and the two comparisons.
+    assert world.work() == (4 + 2) * 3 + 2
     tally = world.sync()
     assert (tally.created, tally.updated) == (0, 4)
     curves = 0

@@ -1,5 +1,6 @@
 """A setting that fails takes nobody with it: its row is left out, said so everywhere, and taken in when it comes."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -65,6 +66,8 @@ def test_the_others_are_what_they_are_without_it(
     status = CliRunner().invoke(app, ["status", "whole"]).output
     assert f"test: row '{LABEL}' left out" in status.replace("\n", " ")
     assert "left out" not in CliRunner().invoke(app, ["status", "plain"]).output
+    everything = json.loads(CliRunner().invoke(app, ["status", "--json"]).output)["left_out"]
+    assert {(each["experiment"], each["label"]) for each in everything} == {("whole", LABEL)}
     assert f"row &#39;{LABEL}&#39; left out" in document.report(space.engine, "whole")
     with pytest.raises(QueryError, match=r"left out: job .* share no unit"):
         explain_number(space.engine, space.compare("whole"), LABEL)
@@ -124,11 +127,11 @@ def test_what_is_made_again_is_waited_for(space: Workspace, experiment: Make, mo
 
 
 def test_numbers_of_controls_are_explained_by_key(space: Workspace, experiment: Make, tiny_model: Any) -> None:
-    """Of transformed rows, and of two models, whose names and transforms are in the labels."""
+    """Of transformed rows, and of two models, whose names and transforms are in the labels: one model in two types."""
     models = [
         {"path": str(tiny_model), "name": name, **more} for name, more in (("a", {}), ("b", {"dtype": "bfloat16"}))
     ]
-    rows = ["none", {"method": "experts", "k": 4, "transform": "centring", "controls": ["profile x2"]}]
+    rows = ["none", "centring", {"method": "experts", "k": 4, "transform": "centring", "controls": ["profile x2"]}]
     content = experiment(models=models, interventions=rows, **FIELDS)
     space.submit(content)
     assert space.run().failed == 0
@@ -140,3 +143,12 @@ def test_numbers_of_controls_are_explained_by_key(space: Workspace, experiment: 
         members = 2 if label.startswith("random") else 1
         assert len(facts["number"]["keys"]) == members
         assert facts["computed from"]["evaluations"] == 6 * members
+    # Each row stands there once, is called what the experiment calls its model, and is beside that one's centring.
+    for (setting, model), cells in found.rows.group_by("setting", "model"):
+        assert str(setting).endswith(f"({model})")
+        assert cells.select("layer", "metric").is_unique().all()
+    assert set(found.rows.filter(kind="control")["n_seeds"]) == {2}
+    centred = {(row["model"], row["layer"]): row["value"] for row in found.rows.filter(
+        transform="centring", method="none", metric="top1").iter_rows(named=True)}  # fmt: skip
+    for row in found.rows.filter(kind="setting", metric="top1", method="experts").iter_rows(named=True):
+        assert row["delta_centring"] == pytest.approx(row["value"] - centred[row["model"], row["layer"]])

@@ -103,7 +103,7 @@ def test_what_is_wrong_is_named_in_one_line(fields: dict[str, Any], said: str) -
         ("a: {b: 1, b: 1}\n", 'line 1: .*duplicate key "b"'),
         ("a: 1\n---\nb: 1\n", "line 2: not readable as YAML: .*another document"),
         ("a: *b\n", "line 1: not readable as YAML: .*alias 'b'"),
-        ("a: 2020-13-01\n", "not readable as YAML: month"),
+        ("a: " + "[" * 5000 + "]" * 5000, "too many lists or mappings inside each other"),
         ("name: !!python/object/apply:os.system ['true']\n", "not readable as YAML"),
         ("", "expected fields"),
     ],
@@ -151,6 +151,32 @@ def test_an_error_names_the_line_of_its_field(old: str, new: str, said: str, tmp
     with pytest.raises(SpecError, match=f"^{path} {said}") as caught:
         load(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"evaluations": {"pairs": [["eng_Latn", "xx"]]}}, r"evaluations\.pairs\.0\.1: .*'xx'"),
+        ({"allow_overlap": "yes"}, r"allow_overlap: Input should be a valid boolean, found 'yes'"),
+        ({"interventions": [{"method": "experts", "k": [4, "many"]}]}, r"interventions\.0\.k\.1: "),
+    ],
+)
+def test_of_the_forms_of_a_field_the_one_that_was_meant_is_named(fields: dict[str, Any], said: str) -> None:
+    content = {"name": "x", "corpora": {"fit": "phrasebook/fit", "test": "phrasebook/test"}, "targets": ["en"]}
+    with pytest.raises(SpecError, match=said):
+        parse(content | fields)
+
+
+def test_a_list_as_a_name_is_refused() -> None:
+    text = "name: x\ncorpora: {test: phrasebook/test}\n? [a, b]\n: c\n"
+    with pytest.raises(SpecError, match="^x: "):
+        parse(read_yaml(text, "x"), "x", text)
+
+
+def test_what_looks_like_a_date_is_a_word() -> None:
+    assert read_yaml("name: 2020-01-01\ndescription: 2020-13-01\n", "x") == {
+        "name": "2020-01-01", "description": "2020-13-01",
+    }  # fmt: skip
 
 
 def test_what_the_file_does_not_have_has_no_line(tmp_path: Path) -> None:
