@@ -20,7 +20,6 @@ from sprachbund.mirror.records import LoggedValue
 # Opens the experiment in the training view, not in the one for language-model applications.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development", "sprachbund.mirror": "1"}
 METRICS_PER_CALL = 1000
-TAGS_PER_CALL = 100
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Seven helper processes of the server that nobody here needs.

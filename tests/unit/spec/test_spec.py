@@ -169,7 +169,7 @@ def test_of_the_forms_of_a_field_the_one_that_was_meant_is_named(fields: dict[st
 
 def test_a_list_as_a_name_is_refused() -> None:
     text = "name: x\ncorpora: {test: phrasebook/test}\n? [a, b]\n: c\n"
-    with pytest.raises(SpecError, match="^x: "):
+    with pytest.raises(SpecError, match=r"^x: "):
         parse(read_yaml(text, "x"), "x", text)
 
 
