@@ -58,17 +58,20 @@ class Requested:
 
     def want_of_vectors(self, measure: Measure) -> Want:
         """A want of a measure of languages, pairs or the space that has no parameters."""
-        payload = GeometryEvaluationPayload(**self.shared(measure), measure=measure.name, pairs=tuple(self.pairs))
+        payload = GeometryEvaluationPayload(
+            **self.shared(measure, labelled=False), measure=measure.name, pairs=tuple(self.pairs)
+        )
         return self.want(GEOMETRY_EVALUATION, payload, measure.name)
 
-    def shared(self, measure: Measure, words: bool = False) -> dict[str, Any]:
-        """The fields that every payload has; with `words` it is about rows of words."""
+    def shared(self, measure: Measure, words: bool = False, labelled: bool = True) -> dict[str, Any]:
+        """The fields that every payload has; with `words` it is about rows of words, and not `labelled` reads none."""
+        texts = self.corpus.texts
         languages = tuple(sorted({language for pair in self.pairs for language in pair}))
         return {
             "setting": self.setting.key,
             "corpus": self.corpus.key,
             "languages": languages,
-            "texts": {language: self.corpus.texts[language].key for language in languages},
+            "texts": {each: texts[each].as_whole if labelled else texts[each].as_documents for each in languages},
             "steered": SideSnapshots(self.words if words else self.snapshots, self.fit_snapshots),
             "transform": self.setting.transform,
             "components": self.setting.transform_parameters.get("components"),

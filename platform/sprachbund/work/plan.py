@@ -34,6 +34,11 @@ class PlanText:
         return TextInput(self.key, self.sentences)
 
     @property
+    def as_whole(self) -> TextInput:
+        """The text where its labels or words are asked for."""
+        return TextInput(self.key, self.key)
+
+    @property
     def as_documents(self) -> TextInput:
         """The text where items or groups of them are drawn for intervals."""
         return TextInput(self.key, self.documents)

@@ -64,6 +64,11 @@ def test_a_label_named_later_makes_nothing_anew(table):
     assert subjects(table, {"labels": ["topic"]}) == subjects(table, {})
 
 
+def test_geometry_reads_no_labels(table):
+    asked = {"evaluations": {"geometry": True}}
+    assert subjects(table, {"labels": ["topic"]}, **asked) == subjects(table, {}, **asked)
+
+
 def test_what_asks_for_a_label_is_all_that_is_new(table):
     probed = subjects(table, {"labels": ["topic"]}, evaluations={"probes": [{"label": "topic"}]})
     new = probed - subjects(table, {})

@@ -8,7 +8,7 @@ from typing import Any
 from sprachbund.vocabulary import Distance
 from sprachbund.work.keys import content_key
 from sprachbund.work.kind import Kind
-from sprachbund.work.payloads.base import Evaluand, Layered, Part
+from sprachbund.work.payloads.base import Evaluand, Layered, Part, TextInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class RequestedPayload(EmbeddingsPayload):
     """What is evaluated on request, of all languages of a setting together. `unit`: what intervals draw."""
 
     languages: tuple[str, ...]
-    texts: Mapping[str, str]
+    texts: Mapping[str, TextInput]
     seed: int
     unit: str
     confidence: float
@@ -133,7 +133,7 @@ class RequestedPayload(EmbeddingsPayload):
             "confidence": self.confidence,
             "version": self.version,
             **self.asked,
-            "texts": dict(self.texts),
+            "texts": {language: text.identity for language, text in self.texts.items()},
         }
 
     @property
@@ -147,7 +147,7 @@ class RequestedPayload(EmbeddingsPayload):
 
     @property
     def text_keys(self) -> tuple[str, ...]:
-        return tuple(self.texts.values())
+        return tuple(text.key for text in self.texts.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,8 @@ class _Space:
     def vectors(self) -> dict[str, LanguageVectors]:
         texts = self.payload.texts
         return {
-            each: self.embedded.vectors(self.payload, each, self.layer, texts[each]) for each in self.table.languages
+            each: self.embedded.vectors(self.payload, each, self.layer, texts[each].key)
+            for each in self.table.languages
         }
 
     @cached_property

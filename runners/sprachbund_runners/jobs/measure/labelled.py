@@ -39,7 +39,7 @@ class Labelled:
         """The texts of the payload's languages, in their order; of a task on words, their words."""
         if isinstance(payload, ProbePayload) and payload.task.level == "word":
             return cls._of_words(payload, context)
-        texts = [context.text(payload.texts[language]) for language in payload.languages]
+        texts = [context.text(payload.texts[language].key) for language in payload.languages]
         labels: dict[str, list[str]] = {"item": [], "language": []}
         grouped = all(text.groups is not None for text in texts)
         for text in texts:
@@ -58,7 +58,7 @@ class Labelled:
         labels: dict[str, list[str]] = {}
         rows: dict[str, NDArray[np.int64]] = {}
         for language in payload.languages:
-            text = context.text(payload.texts[language])
+            text = context.text(payload.texts[language].key)
             n_words = [len(spans) for spans in text.sentences.words]
             of_sentences = {
                 "item": text.sentences.items,
@@ -72,7 +72,7 @@ class Labelled:
             rows[language] = np.flatnonzero(here[asked] != NO_LABEL)
             for name in {asked, "item", "language", payload.unit}:
                 labels.setdefault(name, []).extend(here[name][rows[language]].tolist())
-        texts = [context.text(payload.texts[language]) for language in payload.languages]
+        texts = [context.text(payload.texts[language].key) for language in payload.languages]
         return cls(payload.languages, labels, labels[payload.unit], texts, rows)
 
     @property
