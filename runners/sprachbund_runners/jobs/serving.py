@@ -11,6 +11,12 @@ from sprachbund_runners.jobs.context import Context, Outcome
 P = TypeVar("P", bound=Payload)
 
 
+def named(claims: Sequence[Claim[Any]]) -> str:
+    """Claims that are served together, for a bar: the first, and how many more there are."""
+    more = len(claims) - 1
+    return claims[0].label if not more else f"{claims[0].label} and {more} more"
+
+
 def one_by_one(
     claims: Sequence[Claim[P]], context: Context, serve: Callable[[Claim[P]], Outcome], label: str | None = None
 ) -> Iterator[Outcome]:

@@ -11,6 +11,7 @@ from sprachbund_runners.interventions.edits import intervention_digest
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.jobs.fit.intervention import find_edits
+from sprachbund_runners.jobs.serving import named
 from sprachbund_runners.models.embed import Variant
 
 # Embeddings of one pass are held until its snapshots are written.
@@ -24,7 +25,7 @@ class SnapshotProgress:
 
     def __init__(self, context: Context, claims: Sequence[Claim[SnapshotPayload]]) -> None:
         settings = dict.fromkeys(claim.payload.setting for claim in claims)
-        what = claims[0].label.split(" on ")[0] if len(settings) == 1 else f"{len(settings)} settings"
+        what = named(claims) if len(settings) == 1 else f"{len(settings)} settings"
         total = sum(len(context.text(claim.payload.text.key).sentences) for claim in claims)
         self._context, self._step = context, context.progress.start(f"embedding {what}", total)
 

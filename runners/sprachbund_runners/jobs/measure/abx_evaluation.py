@@ -26,7 +26,7 @@ from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
 from sprachbund_runners.jobs.measure.labelled import Labelled, write_task
-from sprachbund_runners.jobs.serving import one_by_one
+from sprachbund_runners.jobs.serving import named, one_by_one
 
 Sides = tuple[str | None, str | None]
 """The language of x and that of a and b, where the task fixes them."""
@@ -36,8 +36,7 @@ ALL: Sides = (None, None)
 def run(claims: Sequence[Claim[AbxEvaluationPayload]], context: Context) -> Iterator[Outcome]:
     """Claims of one setting and corpus, a task each."""
     embedded = Embedded(context)
-    what = claims[0].label.split(" of ")[0]
-    return one_by_one(claims, context, lambda claim: _task(claim, context, embedded), what)
+    return one_by_one(claims, context, lambda claim: _task(claim, context, embedded), named(claims))
 
 
 def _task(claim: Claim[AbxEvaluationPayload], context: Context, embedded: Embedded) -> Outcome:

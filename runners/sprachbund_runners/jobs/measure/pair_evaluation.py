@@ -23,14 +23,13 @@ from sprachbund_runners.evaluation.scores import Items, Level, PairScores, level
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
 from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, EvaluationRow, kept_outcomes, write_evaluations
-from sprachbund_runners.jobs.serving import cells, tensor_prefix
+from sprachbund_runners.jobs.serving import cells, named, tensor_prefix
 
 
 def run(claims: Sequence[Claim[PairEvaluationPayload]], context: Context) -> Iterator[Outcome]:
     """Claims of one setting share the vectors of its languages."""
     embedded = Embedded(context)
-    label = f"evaluating {claims[0].label.split(' on ')[0]}"
-    step = context.progress.start(label, sum(cells(claim.payload) for claim in claims))
+    step = context.progress.start(f"evaluating {named(claims)}", sum(cells(claim.payload) for claim in claims))
     for claim in claims:
         yield _star(claim, context, embedded, step)
 
