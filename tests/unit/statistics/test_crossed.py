@@ -77,10 +77,13 @@ def test_everything_equals_the_reference(design, n, ordered, columns, exchange, 
         return
     found = crossed_effects(*given_pairs, ordered=ordered)
     variances = np.array([expected.query_variance, expected.candidate_variance, expected.residual_variance])
-    # Of two estimates that are negative and equal, as rounded responses have them, rounding decides which goes first.
-    if tied and (variances == 0).tolist() != [each == 0 for each in (
-        found.query_variance, found.candidate_variance, found.residual_variance)]:  # fmt: skip
-        return
+    # Where estimates tie, as of rounded responses, rounding decides which variance is left out: in the reference too.
+    random = np.random.default_rng(seed)
+    for _ in range(16 if tied else 0):
+        near = reference.crossed_effects(y + 1e-9 * random.normal(size=len(y)), *given_pairs[1:], ordered=ordered)
+        moved = np.array([near.query_variance, near.candidate_variance, near.residual_variance]) - variances
+        if np.abs(moved).max() > 1e-6 * max(1.0, variances.sum()):
+            return
     # One that is rounding is 0 or 1e-17 by chance, and without a residual the reference loses seven digits.
     if ((variances == 0) | (variances > 1e-6 * variances.sum())).all() and variances[2] > 0:
         same(found, expected, float(np.abs(y).max()))
