@@ -14,6 +14,8 @@ from sprachbund_runners.statistics.pairs import Covariance, Pairs
 _LEAST_RESIDUAL = 1e-9
 # Of all variance: less residual than this is rounding.
 _EXACT = 1e-6
+# Of the values' norm: values this near to the design's are the design's.
+_ROUNDING = 1e-13
 # Correlations are held below this: at 1 some contrast of pairs would seem to be known exactly.
 _MOST = 0.95
 # Of the moments' greatest singular value: what is below is a combination of components that the pairs don't tell apart.
@@ -96,6 +98,8 @@ def crossed_effects(
         errors = np.sqrt(np.diag(information))
     else:
         coefficients, errors = np.linalg.pinv(design) @ values, np.zeros(design.shape[1])
+        moved = np.abs(coefficients) * np.linalg.norm(design, axis=0)
+        coefficients[moved <= _ROUNDING * np.linalg.norm(values)] = 0
     degrees = max(1, model.least - design.shape[1])
     half = stdtrit(degrees, 0.5 + confidence / 2) * errors
     t = np.abs(coefficients) / np.where(errors > 0, errors, 1.0)
@@ -166,6 +170,8 @@ def _moments(values: NDArray[Any], design: NDArray[Any], pairs: Pairs, model: _K
     """Variances and covariances by name: quadratic forms of the residuals equal their expectations."""
     basis = np.linalg.qr(design)[0]
     left = values - basis @ (basis.T @ values)
+    if np.linalg.norm(left) <= _ROUNDING * np.linalg.norm(values):
+        left = np.zeros_like(left)
     names = [*model.weights]
     sums, span = pairs.by_language(pairs.cells(left)), pairs.by_language(pairs.cells(basis))
     inner = pairs.together - span @ span.T
