@@ -259,7 +259,8 @@ def _one_line(error: ValidationError, where: str, text: str | None) -> str:
     if first["type"] == "missing":
         return f"{where}: field '{field}' is missing{more}"
     found = first.get("input")
-    shown = f", found {found!r}" if isinstance(found, (str, int, float, bool)) else ""
+    said = first["type"] == "value_error" and str(found) in message
+    shown = f", found {found!r}" if isinstance(found, (str, int, float, bool)) and not said else ""
     if first["type"] == "literal_error" and isinstance(found, str):
         expected = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
         shown += nearest(found, expected)

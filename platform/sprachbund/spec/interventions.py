@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from sprachbund.catalogue.directions import DIRECTIONS, edits_along
 from sprachbund.catalogue.edits import EDITS, EditRule, canonical_value, parse_value
 from sprachbund.corpora.source import Code
+from sprachbund.errors import nearest
 from sprachbund.fields import Among, Strict, as_list
 from sprachbund.spec.base import ScorerName
 from sprachbund.spec.controls import ControlSpec, as_control
@@ -309,9 +310,17 @@ class InterventionSpec(Strict):
 
 
 def as_intervention(value: Any) -> Any:
-    """`none`, `centring`, `centring_transductive`, `experts`, … may stand for a mapping."""
-    if isinstance(value, str):
-        if value != "none" and value in get_args(Transform):
-            return {"method": "none", "transform": value}
-        return {"method": value}
-    return value
+    """A method or a transform, such as `experts` or `centring`, may stand for a mapping."""
+    transforms = [name for name in get_args(Transform) if name != "none"]
+    if isinstance(value, dict) and value.get("method") in transforms:
+        name = value["method"]
+        raise ValueError(f"method: '{name}' is a transform; write 'transform: {name}', or '{name}' for the whole row")
+    if isinstance(value, (dict, InterventionSpec)):
+        return value
+    if value in transforms:
+        return {"method": "none", "transform": value}
+    words = [*get_args(Method), *transforms]
+    if value not in words:
+        hint = nearest(value, words) if isinstance(value, str) else ""
+        raise ValueError(f"expected a mapping, or one of {', '.join(words)}; found {value!r}{hint}")
+    return {"method": value}

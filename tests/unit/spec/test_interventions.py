@@ -139,6 +139,26 @@ def test_what_does_not_go_together_is_one_line(row: Any, said: str) -> None:
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("centering", r"found 'centering'; did you mean 'centring'\?$"),
+        ("whitenning", r"did you mean 'whitening'\?$"),
+        ("expert", r"did you mean 'experts'\?$"),
+        ("leace", r"expected a mapping, or one of none, experts, .*, whitening, top_pc_removal; found 'leace'"),
+        (3, "expected a mapping, or one of none, .*; found 3$"),
+        (None, "expected a mapping, or one of none, .*; found None$"),
+        (["none"], r"expected a mapping, or one of none, .*; found \['none'\]$"),
+        ({"method": "whitening"}, "write 'transform: whitening', or 'whitening' for the whole row"),
+        ({"transform": "centering"}, r"did you mean 'centring'\?$"),
+    ],
+)
+def test_a_misspelt_word_for_a_row_is_told_the_nearest_of_all_such_words(row: Any, said: str) -> None:
+    with pytest.raises(SpecError, match=said) as caught:
+        spec_with(row)
+    assert str(caught.value).count("found") <= 1
+
+
 edits = st.sampled_from(sorted(EDITS))
 rows = st.fixed_dictionaries(
     {"method": st.sampled_from(["none", "experts", "union", "intersection", "difference", "own", "direction"])},
