@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Boolean, Connection, TextClause, bindparam, column,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import TextualSelect
 
+from sprachbund.db.dead import dead_jobs
 from sprachbund.db.engine import NOW_MS
 from sprachbund.db.tables import Job
 
@@ -28,15 +29,6 @@ _READY = f"""(
         SELECT 1 FROM job_edges AS edge JOIN jobs AS need ON need.id = edge.needs_id
         WHERE edge.job_id = job.id AND need.state <> 'done' AND NOT (edge.soft AND {_LOST_NEED})
         LIMIT 1) IS NULL"""
-
-# Queued jobs that wait, near or far, for one that failed or was cancelled, and these.
-_DEAD = """dead (id) AS (
-        SELECT job.id FROM jobs AS job WHERE job.state IN ('failed', 'cancelled')
-        UNION
-        SELECT job.id FROM dead JOIN job_edges AS edge ON edge.needs_id = dead.id
-            JOIN jobs AS job ON job.id = edge.job_id
-        WHERE NOT edge.soft AND job.state = 'queued'
-    )"""
 
 # An experiment that is not cancelled planned the job, or a job that is due needs it. Not as EXISTS, which
 # PostgreSQL may answer by reading whole tables into a hash: this is asked of few jobs, by index.
@@ -172,7 +164,7 @@ def has_work(n_kinds: int) -> TextClause:
     """
     suitable = _suitable(n_kinds)
     return text(f"""
-    WITH RECURSIVE {_DEAD},
+    WITH RECURSIVE {dead_jobs()},
     stuck (id) AS (
         SELECT job.id FROM jobs AS job
         WHERE job.state = 'queued' AND :alone AND NOT {suitable} AND job.id NOT IN (SELECT id FROM dead)
@@ -302,7 +294,7 @@ OPEN_NEEDS = text(f"""
 
 # A queued job is blocked when something it cannot do without, near or far, failed or was cancelled.
 STATUS = text(f"""
-    WITH RECURSIVE {_DEAD},
+    WITH RECURSIVE {dead_jobs()},
     shown AS (
         SELECT job.kind, CASE
             WHEN job.state = 'queued' AND job.id IN (SELECT id FROM dead) THEN 'blocked'

@@ -6,17 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, select, text
 
 from sprachbund.db import tables as t
+from sprachbund.db.dead import dead_jobs
 
+_PLANNED = "experiment_jobs AS link JOIN jobs AS job ON job.id = link.job_id"
 # From what failed downwards, through jobs that wait for it in vain, to the comparisons that do not wait.
-_LEFT_OUT = text("""
-    WITH RECURSIVE dead (id, cause) AS (
-        SELECT job.id, job.id FROM experiment_jobs AS link JOIN jobs AS job ON job.id = link.job_id
-        WHERE link.experiment_id = :experiment AND job.state IN ('failed', 'cancelled')
-        UNION
-        SELECT edge.job_id, dead.cause FROM dead JOIN job_edges AS edge ON edge.needs_id = dead.id
-            JOIN jobs AS job ON job.id = edge.job_id
-        WHERE NOT edge.soft AND job.state = 'queued'
-    )
+_LEFT_OUT = text(f"""
+    WITH RECURSIVE {dead_jobs(_PLANNED, "link.experiment_id = :experiment", causes=True)}
     SELECT need.payload ->> 'setting' AS setting, comparison.payload ->> 'role' AS role, MIN(dead.cause) AS cause
     FROM dead
         JOIN job_edges AS edge ON edge.needs_id = dead.id AND edge.soft
@@ -24,7 +19,7 @@ _LEFT_OUT = text("""
         JOIN jobs AS comparison ON comparison.id = edge.job_id AND comparison.kind = 'comparison'
         JOIN experiment_jobs AS link ON link.job_id = comparison.id AND link.experiment_id = :experiment
     GROUP BY need.payload ->> 'setting', comparison.payload ->> 'role'
-""").bindparams(bindparam("experiment"))
+""").bindparams(bindparam("experiment"))  # noqa: S608 - fixed parts
 
 
 @dataclass(frozen=True, slots=True)

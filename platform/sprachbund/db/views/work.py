@@ -1,5 +1,6 @@
 """Views of an experiment's jobs: how each stands, and what of the plan is done."""
 
+from sprachbund.db.dead import dead_jobs
 from sprachbund.db.views.columns import Column, View
 from sprachbund.db.views.setting import setting_columns
 
@@ -28,10 +29,10 @@ LEFT JOIN runners w ON w.id = coalesce(j.runner_id, t.runner_id)
             "status",
             """CASE
         WHEN j.state <> 'queued' THEN j.state
-        WHEN j.id IN (SELECT f.job_id FROM blocked f) THEN 'blocked'
+        WHEN j.id IN (SELECT id FROM dead) THEN 'blocked'
         WHEN EXISTS (SELECT 1 FROM job_edges d JOIN jobs n ON n.id = d.needs_id
-            WHERE d.job_id = j.id AND n.state <> 'done' AND NOT (d.soft AND (
-                n.state IN ('failed', 'cancelled') OR n.id IN (SELECT f.job_id FROM blocked f)))) THEN 'waiting'
+            WHERE d.job_id = j.id AND n.state <> 'done' AND NOT (
+                d.soft AND n.id IN (SELECT id FROM dead))) THEN 'waiting'
         ELSE 'ready'
     END""",
             "text",
@@ -52,14 +53,7 @@ LEFT JOIN runners w ON w.id = coalesce(j.runner_id, t.runner_id)
         ),
         Column("error", "j.error", "text", "the last error"),
     ),
-    before="""WITH RECURSIVE blocked(job_id) AS (
-    SELECT d.job_id FROM jobs n JOIN job_edges d ON d.needs_id = n.id JOIN jobs w ON w.id = d.job_id
-    WHERE n.state IN ('failed', 'cancelled') AND NOT d.soft AND w.state = 'queued'
-    UNION
-    SELECT d.job_id FROM blocked f JOIN job_edges d ON d.needs_id = f.job_id JOIN jobs w ON w.id = d.job_id
-    WHERE NOT d.soft AND w.state = 'queued'
-)
-""",
+    before=f"WITH RECURSIVE {dead_jobs()}\n",
 )  # fmt: skip
 
 _PLANNED = """
