@@ -77,12 +77,12 @@ def foreign_pairs(connection: Connection, experiment_id: int) -> dict[int, set[t
     return found
 
 
-def asked_for() -> ColumnElement[bool]:
-    """SQL: an evaluation of a job of an experiment (joined: `experiment_jobs`) is of a pair that it asked for."""
+def asked_for(results: Any = t.PairResult) -> ColumnElement[bool]:
+    """SQL: a row of `results` by a job of an experiment (joined: `experiment_jobs`) is of a pair that it asked for."""
     foreign = select(t.ForeignPair.job_id).where(
         t.ForeignPair.experiment_id == t.ExperimentJob.experiment_id,
-        t.ForeignPair.job_id == t.Evaluation.job_id,
-        t.ForeignPair.query_language == t.Evaluation.query_language,
-        t.ForeignPair.candidate_language == t.Evaluation.candidate_language,
+        t.ForeignPair.job_id == results.job_id,
+        t.ForeignPair.query_language == results.query_language,
+        t.ForeignPair.candidate_language == results.candidate_language,
     )
     return ~foreign.exists()

@@ -138,6 +138,7 @@ class _Removal:
         count(t.Experiment.__table__, t.Experiment.id == self.experiment)
         count(t.Job.__table__, _gone(t.Job.id))
         step(2)
+        count(t.Evaluand.__table__, *_unreferenced(t.Evaluand.__table__))
         for entity in named:
             for chunk in chunks(sorted(self.keys)):
                 count(entity.__table__, entity.key.in_(chunk), *_unreferenced(entity.__table__))

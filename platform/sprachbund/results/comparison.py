@@ -96,9 +96,9 @@ def compare(
 ) -> Comparison:
     """Settings × layers and metrics of one experiment, with differences to baseline, controls and centring.
 
-    `metric` comes first and decides on layers and completeness; `vs` is a setting (its label or the start of its
-    key) to take differences from; `by` may add pair, query or candidate (languages) and sort by target; `scope` limits
-    the pairs by where the target language stands.
+    `metric` comes first and decides on completeness; with `layer` no other is read. `vs` is a setting (its label or the
+    start of its key) to take differences from. `by` may sort by target, or add pair, query or candidate: then there is
+    a row per language or pair, of this one metric. `scope` limits the pairs by where the target language stands.
 
     Raises:
         QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
@@ -111,15 +111,17 @@ def compare(
         experiment_id = find_experiment(connection, experiment)
         absent = tuple(left_out(connection, experiment_id, role))
         named = None if vs is None else find_setting(connection, vs, experiment)
-    read = Reader(engine, experiment, role, scope)
+    read = Reader(engine, experiment, role, scope, None if layer is None else str(layer))
     settings, layers = read.settings(), read.layers()
     known("role", role, read.roles())
-    if layer is not None:
-        known("layer", str(layer), layers)
+    if read.layer is not None:
+        known("layer", read.layer, layers)
+        layers = (read.layer,)
     stored = read.stored()
-    shown = [metric, *(each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique()))]
-    metrics = tuple(dict.fromkeys(shown))
     extra = tuple(dict.fromkeys(column for each in by for column in BY[each]))
+    # By language a metric has as many rows as there are cells: then it is one metric.
+    beside = [] if extra else [each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique())]
+    metrics = tuple(dict.fromkeys([metric, *beside]))
     gone = [each.setting_key for each in absent]
     # Controls stand beside a row: without it they say nothing.
     present = settings.filter(
@@ -157,7 +159,7 @@ def compare(
         side_effects=side_effects(engine, experiment),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),
         left_out=absent,
-        missing=missing_lines(read, metric, sums, present, absent),
+        missing=missing_lines(read, metric, layers, sums, present, absent),
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows of evaluations and their metrics."""
+"""Rows of evaluations and their metrics. What every pair is measured by has a table of its own: `pair_rows`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -172,7 +172,7 @@ def test_cells_that_are_not_there_yet_are_named(make_sqlite):
     with made.engine.begin() as connection:
         jobs = [number for name, number in made.made.ids.items() if name == "pair test centring deu_Latn eng_Latn"]
         connection.execute(text("UPDATE jobs SET state = 'queued' WHERE id = :id"), {"id": jobs[0]})
-        connection.execute(text("DELETE FROM evaluations WHERE job_id = :id"), {"id": jobs[0]})
+        connection.execute(text("DELETE FROM pair_results WHERE job_id = :id"), {"id": jobs[0]})
     found = results.compare(made.engine, "made")
     assert found.missing == [
         *(f"centring, layer {layer}, top1 on book: 6 of 12 pairs" for layer in ("0", "1", "10", "final")),

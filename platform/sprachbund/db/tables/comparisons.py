@@ -113,10 +113,10 @@ class PairTest(Base):
     """McNemar's exact test of one pair's hits under a setting against the baseline's, item by item."""
 
     __tablename__ = "pair_tests"
-    __table_args__ = (Index(None, "evaluation_id"),)
+    __table_args__ = (Index(None, "result_id"),)
 
     job_id: Mapped[int] = mapped_column(reference("jobs.id"), primary_key=True)
-    evaluation_id: Mapped[int] = mapped_column(reference("evaluations.id", cascade=True), primary_key=True)
+    result_id: Mapped[int] = mapped_column(reference("pair_results.id", cascade=True), primary_key=True)
     metric: Mapped[str] = mapped_column(reference("metric_names.name"), primary_key=True)
     only_setting: Mapped[int]
     only_baseline: Mapped[int]

@@ -335,7 +335,7 @@ class PairTests:
                     continue
                 only_setting, only_baseline = mcnemar_counts(cell.items, before.items)
                 test = {
-                    "evaluation_id": cell.evaluation_id,
+                    "result_id": cell.evaluation_id,
                     "metric": TESTED,
                     "only_setting": only_setting,
                     "only_baseline": only_baseline,

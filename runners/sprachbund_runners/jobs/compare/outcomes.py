@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
 from sprachbund.files.tensors import load_tensors, open_tensors
-from sprachbund.measures import MEASURES
+from sprachbund.measures import MEASURES, OF_PAIRS, measure_of
 from sprachbund.queue import Claim
-from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.pairs import PairEvaluationPayload
+from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
 from sprachbund_runners.evaluation.retrieval_scores import RANK_METRICS, retrieval_items
 from sprachbund_runners.jobs.context import Context
+from sprachbund_runners.jobs.serving import numbered, tensor_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,22 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    measure: str
+    """An ordered pair at a layer. `number`: the pair's in its job; `forward`: its first side asks."""
+
     corpus: str
-    query: str | None
-    candidate: str | None
+    query: str
+    candidate: str
     path: Path
-    tensor: str
+    number: int
+    forward: bool
     text_key: str
-    evaluation_id: int
+    result_id: int
+
+    def tensor(self, layer: str, measure: str) -> str | None:
+        """Where the file has a measure's outcomes; what has no direction is had with the first side's."""
+        if not MEASURES[measure].directed:
+            return f"{tensor_prefix(self.number, layer, measure)}/both" if self.forward else None
+        return f"{tensor_prefix(self.number, layer, measure)}/{'forward' if self.forward else 'backward'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,7 @@ class Outcomes:
     _files: dict[tuple[Path, str], list[_Place]] = field(default_factory=dict)
     # The last layer read is kept.
     _read: dict[tuple[Path, str], dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    _opened: set[Path] = field(default_factory=set)
     _layer: str = ""
 
     @classmethod
@@ -85,33 +97,37 @@ class Outcomes:
         wanted = Wanted.of(claim.payload)
         statement = (
             select(
-                t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.layer,
-                t.Evaluation.measure, t.Corpus.key.label("corpus"),
-                t.Evaluation.query_language, t.Evaluation.candidate_language, t.Evaluation.outcomes_tensor,
-                t.Evaluation.outcomes_id, t.Evaluation.job_id, t.Job.key.label("job_key"),
+                t.PairResult.id, t.Setting.key, t.PairResult.layer, t.Corpus.key.label("corpus"),
+                t.PairResult.query_language, t.PairResult.candidate_language, t.PairEvaluation.outcomes_id,
+                t.PairResult.job_id, t.Job.key.label("job_key"),
             )
-            .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
-            .join(t.Job, t.Job.id == t.Evaluation.job_id)
-            .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
-            .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
+            .join(t.JobEdge, t.JobEdge.needs_id == t.PairResult.job_id)
+            .join(t.Job, t.Job.id == t.PairResult.job_id)
+            .join(t.PairEvaluation, t.PairEvaluation.job_id == t.PairResult.job_id)
+            .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
+            .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
+            .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
             .where(
-                t.JobEdge.job_id == claim.job_id, t.Job.state == "done", t.Evaluation.outcomes_id.is_not(None)
+                t.JobEdge.job_id == claim.job_id, t.Job.state == "done", t.PairEvaluation.outcomes_id.is_not(None)
             )
-            .order_by(t.Evaluation.id)
+            .order_by(t.PairResult.id)
         )  # fmt: skip
         with context.reading() as connection:
             paths: dict[int, Path] = {}
             texts: dict[int, str] = {}
+            numbers: dict[int, dict[tuple[str, str], int]] = {}
             for row in connection.execute(statement):
-                if not wanted.has(row.job_key, row.corpus, row.query_language, row.candidate_language):
+                pair = (row.query_language, row.candidate_language)
+                if not wanted.has(row.job_key, row.corpus, *pair):
                     continue
-                if row.outcomes_id not in paths:
-                    paths[row.outcomes_id] = context.artifact(connection, row.outcomes_id, row.job_id)
-                if row.job_id not in texts:
-                    texts[row.job_id] = _text_key(connection, row.job_id)
+                if row.job_id not in paths:
+                    paths[row.job_id] = context.artifact(connection, row.outcomes_id, row.job_id)
+                    payload = _payload(connection, row.job_id)
+                    numbers[row.job_id], texts[row.job_id] = numbered(payload), payload.text_keys[0]
+                forward = pair in numbers[row.job_id]
                 place = _Place(
-                    row.measure, row.corpus, row.query_language, row.candidate_language, paths[row.outcomes_id],
-                    row.outcomes_tensor, texts[row.job_id], row.evaluation_id,
+                    row.corpus, *pair, paths[row.job_id], numbers[row.job_id][pair if forward else pair[::-1]],
+                    forward, texts[row.job_id], row.id,
                 )  # fmt: skip
                 found._places.setdefault((row.key, row.layer), []).append(place)
                 found._files.setdefault((place.path, row.layer), []).append(place)
@@ -119,51 +135,55 @@ class Outcomes:
 
     def cells(self, setting: str, layer: str, metric: str) -> list[Cell]:
         """Every pair of a setting at a layer, by the measure that has this metric."""
-        measure = next(name for name, each in MEASURES.items() if metric in each.metrics)
+        measure = measure_of(metric).name
         if layer != self._layer:
             self._read.clear()
+            self._opened.clear()
             self._layer = layer
-        return [
-            Cell(
-                place.corpus,
-                place.query,
-                place.candidate,
-                MEASURES[measure].directed,
-                self._items(place, layer, metric),
-                self.context.text(place.text_key).groups,
-                place.evaluation_id,
-            )
-            for place in self._places.get((setting, layer), ())
-            if place.measure == measure
-        ]
+        found = []
+        for place in self._places.get((setting, layer), ()):
+            tensor = place.tensor(layer, measure)
+            items = None if tensor is None else self._items(place.path, tensor, layer, metric)
+            if items is not None:
+                groups = self.context.text(place.text_key).groups
+                directed = MEASURES[measure].directed
+                found.append(Cell(place.corpus, place.query, place.candidate, directed, items, groups, place.result_id))
+        return found
 
-    def _items(self, place: _Place, layer: str, metric: str) -> NDArray[np.float64]:
-        key = (place.path, place.tensor)
-        if key not in self._read:
-            self._load(place.path, layer)
-        if metric not in self._read[key]:
-            name = f"{place.tensor}/{metric}"
-            self._read[key][metric] = load_tensors(place.path, [name])[name].astype(np.float64)
-        return self._read[key][metric]
+    def _items(self, path: Path, tensor: str, layer: str, metric: str) -> NDArray[np.float64] | None:
+        """None of a measure that the pair does not have: language ABX of paraphrases, or of a steered side."""
+        if path not in self._opened:
+            self._load(path, layer)
+        if (path, tensor) not in self._read:
+            return None
+        read = self._read[path, tensor]
+        if metric not in read:
+            name = f"{tensor}/{metric}"
+            read[metric] = load_tensors(path, [name])[name].astype(np.float64)
+        return read[metric]
 
     def _load(self, path: Path, layer: str) -> None:
         """All outcomes of a file at a layer, of every measure and direction."""
+        self._opened.add(path)
         with open_tensors(path) as file:
             names = set(file.keys())
-            for place in self._files[path, layer]:
-                found = self._read.setdefault((path, place.tensor), {})
-                wanted = self.metrics.intersection(MEASURES[place.measure].metrics)
-                counts = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
+            there = {name.rpartition("/")[0] for name in names}
+            for place, measure in product(self._files[path, layer], OF_PAIRS):
+                tensor = place.tensor(layer, measure)
+                if tensor is None or tensor not in there:
+                    continue
+                found = self._read.setdefault((path, tensor), {})
+                wanted = self.metrics.intersection(MEASURES[measure].metrics)
+                counts = [f"{tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
                 # Approximate search has hits, but no counts to rank by.
-                if place.measure == "retrieval" and counts[0] in names and wanted.intersection(RANK_METRICS):
+                if measure == "retrieval" and counts[0] in names and wanted.intersection(RANK_METRICS):
                     items = retrieval_items(RetrievalOutcome(*map(file.get_tensor, counts)))
                     found.update({metric: values for metric, values in items.items() if metric in wanted})
                 for metric in sorted(wanted.difference(found)):
-                    if f"{place.tensor}/{metric}" in names:
-                        found[metric] = file.get_tensor(f"{place.tensor}/{metric}").astype(np.float64)
+                    if f"{tensor}/{metric}" in names:
+                        found[metric] = file.get_tensor(f"{tensor}/{metric}").astype(np.float64)
 
 
-def _text_key(connection: Connection, job_id: int) -> str:
-    """A text of the job's corpus: all have the same items and groups."""
-    row = connection.execute(select(t.Job.kind, t.Job.payload).where(t.Job.id == job_id)).one()
-    return read_payload(row.kind, row.payload, f"job {job_id}").text_keys[0]
+def _payload(connection: Connection, job_id: int) -> PairEvaluationPayload:
+    stored = connection.execute(select(t.Job.payload).where(t.Job.id == job_id)).scalar_one()
+    return from_json(PairEvaluationPayload, stored, f"job {job_id}")
