@@ -141,7 +141,7 @@ def _comparisons(connection: Connection, ids: dict[str, int], random: np.random.
                 number = len(found) + 1
                 found.append((
                     number, f"{number:040}", *place, ids[setting.setting], ids[setting.reference], layer, metric, scope,
-                    *random.random(len(numbers)).tolist(), *[9] * len(whole),
+                    *_ordered(numbers, random), *[9] * len(whole),
                 ))  # fmt: skip
         compared = [ids[each.setting] for each in payload.claimed]
         results = (
@@ -165,3 +165,10 @@ def _comparisons(connection: Connection, ids: dict[str, int], random: np.random.
             tests,
         ),
     }
+
+
+def _ordered(names: Sequence[str], random: np.random.Generator) -> list[float]:
+    """A number for each name, lower ends of intervals below upper ones."""
+    places = {"low": 0.0, "high": 0.9}
+    return [places.get(name.rpartition("_")[2], 0.5) + 0.1 * value
+            for name, value in zip(names, random.random(len(names)).tolist(), strict=True)]  # fmt: skip
