@@ -8,7 +8,7 @@ frame = ws.results(experiment)
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -21,12 +21,12 @@ from sprachbund.catalogue.plugins import F, Kind, register
 from sprachbund.config import Config
 from sprachbund.db import migrate
 from sprachbund.db.engine import connect
-from sprachbund.errors import DatabaseError, WorkspaceError, known
+from sprachbund.errors import DatabaseError, WorkspaceError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.planning import submission
 from sprachbund.planning.submission import Submission
 from sprachbund.queue import Queue
-from sprachbund.results import comparison, query
+from sprachbund.results import comparison, frames, query
 from sprachbund.spec.experiment import Spec, load, parse
 
 if TYPE_CHECKING:
@@ -96,12 +96,37 @@ class Workspace:
         return Worker(self.engine, self.store, progress, Options(**{"keep": self.config.keep, **options})).run()
 
     def results(
-        self, experiment: str | Submission, kind: Literal["retrieval", "alignment"] = "retrieval"
+        self,
+        experiment: str | Submission,
+        kind: Literal["retrieval", "alignment"] = "retrieval",
+        *,
+        metrics: Sequence[str] | None = None,
+        layers: Sequence[str | int] | None = None,
+        settings: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """Every retrieval (or distance) number of an experiment, as a Polars frame with the view's columns."""
-        known("kind", kind, ("retrieval", "alignment"))
+        """Retrieval (or distance) numbers of an experiment, as a Polars frame with the view's columns.
+
+        metrics, layers, settings (labels, or starts of keys): these alone; default: all. Of a large experiment ask for
+        some, or `scan`.
+        """
+        return frames.collected(self._frames(experiment, kind, metrics, layers, settings))
+
+    def scan(
+        self,
+        experiment: str | Submission,
+        kind: Literal["retrieval", "alignment"] = "retrieval",
+        *,
+        metrics: Sequence[str] | None = None,
+        layers: Sequence[str | int] | None = None,
+        settings: Sequence[str] | None = None,
+    ) -> pl.LazyFrame:
+        """As `results`, but read when it is collected or written (`sink_parquet`), some settings at a time."""
+        return self._frames(experiment, kind, metrics, layers, settings).scan()
+
+    def _frames(self, experiment: str | Submission, kind: frames.Kind, *asked: Any) -> frames.Frames:
         name = experiment if isinstance(experiment, str) else experiment.experiment
-        return (comparison.retrieval if kind == "retrieval" else comparison.alignment)(self.engine, name)
+        metrics, layers, settings = asked
+        return frames.frames(self.engine, name, kind, metrics=metrics, layers=layers, settings=settings)
 
     def compare(self, experiment: str | Submission, **options: Any) -> comparison.Comparison:
         """Settings against their baselines and controls (see `sprachbund compare --help`)."""

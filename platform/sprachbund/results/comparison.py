@@ -1,4 +1,4 @@
-"""Results as Polars frames, and the comparison of an experiment's settings."""
+"""The comparison of an experiment's settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sprachbund.errors import known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.results.missing import missing_lines
-from sprachbund.results.reader import Reader, means, read_view
+from sprachbund.results.reader import Reader, means
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after
 from sprachbund.vocabulary import SCOPES, layer_order
@@ -33,16 +33,6 @@ DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
 _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
 _SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
 _STORED = ("value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "p", "q")
-
-
-def retrieval(engine: Engine, experiment: str) -> pl.DataFrame:
-    """The view `retrieval_results` of one experiment, in the order of settings, layers and pairs."""
-    return _results(engine, "retrieval_results", experiment)
-
-
-def alignment(engine: Engine, experiment: str) -> pl.DataFrame:
-    """The view `alignment_results` of one experiment, in the order of settings, layers and pairs."""
-    return _results(engine, "alignment_results", experiment)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,13 +151,6 @@ def compare(
         left_out=absent,
         missing=missing_lines(read, metric, layers, sums, present, absent),
     )
-
-
-def _results(engine: Engine, view: str, experiment: str) -> pl.DataFrame:
-    with reading(engine) as connection:
-        find_experiment(connection, experiment)
-    order = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
-    return read_view(engine, view, f"experiment = :experiment ORDER BY {order}", {"experiment": experiment})
 
 
 def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Sequence[str]) -> pl.DataFrame:

@@ -33,6 +33,11 @@ def typed(frame: pl.DataFrame, view: str, reckoned: Mapping[str, Type] | None = 
     return frame.cast({name: _DTYPES[types[name]] for name in frame.columns})
 
 
+def schema(view: str) -> dict[str, Any]:
+    """The types of a view's columns."""
+    return {column.name: _DTYPES[column.type] for column in VIEWS[view].columns}
+
+
 def read_view(
     engine: Engine, view: str, where: str, params: Mapping[str, Any], columns: Sequence[str] = ("*",)
 ) -> pl.DataFrame:

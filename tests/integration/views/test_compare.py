@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sprachbund.errors import QueryError
 from sprachbund.report import tables
 from sprachbund.results import comparison as results
+from sprachbund.results.frames import collected, frames
 
 OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
 SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]
@@ -189,8 +190,8 @@ def test_nothing_done_yet_is_all_missing(make_sqlite):
     assert len(found.missing) == 7 * 4
     assert found.rows.height == 0
     assert tables.to_markdown(found).count("missing:") == 21
-    assert results.retrieval(made.engine, "made").height == 0
-    assert results.retrieval(made.engine, "made").schema["value"] == pl.Float64
+    assert collected(frames(made.engine, "made")).height == 0
+    assert collected(frames(made.engine, "made")).schema["value"] == pl.Float64
 
 
 @pytest.mark.parametrize(
