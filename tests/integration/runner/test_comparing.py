@@ -14,6 +14,7 @@ from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare import comparison, pair_statistics
+from sprachbund_runners.jobs.evaluation_rows import whole
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.comparisons import max_t
 from sprachbund_runners.statistics.crossed import crossed_effects
@@ -55,7 +56,7 @@ def cells(space, setting, metric, layer="final"):
 
 
 def items(space, setting, layer="final"):
-    """top1 of every ordered pair, item by item, from the stored rank counts."""
+    """top1 of every ordered pair, and the stored counts it follows from, item by item."""
     statement = (
         select(t.Evaluation, t.Artifact.uri, t.Artifact.digest)
         .join(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
@@ -68,7 +69,7 @@ def items(space, setting, layer="final"):
     with reading(space.engine) as connection:
         for row in connection.execute(statement):
             tensors = load_tensors(space.store.fetch(row.uri, row.digest))
-            greater, ties = (tensors[f"{row.outcomes_tensor}/{name}"] for name in ("greater", "ties"))
+            greater, ties = (whole(tensors[f"{row.outcomes_tensor}/{name}"], 30) for name in ("greater", "ties"))
             pair = (row.query_language, row.candidate_language)
             found[pair] = (np.where(greater == 0, 1 / (1 + ties), 0.0), greater, ties)
     return found

@@ -3,20 +3,22 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
-from sprachbund.files.tensors import load_tensors, open_tensors
+from sprachbund.files.tensors import open_tensors
 from sprachbund.measures import MEASURES
 from sprachbund.queue import Claim
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
-from sprachbund_runners.evaluation.retrieval_scores import RANK_METRICS, retrieval_items
+from sprachbund_runners.evaluation.retrieval_scores import COUNTS, RANK_METRICS, retrieval_items
 from sprachbund_runners.jobs.context import Context
+from sprachbund_runners.jobs.evaluation_rows import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,8 @@ class Outcomes:
         if key not in self._read:
             self._load(place.path, layer)
         if metric not in self._read[key]:
-            name = f"{place.tensor}/{metric}"
-            self._read[key][metric] = load_tensors(place.path, [name])[name].astype(np.float64)
+            with open_tensors(place.path) as file:
+                self._read[key][metric] = self._whole(file, place, metric).astype(np.float64)
         return self._read[key][metric]
 
     def _load(self, path: Path, layer: str) -> None:
@@ -153,14 +155,18 @@ class Outcomes:
             for place in self._files[path, layer]:
                 found = self._read.setdefault((path, place.tensor), {})
                 wanted = self.metrics.intersection(MEASURES[place.measure].metrics)
-                counts = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
                 # Approximate search has hits, but no counts to rank by.
-                if place.measure == "retrieval" and counts[0] in names and wanted.intersection(RANK_METRICS):
-                    items = retrieval_items(RetrievalOutcome(*map(file.get_tensor, counts)))
+                counted = place.measure == "retrieval" and f"{place.tensor}/{COUNTS[0]}" in names
+                if counted and wanted.intersection(RANK_METRICS):
+                    counts = (self._whole(file, place, name).astype(np.int32) for name in COUNTS)
+                    items = retrieval_items(RetrievalOutcome(*counts))
                     found.update({metric: values for metric, values in items.items() if metric in wanted})
                 for metric in sorted(wanted.difference(found)):
                     if f"{place.tensor}/{metric}" in names:
-                        found[metric] = file.get_tensor(f"{place.tensor}/{metric}").astype(np.float64)
+                        found[metric] = self._whole(file, place, metric).astype(np.float64)
+
+    def _whole(self, file: Any, place: _Place, name: str) -> NDArray[Any]:
+        return whole(file.get_tensor(f"{place.tensor}/{name}"), len(self.context.text(place.text_key).sentences))
 
 
 def _text_key(connection: Connection, job_id: int) -> str:
