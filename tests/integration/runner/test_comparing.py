@@ -14,6 +14,7 @@ from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare import comparison, pair_statistics
+from sprachbund_runners.jobs.evaluation_rows import whole
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.comparisons import max_t
 from sprachbund_runners.statistics.crossed import crossed_effects
@@ -55,7 +56,7 @@ def cells(space, setting, metric, layer="final"):
 
 
 def items(space, setting, layer="final"):
-    """top1 of every ordered pair, item by item, from the stored rank counts."""
+    """top1 of every ordered pair, and the stored counts it follows from, item by item."""
     statement = (
         select(t.Job.payload, t.Artifact.uri, t.Artifact.digest)
         .join(t.PairEvaluation, t.PairEvaluation.job_id == t.Job.id)
@@ -72,7 +73,7 @@ def items(space, setting, layer="final"):
         for number, pair in enumerate(payload["pairs"]):
             for way, sides in (("forward", ("first", "second")), ("backward", ("second", "first"))):
                 prefix = f"{number}/{layer}/retrieval/{way}"
-                greater, ties = (tensors[f"{prefix}/{name}"] for name in ("greater", "ties"))
+                greater, ties = (whole(tensors[f"{prefix}/{name}"], 30) for name in ("greater", "ties"))
                 found[pair[sides[0]], pair[sides[1]]] = (np.where(greater == 0, 1 / (1 + ties), 0.0), greater, ties)
     return found
 

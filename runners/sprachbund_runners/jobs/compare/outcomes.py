@@ -4,21 +4,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
-from sprachbund.files.tensors import load_tensors, open_tensors
+from sprachbund.files.tensors import open_tensors
 from sprachbund.measures import MEASURES, OF_PAIRS, measure_of
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund.work.payloads.pairs import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
-from sprachbund_runners.evaluation.retrieval_scores import RANK_METRICS, retrieval_items
+from sprachbund_runners.evaluation.retrieval_scores import COUNTS, RANK_METRICS, retrieval_items
 from sprachbund_runners.jobs.context import Context
+from sprachbund_runners.jobs.evaluation_rows import whole
 from sprachbund_runners.jobs.serving import numbered, tensor_prefix
 
 
@@ -86,7 +88,7 @@ class Outcomes:
     _places: dict[tuple[str, str], list[_Place]] = field(default_factory=dict)
     _files: dict[tuple[Path, str], list[_Place]] = field(default_factory=dict)
     # The last layer read is kept.
-    _read: dict[tuple[Path, str], dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    _read: dict[tuple[Path, str | None], dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     _opened: set[Path] = field(default_factory=set)
     _layer: str = ""
 
@@ -142,25 +144,22 @@ class Outcomes:
             self._layer = layer
         found = []
         for place in self._places.get((setting, layer), ()):
-            tensor = place.tensor(layer, measure)
-            items = None if tensor is None else self._items(place.path, tensor, layer, metric)
+            items = self._items(place, layer, measure, metric)
             if items is not None:
                 groups = self.context.text(place.text_key).groups
                 directed = MEASURES[measure].directed
                 found.append(Cell(place.corpus, place.query, place.candidate, directed, items, groups, place.result_id))
         return found
 
-    def _items(self, path: Path, tensor: str, layer: str, metric: str) -> NDArray[np.float64] | None:
+    def _items(self, place: _Place, layer: str, measure: str, metric: str) -> NDArray[np.float64] | None:
         """None of a measure that the pair does not have: language ABX of paraphrases, or of a steered side."""
-        if path not in self._opened:
-            self._load(path, layer)
-        if (path, tensor) not in self._read:
-            return None
-        read = self._read[path, tensor]
-        if metric not in read:
-            name = f"{tensor}/{metric}"
-            read[metric] = load_tensors(path, [name])[name].astype(np.float64)
-        return read[metric]
+        if place.path not in self._opened:
+            self._load(place.path, layer)
+        read = self._read.get((place.path, place.tensor(layer, measure)))
+        if read is not None and metric not in read:
+            with open_tensors(place.path) as file:
+                read[metric] = self._whole(file, place, f"{place.tensor(layer, measure)}/{metric}").astype(np.float64)
+        return None if read is None else read[metric]
 
     def _load(self, path: Path, layer: str) -> None:
         """All outcomes of a file at a layer, of every measure and direction."""
@@ -174,14 +173,18 @@ class Outcomes:
                     continue
                 found = self._read.setdefault((path, tensor), {})
                 wanted = self.metrics.intersection(MEASURES[measure].metrics)
-                counts = [f"{tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
                 # Approximate search has hits, but no counts to rank by.
-                if measure == "retrieval" and counts[0] in names and wanted.intersection(RANK_METRICS):
-                    items = retrieval_items(RetrievalOutcome(*map(file.get_tensor, counts)))
+                counted = measure == "retrieval" and f"{tensor}/{COUNTS[0]}" in names
+                if counted and wanted.intersection(RANK_METRICS):
+                    counts = (self._whole(file, place, f"{tensor}/{name}").astype(np.int32) for name in COUNTS)
+                    items = retrieval_items(RetrievalOutcome(*counts))
                     found.update({metric: values for metric, values in items.items() if metric in wanted})
                 for metric in sorted(wanted.difference(found)):
                     if f"{tensor}/{metric}" in names:
-                        found[metric] = file.get_tensor(f"{tensor}/{metric}").astype(np.float64)
+                        found[metric] = self._whole(file, place, f"{tensor}/{metric}").astype(np.float64)
+
+    def _whole(self, file: Any, place: _Place, name: str) -> NDArray[Any]:
+        return whole(file.get_tensor(name), len(self.context.text(place.text_key).sentences))
 
 
 def _payload(connection: Connection, job_id: int) -> PairEvaluationPayload:
