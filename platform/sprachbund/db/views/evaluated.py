@@ -7,6 +7,7 @@ operands, and would otherwise cross all settings with all evaluations; to Postgr
 
 from string import Template
 
+from sprachbund.db.views.adjusted import adjusted
 from sprachbund.db.views.asked import asked, planned
 from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.db.views.setting import chosen, setting_columns
@@ -48,7 +49,8 @@ EVALUATED = (
         "of top1: McNemar's exact test of this pair against the baseline; NULL for controls, ties and other metrics",
     ),
     Column(
-        "q", "pt.q", "real", "that p-value adjusted within the family of all compared settings, layers and pairs"
+        "q", adjusted("a.q"), "real",
+        "that p-value adjusted within the family of all compared settings, layers and pairs",
     ),
     chosen("e.layer"),
     *setting_columns("numerics transform side"),
@@ -60,7 +62,7 @@ EVALUATED = (
     Column("n_groups", "r.n_groups", "integer", "groups (documents) of those items, where the corpus has them"),
 )  # fmt: skip
 
-FAMILY_SIZE = Column("family_size", "pt.family_size", "integer", "tests in the family that q is adjusted for")
+FAMILY_SIZE = Column("family_size", adjusted("f.size"), "integer", "tests in the family that q is adjusted for")
 
 _FROM = Template(
     """
@@ -83,7 +85,7 @@ LEFT JOIN evaluations b
     AND $same
     AND $planned
 LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
-LEFT JOIN pair_tests pt ON pt.evaluation_id = e.id AND pt.metric = r.name
+LEFT JOIN pair_tests pt ON pt.evaluation_id = e.id AND r.name = 'top1'
     AND EXISTS (SELECT 1 FROM experiment_jobs pj WHERE pj.experiment_id = x.id AND pj.job_id = pt.job_id)
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id

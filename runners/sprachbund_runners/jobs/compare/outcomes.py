@@ -1,17 +1,17 @@
 """Per-item outcomes of finished pair evaluations, read back for comparisons."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
-from sprachbund.files.tensors import load_tensors, open_tensors
+from sprachbund.files.tensors import open_tensors
 from sprachbund.measures import MEASURES
-from sprachbund.queue import Claim
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
@@ -21,13 +21,13 @@ from sprachbund_runners.jobs.context import Context
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One metric of one evaluation, item by item: float64 [n]; `groups` per item where the text has them."""
+    """One evaluation, item by item: float64 [n] by metric; `groups` per item where the text has them."""
 
     corpus: str
     query: str | None
     candidate: str | None
     directed: bool
-    items: NDArray[np.float64]
+    items: Mapping[str, NDArray[np.float64]]
     groups: Sequence[str] | None
     evaluation_id: int
 
@@ -46,43 +46,31 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The pairs that a comparison reads; a job may have others, and some of other texts."""
+    """The pairs that a comparison reads: those of its jobs but the foreign ones."""
 
-    pairs: frozenset[tuple[str, frozenset[str]]]
     foreign: frozenset[tuple[str, frozenset[str]]]
 
     @classmethod
     def of(cls, payload: ComparisonPayload) -> "Wanted":
-        pairs = frozenset((corpus, frozenset(pair)) for corpus, *pair in payload.pairs)
-        return cls(pairs, frozenset((each.job, frozenset((each.first, each.second))) for each in payload.foreign))
+        return cls(frozenset((each.job, frozenset((each.first, each.second))) for each in payload.foreign))
 
-    def has(self, job: str, corpus: str, query: str, candidate: str) -> bool:
+    def has(self, job: str, query: str, candidate: str) -> bool:
         """Whether an evaluation that the job (its key) made is read."""
-        pair = frozenset((query, candidate))
-        return (corpus, pair) in self.pairs and (job, pair) not in self.foreign
+        return not self.foreign or (job, frozenset((query, candidate))) not in self.foreign
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """Where the outcomes of every (setting, layer) are, found once for a comparison job.
-
-    metrics: those that will be asked for. A file has all layers and measures of a pair, so that opening it costs more
-    than reading from it: what they need of a layer is read from it in one go.
-    """
+    """Where the outcomes of every (setting, layer) are, found once for some layers of a comparison job."""
 
     context: Context
-    metrics: frozenset[str]
     _places: dict[tuple[str, str], list[_Place]] = field(default_factory=dict)
-    _files: dict[tuple[Path, str], list[_Place]] = field(default_factory=dict)
-    # The last layer read is kept.
-    _read: dict[tuple[Path, str], dict[str, NDArray[np.float64]]] = field(default_factory=dict)
-    _layer: str = ""
 
     @classmethod
-    def of(cls, context: Context, claim: Claim[ComparisonPayload], metrics: Iterable[str]) -> "Outcomes":
+    def of(cls, context: Context, job: int, payload: ComparisonPayload, layers: Collection[str]) -> "Outcomes":
         """The outcomes of the evaluations that this comparison needs."""
-        found = cls(context, frozenset(metrics))
-        wanted = Wanted.of(claim.payload)
+        found = cls(context)
+        wanted = Wanted.of(payload)
         statement = (
             select(
                 t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.layer,
@@ -95,7 +83,8 @@ class Outcomes:
             .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
             .where(
-                t.JobEdge.job_id == claim.job_id, t.Job.state == "done", t.Evaluation.outcomes_id.is_not(None)
+                t.JobEdge.job_id == job, t.Job.state == "done", t.Evaluation.outcomes_id.is_not(None),
+                t.Evaluation.layer.in_(layers),
             )
             .order_by(t.Evaluation.id)
         )  # fmt: skip
@@ -103,7 +92,7 @@ class Outcomes:
             paths: dict[int, Path] = {}
             texts: dict[int, str] = {}
             for row in connection.execute(statement):
-                if not wanted.has(row.job_key, row.corpus, row.query_language, row.candidate_language):
+                if not wanted.has(row.job_key, row.query_language, row.candidate_language):
                     continue
                 if row.outcomes_id not in paths:
                     paths[row.outcomes_id] = context.artifact(connection, row.outcomes_id, row.job_id)
@@ -114,53 +103,51 @@ class Outcomes:
                     row.outcomes_tensor, texts[row.job_id], row.evaluation_id,
                 )  # fmt: skip
                 found._places.setdefault((row.key, row.layer), []).append(place)
-                found._files.setdefault((place.path, row.layer), []).append(place)
         return found
 
-    def cells(self, setting: str, layer: str, metric: str) -> list[Cell]:
-        """Every pair of a setting at a layer, by the measure that has this metric."""
-        measure = next(name for name, each in MEASURES.items() if metric in each.metrics)
-        if layer != self._layer:
-            self._read.clear()
-            self._layer = layer
-        return [
-            Cell(
-                place.corpus,
-                place.query,
-                place.candidate,
-                MEASURES[measure].directed,
-                self._items(place, layer, metric),
-                self.context.text(place.text_key).groups,
-                place.evaluation_id,
-            )
-            for place in self._places.get((setting, layer), ())
-            if place.measure == measure
-        ]
+    def cells(self, setting: str, layers: Iterable[str], metrics: Collection[str]) -> Iterator[tuple[str, Cell]]:
+        """(layer, pair) of a setting by each measure that has some of the metrics.
 
-    def _items(self, place: _Place, layer: str, metric: str) -> NDArray[np.float64]:
-        key = (place.path, place.tensor)
-        if key not in self._read:
-            self._load(place.path, layer)
-        if metric not in self._read[key]:
-            name = f"{place.tensor}/{metric}"
-            self._read[key][metric] = load_tensors(place.path, [name])[name].astype(np.float64)
-        return self._read[key][metric]
+        A file has all layers and measures of a star, so that opening it costs more than reading from it: each is
+        opened once, and only one file's worth is in memory at a time.
+        """
+        files: dict[Path, list[tuple[str, _Place]]] = {}
+        for layer in layers:
+            for place in self._places.get((setting, layer), ()):
+                if not set(metrics).isdisjoint(MEASURES[place.measure].metrics):
+                    files.setdefault(place.path, []).append((layer, place))
+        for path, places in files.items():
+            for (layer, place), items in zip(places, _load(path, [place for _, place in places], metrics), strict=True):
+                directed, groups = MEASURES[place.measure].directed, self.context.text(place.text_key).groups
+                evaluation = place.evaluation_id
+                yield layer, Cell(place.corpus, place.query, place.candidate, directed, items, groups, evaluation)
 
-    def _load(self, path: Path, layer: str) -> None:
-        """All outcomes of a file at a layer, of every measure and direction."""
-        with open_tensors(path) as file:
-            names = set(file.keys())
-            for place in self._files[path, layer]:
-                found = self._read.setdefault((path, place.tensor), {})
-                wanted = self.metrics.intersection(MEASURES[place.measure].metrics)
-                counts = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
-                # Approximate search has hits, but no counts to rank by.
-                if place.measure == "retrieval" and counts[0] in names and wanted.intersection(RANK_METRICS):
-                    items = retrieval_items(RetrievalOutcome(*map(file.get_tensor, counts)))
-                    found.update({metric: values for metric, values in items.items() if metric in wanted})
-                for metric in sorted(wanted.difference(found)):
-                    if f"{place.tensor}/{metric}" in names:
-                        found[metric] = file.get_tensor(f"{place.tensor}/{metric}").astype(np.float64)
+    def ids(self, setting: str, layer: str) -> tuple[int, ...]:
+        """The evaluations of a setting at a layer, which tell all of its outcomes."""
+        return tuple(place.evaluation_id for place in self._places.get((setting, layer), ()))
+
+
+def _load(path: Path, places: Sequence[_Place], metrics: Collection[str]) -> list[dict[str, NDArray[np.float64]]]:
+    """Values item by item of the metrics that each place's measure has."""
+    with open_tensors(path) as file:
+        names = set(file.keys())
+        return [_items(file, names, place, metrics) for place in places]
+
+
+def _items(
+    file: Any, names: Collection[str], place: _Place, metrics: Collection[str]
+) -> dict[str, NDArray[np.float64]]:
+    wanted = [metric for metric in metrics if metric in MEASURES[place.measure].metrics]
+    found: dict[str, NDArray[np.float64]] = {}
+    counts = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
+    # Approximate search has hits, but no counts to rank by.
+    if place.measure == "retrieval" and counts[0] in names and set(RANK_METRICS).intersection(wanted):
+        items = retrieval_items(RetrievalOutcome(*map(file.get_tensor, counts)))
+        found.update({metric: items[metric] for metric in wanted if metric in items})
+    for metric in wanted:
+        if metric not in found:
+            found[metric] = file.get_tensor(f"{place.tensor}/{metric}").astype(np.float64)
+    return found
 
 
 def _text_key(connection: Connection, job_id: int) -> str:
