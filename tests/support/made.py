@@ -309,10 +309,19 @@ class Database:
     made: Made
 
     def stored(self, role: str, label: str, metric: str, layer: str, scope: str = "all") -> Any:
-        """What the comparison stored of a setting, as its table has it."""
+        """What the comparison stored of a setting, as its table has it, with its q and family of the last plan."""
+        planned = select(t.ExperimentJob.job_id)
+        adjusted = (
+            select(t.AdjustedComparison.comparison_id, t.AdjustedComparison.q, t.Family.size.label("family_size"))
+            .join(t.Family, t.Family.id == t.AdjustedComparison.family_id)
+            .where(t.Family.job_id.in_(planned))
+            .subquery()
+        )
         with reading(self.engine) as connection:
             return connection.execute(
-                select(t.Comparison.__table__).where(
+                select(t.Comparison.__table__, adjusted.c.q, adjusted.c.family_size)
+                .outerjoin(adjusted, adjusted.c.comparison_id == t.Comparison.id)
+                .where(
                     t.Comparison.job_id == self.made.ids[f"comparison {role} {label}"],
                     t.Comparison.setting_id == self.made.ids[label],
                     t.Comparison.metric == metric, t.Comparison.layer == layer, t.Comparison.scope == scope,

@@ -57,7 +57,8 @@ def test_a_run_holds_what_the_database_does(world: Any) -> None:
     assert metrics["test/book/top1_delta"] == pytest.approx(delta, abs=1e-12)
     with reading(world.engine) as connection:
         q = connection.execute(
-            select(t.Comparison.q)
+            select(t.AdjustedComparison.q)
+            .join(t.Comparison, t.Comparison.id == t.AdjustedComparison.comparison_id)
             .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
             .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
             .where(
