@@ -162,8 +162,9 @@ def test_a_new_layer_adds_its_points_only(sqlite_world: Any) -> None:
     world.sync()
     before = {name: world.history(STEERED, name) for name in world.runs()[STEERED].data.metrics}
     world.submit(layers=("0", "10", "final"))
-    # Per layer: 4 settings on test and 2 on select, 2 stars and a space each; and the two comparisons.
-    assert world.work() == (4 + 2) * 3 + 2
+    # Per layer: 4 settings on test and 2 on select, 2 stars and a space each; per role two comparisons, and
+    # their families.
+    assert world.work() == (4 + 2) * 3 + 2 * 2 + 2
     tally = world.sync()
     assert (tally.created, tally.updated) == (0, 4)
     curves = 0
