@@ -25,7 +25,7 @@ from sprachbund.queue import Claim, Queue
 from sprachbund.spec.experiment import parse
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import KINDS
-from sprachbund.work.payloads.compare import CHOICE, COMPARISON
+from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON
 from sprachbund.work.payloads.measure import SPACE_EVALUATION
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
@@ -43,7 +43,8 @@ DISTANCES = ("paired_distance", "unpaired_distance", "distance_gap", "centroid_d
 N_ITEMS = 6
 NAN = float("nan")
 # The kinds whose jobs yield numbers.
-NUMBERS = {kind.name for kind in (PAIR_EVALUATION, SPACE_EVALUATION, COMPARISON, CHOICE)}
+COMPARED = {kind.name for kind in (COMPARISON, ADJUSTMENT, CHOICE)}
+NUMBERS = {PAIR_EVALUATION.name, SPACE_EVALUATION.name, *COMPARED}
 VERSIONS = {kind.name: kind.version for kind in KINDS.values()}
 EXPERTS = {"method": "experts", "targets": ["fra_Latn"]}
 OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
@@ -104,7 +105,7 @@ class Made:
     # Where retrieval on the select role is best.
     best_layer: str = "final"
     truth: dict[tuple[Any, ...], float] = field(default_factory=dict)
-    # Rows of settings by label, and of jobs: `pair ROLE LABEL A B` (a star's have one), `comparison ROLE`.
+    # Rows of settings by label, and of jobs: `pair ROLE LABEL A B` (a star's have one), `comparison ROLE LABEL`.
     ids: dict[str, int] = field(default_factory=dict)
 
     def chosen(self, label: str, layer: str) -> bool:
@@ -219,7 +220,7 @@ class Maker:
     def wanted(self, claim: Claim, only: tuple[str, str] | None) -> bool:
         if only is None:
             return True
-        return claim.kind not in (COMPARISON.name, CHOICE.name) and self.place(claim) == only
+        return claim.kind not in COMPARED and self.place(claim) == only
 
     def do(self, claim: Claim) -> None:
         if self.fails(claim):
@@ -240,7 +241,7 @@ class Maker:
         return self.roles[claim.payload.corpus], self.labels[claim.payload.setting]
 
     def writer(self, claim: Claim) -> Callable[[Connection], None]:
-        if claim.kind in (COMPARISON.name, CHOICE.name):
+        if claim.kind in COMPARED:
             (outcome,) = JOBS[claim.kind]([claim], self.context)
             return outcome.write
         if claim.kind == PAIR_EVALUATION.name:
@@ -309,11 +310,20 @@ class Database:
     made: Made
 
     def stored(self, role: str, label: str, metric: str, layer: str, scope: str = "all") -> Any:
-        """What the comparison stored of a setting, as its table has it."""
+        """What the comparison stored of a setting, as its table has it, with its q and family of the last plan."""
+        planned = select(t.ExperimentJob.job_id)
+        adjusted = (
+            select(t.AdjustedComparison.comparison_id, t.AdjustedComparison.q, t.Family.size.label("family_size"))
+            .join(t.Family, t.Family.id == t.AdjustedComparison.family_id)
+            .where(t.Family.job_id.in_(planned))
+            .subquery()
+        )
         with reading(self.engine) as connection:
             return connection.execute(
-                select(t.Comparison.__table__).where(
-                    t.Comparison.job_id == self.made.ids[f"comparison {role}"],
+                select(t.Comparison.__table__, adjusted.c.q, adjusted.c.family_size)
+                .outerjoin(adjusted, adjusted.c.comparison_id == t.Comparison.id)
+                .where(
+                    t.Comparison.job_id == self.made.ids[f"comparison {role} {label}"],
                     t.Comparison.setting_id == self.made.ids[label],
                     t.Comparison.metric == metric, t.Comparison.layer == layer, t.Comparison.scope == scope,
                 )
@@ -359,7 +369,8 @@ def _jobs(connection: Connection, maker: Maker) -> dict[str, int]:
     found = {}
     for number, kind, payload in rows:
         if kind == COMPARISON.name:
-            found[f"comparison {payload['role']}"] = number
+            for each in payload["settings"]:
+                found[f"comparison {payload['role']} {maker.labels[each['setting']]}"] = number
         if kind == PAIR_EVALUATION.name:
             label = maker.labels[payload["setting"]]
             for pair in payload["pairs"]:

@@ -22,7 +22,7 @@ from sprachbund.mirror.records import (
 )
 from sprachbund.results.left_out import left_out
 from sprachbund.work.kinds import read_payload
-from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload
+from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON, ComparisonPayload
 from sprachbund.work.payloads.measure import SPACE_EVALUATION, EmbeddingsPayload
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund.work.payloads.star import Starred
@@ -64,16 +64,14 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
     # Comparisons are few rows, evaluations are many: what the former have is not averaged again.
     names = {metric for metric, kind in kinds if kind == "value"} - (plan.compared if plan.all_compared else set())
     _add_means(connection, experiment_id, values, sorted(wanted & settings.keys()), sorted(names), settings, plan)
-    chosen_ms = max((each.finished_ms or 0 for each in choices), default=0)
+    since_ms = max(experiment.submitted_ms, _settled_ms(connection, experiment_id))
     planned = {setting_id: row for setting_id, row in settings.items() if setting_id in wanted}
     points: dict[int, tuple[LoggedValue, ...]] = {}
     layers: dict[int, str | None] = {}
     for setting_id, row in planned.items():
         own = values.get(setting_id, {})
         layer = _headline_layer(row, settings, choices)
-        points[setting_id] = points_of(
-            own, kinds, n_blocks=row.n_blocks, layer=layer, since_ms=max(experiment.submitted_ms, chosen_ms)
-        )
+        points[setting_id] = points_of(own, kinds, n_blocks=row.n_blocks, layer=layer, since_ms=since_ms)
         tested = [metrics for (role, _), metrics in own.items() if role == "test"]
         layers[setting_id] = layer or next((last_layer(metrics, row.n_blocks) for metrics in tested), None)
     heatmaps = _heatmaps(connection, experiment_id, settings, layers, plan)
@@ -175,12 +173,21 @@ def _plan(connection: Connection, experiment_id: int) -> Plan:
 
 def _choices(connection: Connection, experiment_id: int) -> Sequence[Row[Any]]:
     statement: Any = (
-        select(t.Choice.setting_id, t.Choice.layer, t.Job.finished_ms)
-        .join(t.Job, t.Job.id == t.Choice.job_id)
-        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        select(t.Choice.setting_id, t.Choice.layer)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Choice.job_id)
         .where(t.ExperimentJob.experiment_id == experiment_id)
     )
     return connection.execute(statement).all()
+
+
+def _settled_ms(connection: Connection, experiment_id: int) -> int:
+    """When layers were last chosen, or q-values adjusted; 0 where they were not yet."""
+    statement = (
+        select(func.max(t.Job.finished_ms))
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .where(t.ExperimentJob.experiment_id == experiment_id, t.Job.kind.in_([ADJUSTMENT.name, CHOICE.name]))
+    )
+    return connection.execute(statement).scalar() or 0
 
 
 def _compared(connection: Connection, name: str, ids: Mapping[str, int], wanted: set[int]) -> Values:

@@ -138,7 +138,8 @@ def points_of(
 
     values: (role, corpus) → metric → layer → Value. layer: the headlines' layer; None takes the last one that is
     known in that role and corpus. since_ms: headlines are no older than this (a new choice or submission may move
-    them to another layer, and MLflow shows the latest). What is not finite is left out.
+    them to another layer, an adjustment gives other q-values, and MLflow shows the latest). What is not finite is
+    left out.
     """
     found: list[LoggedValue] = []
     for (role, corpus), metrics in values.items():

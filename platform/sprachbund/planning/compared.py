@@ -1,20 +1,21 @@
-"""Comparisons of settings over language pairs, and choices made by them, as wants."""
+"""Comparisons of settings over language pairs, their families of tests, and choices made by them, as wants."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
 from sprachbund.work.payloads.compare import (
+    ADJUSTMENT,
     CHOICE,
     COMPARISON,
+    AdjustmentPayload,
     Candidates,
     ChoicePayload,
     ComparedSetting,
     ComparisonPayload,
 )
-from sprachbund.work.plan import ChoiceGroup, PlanCorpus, PlanModel, PlannedSetting, Want
+from sprachbund.work.plan import ChoiceGroup, PlanCorpus, PlannedSetting, Want
 
 
 def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
@@ -34,63 +35,98 @@ def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
     return [pair for pair in pairs if pair in asked]
 
 
-def comparison_want(
+def comparison_wants(
     spec: Spec,
-    model: PlanModel,
     role: str,
-    corpora: Sequence[PlanCorpus],
+    corpus: PlanCorpus,
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
-    group: str,
-    evaluations: Mapping[str, str],
-) -> Want:
-    """All settings of a role on one group of corpora against their baselines and controls.
+    evaluated: Mapping[str, Mapping[str, str]],
+) -> list[Want]:
+    """A want for each setting of a role but controls, on one group of corpora, `corpus` among them.
 
-    evaluations: subjects of their pair evaluations, with digests of the pairs.
+    evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
     """
-    members = [corpus for corpus in corpora if corpus.group == group]
-    controls: dict[str, dict[str, list[str]]] = {}
+    controls: dict[str, dict[str, list[PlannedSetting]]] = {}
     for setting in settings:
         if setting.control_of is not None:
             variants = controls.setdefault(setting.control_of, {})
-            variants.setdefault(str(setting.intervention.control), []).append(setting.key)
+            variants.setdefault(str(setting.intervention.control), []).append(setting)
+    found = []
+    for setting in settings:
+        if setting.control_of is None:
+            payload = _comparison(spec, role, corpus, setting, controls.get(setting.key, {}), evaluated)
+            label = f"comparison of {setting.label} on {corpus.group} ({role})"
+            found.append(Want.of(COMPARISON, payload, label, layers))
+    return found
+
+
+def _comparison(
+    spec: Spec,
+    role: str,
+    corpus: PlanCorpus,
+    setting: PlannedSetting,
+    controls: Mapping[str, Sequence[PlannedSetting]],
+    evaluated: Mapping[str, Mapping[str, str]],
+) -> ComparisonPayload:
+    """One setting with its controls, by variant."""
     statistics = spec.statistics
     metrics = list(statistics.metrics)
     if spec.choose is not None and spec.choose.metric not in metrics:
         metrics.append(spec.choose.metric)
-    payload = ComparisonPayload(
-        group=group,
-        split=members[0].split,
+    variants = {variant: tuple(each.key for each in members) for variant, members in controls.items()}
+    settings = (
+        _compared(setting, variants),
+        *(_compared(each, {}) for members in controls.values() for each in members),
+    )
+    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference))
+    return ComparisonPayload(
+        group=corpus.group,
+        split=corpus.split,
         role=role,
-        settings=tuple(
-            ComparedSetting(
-                setting.key, setting.baseline, setting.intervention.target, _as_tuples(controls.get(setting.key, {}))
-            )
-            for setting in settings
-        ),
-        pairs=tuple(
-            (corpus.key, code_of(first), code_of(second))
-            for corpus in members
-            for first, second in language_pairs(spec, corpus)
-        ),
-        layers=layers,
+        settings=settings,
         metrics=tuple(metrics),
         resamples=statistics.resamples,
         confidence=statistics.confidence,
         unit=statistics.unit,
-        multiplicity=statistics.multiplicity,
         seed=spec.seed,
-        evaluations=evaluations,
+        evaluations={subject: pairs for key in read for subject, pairs in evaluated[key].items()},
     )
-    return Want.of(COMPARISON, payload, f"comparison on {group} ({role}) for {model.name}", needs_layers=layers)
 
 
-def _as_tuples(controls: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    return {variant: tuple(members) for variant, members in controls.items()}
+def _compared(setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]]) -> ComparedSetting:
+    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls)
+
+
+def adjustment_want(
+    spec: Spec,
+    role: str,
+    on: str,
+    settings: Sequence[PlannedSetting],
+    layers: tuple[str, ...],
+    comparisons: Sequence[Want],
+) -> Want:
+    """The families over all comparisons of a model, group and role; `on` names model and group."""
+    statistics = spec.statistics
+    evaluations: dict[str, None] = {}
+    if statistics.multiplicity == "max_t":
+        evaluations = dict.fromkeys(subject for each in comparisons for subject in each.payload.needs)
+    payload = AdjustmentPayload(
+        role=role,
+        settings=tuple(each.key for each in settings if each.baseline and each.control_of is None),
+        layers=layers,
+        comparisons=tuple(each.subject for each in comparisons),
+        multiplicity=statistics.multiplicity,
+        resamples=statistics.resamples,
+        unit=statistics.unit,
+        seed=spec.seed,
+        evaluations=tuple(evaluations),
+    )
+    return Want.of(ADJUSTMENT, payload, f"families of tests on {on} ({role})", needs_layers=layers)
 
 
 def choice_want(
-    spec: Spec, settings: Sequence[PlannedSetting], layers: tuple[str, ...], comparison: Want, group: str
+    spec: Spec, settings: Sequence[PlannedSetting], layers: tuple[str, ...], adjustment: Want, group: str
 ) -> Want:
     """The best setting and layer of every group by a comparison on `select`."""
     choose = spec.choose
@@ -102,7 +138,7 @@ def choice_want(
     # Where the layer is not chosen over, one choice is made at every layer.
     choices = [list(layers)] if "layer" in choose.over else [[layer] for layer in layers]
     payload = ChoicePayload(
-        comparison=comparison.subject,
+        adjustment=adjustment.subject,
         metric=choose.metric,
         scope=choose.scope,
         groups=tuple(

@@ -8,7 +8,7 @@ from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError
 from sprachbund.measures import MEASURES, REQUESTS
 from sprachbund.measures.requested import WORD_FIELDS, Requested
-from sprachbund.planning.compared import choice_want, comparison_want, language_pairs
+from sprachbund.planning.compared import adjustment_want, choice_want, comparison_wants, language_pairs
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
@@ -42,20 +42,25 @@ class RoleWants:
 
     def draw(self) -> list[Want]:
         pairs_of = {corpus.key: language_pairs(self.spec, corpus) for corpus in self.corpora}
-        evaluated: dict[str, dict[str, str]] = {}
+        evaluated: dict[str, dict[str, dict[str, str]]] = {}
         for setting in self.settings:
             for corpus in self.corpora:
                 if pairs_of[corpus.key]:
                     subject, pairs = self._evaluate(setting, corpus, pairs_of[corpus.key])
-                    evaluated.setdefault(corpus.group, {})[subject] = pairs
+                    evaluated.setdefault(corpus.group, {}).setdefault(setting.key, {})[subject] = pairs
         for group, evaluations in evaluated.items():
-            comparison = comparison_want(
-                self.spec, self.model, self.role, self.corpora, self.settings, self.layers, group, evaluations
-            )
-            self.wants.append(comparison)
-            if self.role == "select" and self.spec.choose is not None:
-                self.wants.append(choice_want(self.spec, self.settings, self.layers, comparison, group))
+            self._compare(next(corpus for corpus in self.corpora if corpus.group == group), evaluations)
         return self.wants
+
+    def _compare(self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]]) -> None:
+        """Wants of what all settings' evaluations on the group of a corpus come to."""
+        spec, role, settings, layers = self.spec, self.role, self.settings, self.layers
+        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated)
+        on = f"{corpus.group} for {self.model.name}"
+        adjustment = adjustment_want(spec, role, on, settings, layers, comparisons)
+        self.wants += [*comparisons, adjustment]
+        if role == "select" and spec.choose is not None:
+            self.wants.append(choice_want(spec, settings, layers, adjustment, corpus.group))
 
     def _evaluate(
         self, setting: PlannedSetting, corpus: PlanCorpus, pairs: Sequence[tuple[str, str]]

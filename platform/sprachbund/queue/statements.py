@@ -284,11 +284,11 @@ def redo(connection: Connection, ids: Sequence[int]) -> None:
         ids = list(found.scalars()) if found.returns_rows else []
 
 
-# What a subject's job needs and is not done, and whether it will not come. Bound: subject.
+# What a job needs and is not done, and whether it will not come. Bound: job.
 OPEN_NEEDS = text(f"""
     SELECT need.id, need.kind, need.payload, {_LOST_NEED} AS lost
-    FROM jobs AS job JOIN job_edges AS edge ON edge.job_id = job.id JOIN jobs AS need ON need.id = edge.needs_id
-    WHERE job.subject = :subject AND need.state <> 'done'
+    FROM job_edges AS edge JOIN jobs AS need ON need.id = edge.needs_id
+    WHERE edge.job_id = :job AND need.state <> 'done'
 """).columns(Job.id, Job.kind, Job.payload, column("lost", Boolean()))
 
 

@@ -9,16 +9,22 @@ from sprachbund.db import tables as t
 from sprachbund.db.dead import dead_jobs
 
 _PLANNED = "experiment_jobs AS link JOIN jobs AS job ON job.id = link.job_id"
-# From what failed downwards, through jobs that wait for it in vain, to the comparisons that do not wait.
+# From what failed downwards, through jobs that wait for it in vain, to the comparisons that do not wait; and
+# comparisons that failed themselves.
 _LEFT_OUT = text(f"""
     WITH RECURSIVE {dead_jobs(_PLANNED, "link.experiment_id = :experiment", causes=True)}
-    SELECT need.payload ->> 'setting' AS setting, comparison.payload ->> 'role' AS role, MIN(dead.cause) AS cause
+    SELECT need.payload ->> 'setting' AS setting, comparison.payload ->> 'role' AS role, MIN(dead.cause) AS cause,
+        1 AS lost
     FROM dead
         JOIN job_edges AS edge ON edge.needs_id = dead.id AND edge.soft
         JOIN jobs AS need ON need.id = dead.id
         JOIN jobs AS comparison ON comparison.id = edge.job_id AND comparison.kind = 'comparison'
         JOIN experiment_jobs AS link ON link.job_id = comparison.id AND link.experiment_id = :experiment
     GROUP BY need.payload ->> 'setting', comparison.payload ->> 'role'
+    UNION ALL
+    SELECT comparison.payload -> 'settings' -> 0 ->> 'setting', comparison.payload ->> 'role', MIN(dead.cause), 0
+    FROM dead JOIN jobs AS comparison ON comparison.id = dead.id AND comparison.kind = 'comparison'
+    GROUP BY comparison.payload -> 'settings' -> 0 ->> 'setting', comparison.payload ->> 'role'
 """).bindparams(bindparam("experiment"))  # noqa: S608 - fixed parts
 
 
@@ -38,9 +44,10 @@ class LeftOut:
 
 def left_out(connection: Connection, experiment_id: int, role: str | None = None) -> list[LeftOut]:
     """Rows left out of an experiment's comparisons (of one role), with those whose baseline is, in its order."""
-    failed = {
-        (row.setting, row.role): row.cause for row in connection.execute(_LEFT_OUT, {"experiment": experiment_id})
-    }
+    rows = connection.execute(_LEFT_OUT, {"experiment": experiment_id}).all()
+    failed = {(row.setting, row.role): row.cause for row in rows}
+    # Others need a baseline's evaluations, not its row.
+    lost = {(row.setting, row.role) for row in rows if row.lost}
     if not failed:
         return []
     reasons = _reasons(connection, failed.values())
@@ -59,7 +66,7 @@ def left_out(connection: Connection, experiment_id: int, role: str | None = None
             if (row.key, of_role) in failed:
                 found.append(LeftOut(row.key, row.label, of_role, reasons[failed[row.key, of_role]]))
             # Controls are out with the row they stand beside.
-            elif baseline is not None and row.control_of_id is None and (baseline.key, of_role) in failed:
+            elif baseline is not None and row.control_of_id is None and (baseline.key, of_role) in lost:
                 found.append(LeftOut(row.key, row.label, of_role, f"so is its baseline, '{baseline.label}'"))
     return found
 

@@ -17,7 +17,7 @@ from sprachbund.measures import METRICS, OF_PAIRS, measure_of
 from sprachbund.results.comparison import Comparison
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.base import Payload
-from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.compare import AdjustmentPayload, ComparisonPayload
 from sprachbund.work.payloads.star import Starred
 from sprachbund.work.payloads.stored import from_json
 
@@ -223,14 +223,13 @@ def _looked_up(connection: Connection, column: Any, wanted: Any, keys: Sequence[
 def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> list[tuple[str, Any]]:
     if cell["ci_low"] is None:
         return [("tested", "no: this metric is described, not compared (statistics.metrics in the experiment file)")]
+    planned = select(t.ExperimentJob.job_id).join(t.Experiment).where(t.Experiment.name == comparison.experiment)
     stored = connection.execute(
         select(t.Comparison.__table__, t.Job.payload, t.Job.id.label("job"))
         .join(t.Job, t.Job.id == t.Comparison.job_id)
-        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
-        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
         .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
         .where(
-            t.Experiment.name == comparison.experiment,
+            t.Job.id.in_(planned),
             t.Setting.key == cell["setting_key"],
             t.Comparison.layer == cell["layer"],
             t.Comparison.metric == cell["metric"],
@@ -254,18 +253,11 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
     ]
     if cell["delta"] is None or cell["delta_ci_low"] is None:
         return found
-    rule = {
-        "bh": "Benjamini–Hochberg",
-        "by": "Benjamini–Yekutieli",
-        "max_t": f"max-T over {payload.resamples} item-level swaps",
-    }[payload.multiplicity]
-    family = "all compared settings and layers of this metric and scope"
     found += [
         ("baseline", f"{cell['baseline_setting']}: {cell['baseline']:.4f}"),
         ("Δ", f"{cell['delta']:+.4f}, {_span(cell['delta_ci_low'], cell['delta_ci_high'])}"),
         ("p", f"{stored.p:.4g}: paired bootstrap, two-sided, of no difference"),
-        ("q", "not adjusted: a control" if stored.q is None
-         else f"{stored.q:.4g}: {rule}, a family of {stored.family_size}: {family}"),
+        ("q", _adjusted(connection, planned, stored.id)),
         ("detectable", f"{cell['detectable']:.4f}: found in 80 % of cases at 5 %, from the interval's width"),
     ]  # fmt: skip
     if cell["median_gain"] is not None:
@@ -286,6 +278,26 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
         for each in controls.iter_rows(named=True)
     ]
     return found
+
+
+def _adjusted(connection: Connection, planned: Any, comparison_id: int) -> str:
+    """A comparison's q, and the family that the experiment has it in."""
+    adjusted = connection.execute(
+        select(t.AdjustedComparison.q, t.Family.size, t.Job.id, t.Job.payload)
+        .join(t.Family, t.Family.id == t.AdjustedComparison.family_id)
+        .join(t.Job, t.Job.id == t.Family.job_id)
+        .where(t.AdjustedComparison.comparison_id == comparison_id, t.Job.id.in_(planned))
+    ).one_or_none()
+    if adjusted is None:
+        return "not adjusted: a control, or not yet"
+    payload = from_json(AdjustmentPayload, adjusted.payload, f"job {adjusted.id}")
+    rule = {
+        "bh": "Benjamini–Hochberg",
+        "by": "Benjamini–Yekutieli",
+        "max_t": f"max-T over {payload.resamples} item-level swaps",
+    }[payload.multiplicity]
+    family = "all compared settings and layers of this metric and scope"
+    return f"{adjusted.q:.4g}: {rule}, a family of {adjusted.size}: {family}"
 
 
 def _span(low: float | None, high: float | None) -> str:

@@ -61,7 +61,8 @@ class _Planner:
         key = content_key("job", want.kind.version, **inputs)
         needs = needs_of(want, payload, self.serving)
         if isinstance(payload, ComparisonPayload):
-            payload = payload.without(pair for need in needs for pair in self.foreign.get(need, ()))
+            foreign = tuple(pair for need in needs for pair in self.foreign.get(need, ()))
+            payload = replace(payload, foreign=foreign)
         self.new.append(PlannedJob(key, want.kind, want.subject, want.bundle, label, want.model, payload, needs))
         self.serving[want.subject].append(KnownJob(key, layers, pairs))
 

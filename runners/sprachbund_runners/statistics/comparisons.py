@@ -1,5 +1,6 @@
 """Tests of one setting against another, and against a distribution of controls."""
 
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -68,23 +69,48 @@ def max_t(
 
     Source: Westfall and Young (1993), single step. Raises ValueError if differences are not finite [n, columns].
     """
-    values = np.asarray(differences, np.float64)
-    if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
-        raise ValueError("max-T: expected finite differences of shape [items, columns]")
-    sums = values if groups is None else _group_sums(values, groups)
-    scale = np.sqrt(np.sum(sums**2, axis=0))
-    scaled = sums / np.where(scale > 0, scale, 1.0)
-    observed = np.abs(scaled.sum(axis=0))
-    generator = np.random.default_rng(seed)
-    exceeded = np.zeros(values.shape[1])
-    step = max(1, 2**22 // (len(scaled) + values.shape[1]))
-    for start in range(0, resamples, step):
-        count = min(step, resamples - start)
-        signs = generator.integers(0, 2, size=(count, len(scaled))) * 2.0 - 1.0
-        largest = np.abs(signs @ scaled).max(axis=1)
+    swaps = Swaps(groups, resamples, seed)
+    swaps.add(differences)
+    return swaps.adjusted()
+
+
+@dataclass(slots=True)
+class Swaps:
+    """`max_t` of a family whose columns come block by block; arguments are its own."""
+
+    groups: ArrayLike | None = None
+    resamples: int = 10_000
+    seed: int = 0
+    # |T| of every column, and the largest |T*| among them in each draw.
+    _observed: list[NDArray[np.float64]] = field(default_factory=list)
+    _largest: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._largest = np.zeros(self.resamples)
+
+    def add(self, differences: ArrayLike) -> None:
+        """More columns of the family, of the same items."""
+        values = np.asarray(differences, np.float64)
+        if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
+            raise ValueError("max-T: expected finite differences of shape [items, columns]")
+        sums = values if self.groups is None else _group_sums(values, self.groups)
+        scale = np.sqrt(np.sum(sums**2, axis=0))
+        scaled = sums / np.where(scale > 0, scale, 1.0)
+        self._observed.append(np.abs(scaled.sum(axis=0)))
+        # The same swaps for every block.
+        generator = np.random.default_rng(self.seed)
+        step = max(1, 2**22 // (len(scaled) + values.shape[1]))
+        for start in range(0, self.resamples, step):
+            largest = self._largest[start : start + step]
+            signs = generator.integers(0, 2, size=(len(largest), len(scaled))) * 2.0 - 1.0
+            np.maximum(largest, np.abs(signs @ scaled).max(axis=1, initial=0.0), out=largest)
+
+    def adjusted(self) -> NDArray[np.float64]:
+        """p of all columns, in their order."""
+        observed = np.concatenate(self._observed) if self._observed else np.empty(0)
         # A swap that changes nothing gives T itself, up to rounding.
-        exceeded += (largest[:, None] >= observed * (1 - 1e-12)).sum(axis=0)
-    return (1.0 + exceeded) / (1.0 + resamples)
+        below = np.searchsorted(np.sort(self._largest), observed * (1 - 1e-12))
+        return np.asarray((1.0 + self.resamples - below) / (1.0 + self.resamples))
 
 
 def _group_sums(values: NDArray[np.float64], groups: ArrayLike) -> NDArray[Any]:

@@ -57,7 +57,8 @@ def test_a_run_holds_what_the_database_does(world: Any) -> None:
     assert metrics["test/book/top1_delta"] == pytest.approx(delta, abs=1e-12)
     with reading(world.engine) as connection:
         q = connection.execute(
-            select(t.Comparison.q)
+            select(t.AdjustedComparison.q)
+            .join(t.Comparison, t.Comparison.id == t.AdjustedComparison.comparison_id)
             .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
             .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
             .where(
@@ -161,8 +162,9 @@ def test_a_new_layer_adds_its_points_only(sqlite_world: Any) -> None:
     world.sync()
     before = {name: world.history(STEERED, name) for name in world.runs()[STEERED].data.metrics}
     world.submit(layers=("0", "10", "final"))
-    # Per layer: 4 settings on test and 2 on select, 2 stars and a space each; and the two comparisons.
-    assert world.work() == (4 + 2) * 3 + 2
+    # Per layer: 4 settings on test and 2 on select, 2 stars and a space each; per role two comparisons, and
+    # their families.
+    assert world.work() == (4 + 2) * 3 + 2 * 2 + 2
     tally = world.sync()
     assert (tally.created, tally.updated) == (0, 4)
     curves = 0

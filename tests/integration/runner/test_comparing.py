@@ -7,13 +7,14 @@ from sqlalchemy import select
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.views import VIEWS
-from sprachbund.errors import QueryError
+from sprachbund.errors import QueryError, SpecError
 from sprachbund.files.tensors import load_tensors
 from sprachbund.report import document
 from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
-from sprachbund_runners.jobs.compare import comparison, pair_statistics
+from sprachbund_runners.jobs import JOBS
+from sprachbund_runners.jobs.compare import levels, pair_statistics
 from sprachbund_runners.jobs.evaluation_rows import whole
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.comparisons import max_t
@@ -172,30 +173,127 @@ def test_the_report_is_whole(done):
     assert results.compare(done.engine, "tiny").missing == []
 
 
+def attempts(space, kind):
+    """Outcomes of attempts by what the jobs of a kind are called."""
+    found = {}
+    statement = (
+        select(t.Job.label, t.JobAttempt.outcome)
+        .join(t.JobAttempt, t.JobAttempt.job_id == t.Job.id)
+        .where(t.Job.kind == kind)
+        .order_by(t.JobAttempt.job_id, t.JobAttempt.attempt)
+    )
+    with reading(space.engine) as connection:
+        for label, outcome in connection.execute(statement):
+            found.setdefault(label, []).append(outcome)
+    return found
+
+
+def stored_comparisons(space):
+    """Ids and numbers of all comparisons."""
+    with reading(space.engine) as connection:
+        return {tuple(row) for row in connection.execute(select(t.Comparison.__table__))}
+
+
+def families(space, name):
+    """(layer, q, size) of a setting in a plan's families."""
+    return space.query(
+        f"SELECT setting, layer, q, family_size FROM setting_comparison WHERE experiment = '{name}' "  # noqa: S608
+        "AND metric = 'top1' AND scope = 'all' AND q IS NOT NULL"
+    ).to_dicts()
+
+
+def with_k(experiment, k, name="tiny", rule="bh", layers=(1,)):
+    content = experiment(
+        name=name,
+        interventions=["none", {"method": "experts", "k": k, "controls": ["profile x1"]}],
+        targets=["eng_Latn"],
+        embeddings={"layers": list(layers)},
+        statistics={"resamples": 100, "multiplicity": rule, "metrics": ["top1"]},
+    )
+    del content["choose"], content["corpora"]["select"]
+    return content
+
+
+@pytest.mark.parametrize("rule", ["bh", "max_t"])
+def test_one_more_setting_is_compared_alone_and_families_are_a_plans_own(space, experiment, rule):
+    space.submit(with_k(experiment, [4], rule=rule))
+    assert space.run().failed == 0
+    before, q = stored_comparisons(space), families(space, "tiny")
+    submitted = space.submit(with_k(experiment, [4, 12], "more", rule))
+    assert {kind: submitted.new[kind] for kind in ("pair_evaluation", "comparison", "adjustment")} == {
+        "pair_evaluation": 2 * 2, "comparison": 1, "adjustment": 1,
+    }  # fmt: skip
+    assert space.run().failed == 0
+    assert before < stored_comparisons(space)
+    assert families(space, "tiny") == q
+    assert {row["family_size"] for row in q} == {1}
+    assert {row["family_size"] for row in families(space, "more")} == {2}
+    layers = space.submit(with_k(experiment, [4, 12], "deeper", rule, (1, "final")))
+    assert {kind: layers.new[kind] for kind in ("comparison", "adjustment")} == {"comparison": 3, "adjustment": 1}
+    assert space.run().failed == 0
+    assert len(families(space, "deeper")) == 4
+    assert {row["family_size"] for row in families(space, "deeper")} == {4}
+
+
+def test_a_comparison_that_is_cut_short_repeats_itself_alone(space, experiment, monkeypatch):
+    served = []
+    compare = JOBS["comparison"]
+
+    def interrupted(claims, context):
+        for outcome in compare(claims, context):
+            served.append(outcome.claim.label)
+            if len(served) == 2:
+                raise KeyboardInterrupt
+            yield outcome
+
+    monkeypatch.setitem(JOBS, "comparison", interrupted)
+    space.submit(with_k(experiment, [4, 12]))
+    with pytest.raises(KeyboardInterrupt):
+        space.run()
+    assert space.run().failed == 0
+    counted = {label: served.count(label) for label in served}
+    assert sorted(counted.values()) == [1, 1, 2]
+    assert {tuple(each) for each in attempts(space, "comparison").values()} == {("done",), ("released", "done")}
+
+
+def test_a_comparison_that_fails_is_left_out_and_taken_in_later(space, experiment, monkeypatch):
+    compare = JOBS["comparison"]
+
+    def fails(claims, context):
+        for claim in claims:
+            if "k=12" in claim.label:
+                raise SpecError("it broke")
+            yield from compare([claim], context)
+
+    monkeypatch.setitem(JOBS, "comparison", fails)
+    space.submit(with_k(experiment, [4, 12]))
+    assert space.run().failed == 1
+    assert [(row["setting"], row["family_size"]) for row in families(space, "tiny")] == [(STEERED, 1)]
+    found = results.compare(space.engine, "tiny")
+    assert [each.label for each in found.left_out] == ["experts eng_Latn k=12"]
+    assert "failed: it broke" in found.missing[0]
+    monkeypatch.undo()
+    assert space.queue.retry("tiny") == 1
+    assert space.run().failed == 0
+    assert {row["family_size"] for row in families(space, "tiny")} == {2}
+    assert results.compare(space.engine, "tiny").missing == []
+    assert attempts(space, "adjustment") == {"families of tests on words for tiny-bloom (test)": ["done", "done"]}
+
+
 def payload_of(settings):
     """What a comparison of these settings is asked."""
     return ComparisonPayload(
-        group="book", split="test", role="test", settings=settings, pairs=(), layers=("1",), metrics=("top1",),
-        resamples=100, confidence=0.95, unit="item", multiplicity="bh", seed=0,
+        group="book", split="test", role="test", settings=settings, layers=("1",), metrics=("top1",),
+        resamples=100, confidence=0.95, unit="item", seed=0,
     )  # fmt: skip
 
 
-def test_settings_are_resampled_in_the_order_of_the_payload(monkeypatch):
+def test_settings_are_resampled_in_the_order_of_the_payload():
     """Sums round by the place of a column: an order that hashes decide gives other last digits in every process."""
-
-    class NoOutcomes:
-        def cells(self, *_):
-            return []
-
-    seen = []
-    monkeypatch.setattr(comparison.Levels, "resample", lambda self, payload, wanted: seen.extend(wanted))
-    controls = {"random_units": [f"control {number}" for number in range(20)]}
-    settings = (
-        ComparedSetting("none", None, None, {}),
-        ComparedSetting("steered", "none", None, controls),
-    )
-    comparison.Levels(payload_of(settings), NoOutcomes(), "1", "top1")
-    assert [member for member, _, _ in seen] == ["none", "steered", *controls["random_units"]]
+    controls = {"random_units": tuple(f"control {number}" for number in range(20))}
+    settings = (ComparedSetting("steered", "none", None, controls),)
+    wanted = levels.wanted_levels(payload_of(settings))
+    assert [member for member, *_ in wanted] == ["steered", "none", *controls["random_units"]]
 
 
 def test_a_median_over_two_languages_has_no_interval():

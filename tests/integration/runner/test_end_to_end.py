@@ -139,9 +139,9 @@ def test_one_more_layer_adds_parts_to_the_same_snapshots(
     assert count(space, t.SnapshotPart) == 2 * parts
     layers = set(space.results("tiny")["layer"])
     assert layers == {"1", "final"}
-    # Asking for fewer layers shows fewer, and computes nothing but the comparison anew.
+    # Asking for fewer layers shows fewer, and computes nothing but the families anew.
     fewer = space.submit(experiment(**{**REUSED, "embeddings": {"layers": ["final"]}}))
-    assert set(fewer.new) <= {"comparison", "choice"}
+    assert set(fewer.new) <= {"adjustment", "choice"}
     space.run()
     assert set(space.results("tiny")["layer"]) == {"final"}
 
@@ -222,7 +222,9 @@ def test_pairs_are_tested_by_mcnemar_within_one_family(space: Workspace, experim
     tested = frame.filter(pl.col("p").is_not_null())
     assert set(tested["setting"]) == {"centring", "experts eng_Latn k=12"}
     assert tested["q"].to_list() == pytest.approx(list(false_discovery_control(tested["p"].to_numpy())))
-    counts = space.query("select * from pair_tests where family_size = :n", params={"n": tested.height})
+    assert set(tested["family_size"]) == {tested.height}
+    counts = space.query("select * from pair_tests")
+    assert counts.height > tested.height
     for row in counts.iter_rows(named=True):
         n = row["only_setting"] + row["only_baseline"]
         assert row["p"] == pytest.approx(binomtest(row["only_setting"], n).pvalue if n else 1.0)

@@ -57,7 +57,7 @@ def test_a_wholly_lost_store_heals(space: Workspace, experiment: Make, tmp_path:
     run(space)
     before = values(space)
     shutil.rmtree(tmp_path / "artifacts")
-    # A metric more: the comparison is new, and reads what every evaluation left.
+    # A metric more: comparisons are new, and read what every evaluation left.
     wider = {**few, "statistics": {"resamples": 100, "metrics": ["top1", "mrr", "distance_gap", "csls_top1"]}}
     space.submit(wider)
     before_run = attempts(space)
@@ -65,7 +65,7 @@ def test_a_wholly_lost_store_heals(space: Workspace, experiment: Make, tmp_path:
     assert tally.failed == 0, tally.errors
     claimed = {job: n - before_run.get(job, 0) for job, n in attempts(space).items()}
     assert set(kinds_of(space, [job for job, n in claimed.items() if n])) == {
-        "unit_statistics", "expert_set", "intervention", "snapshot", "pair_evaluation", "comparison",
+        "unit_statistics", "expert_set", "intervention", "snapshot", "pair_evaluation", "comparison", "adjustment",
     }  # fmt: skip
     assert max(claimed.values()) == 2
     # What makes lost files runs once: only what came upon the loss is claimed again.
@@ -111,9 +111,9 @@ def test_all_is_found_in_one_look(space: Workspace, experiment: Make, tmp_path: 
     space.submit(experiment(**FEW, languages=["eng_Latn", "deu_Latn"], choose=None))
     run(space)
     with reading(space.engine) as connection:
-        comparison = connection.execute(select(t.Job.id).where(t.Job.kind == "comparison")).scalars().first()
+        # Of the setting that is steered; the first is of the baseline.
+        comparison = connection.execute(select(func.max(t.Job.id)).where(t.Job.kind == "comparison")).scalar_one()
         everything = set(connection.execute(select(t.Job.id)).scalars())
-    assert comparison is not None
     assert not missing(space.engine, space.store, everything).makers
     shutil.rmtree(tmp_path / "artifacts")
     found = missing(space.engine, space.store, [comparison])

@@ -79,7 +79,7 @@ def test_fewer_languages_cost_a_comparison(
     assert space.run(max_tokens=128).failed == 0
     spec = experiment(name="few", **FIELDS, languages=FEW, choose=None)
     submitted = space.submit(spec)
-    assert submitted.new == {"comparison": 2, "space_evaluation": 4}
+    assert submitted.new == {"comparison": 4, "adjustment": 2, "space_evaluation": 4}
     assert space.run(max_tokens=128).failed == 0
     assert n_foreign(space) > 0
     other = alone(spec)
@@ -119,7 +119,7 @@ def test_another_text_of_a_language_is_evaluated_anew_and_not_mixed(
     submitted = space.submit(after)
     # A star of Spanish with the others, and its mining, for each setting.
     assert Counter(submitted.new) == {
-        "snapshot": 2, "pair_evaluation": 2, "mining": 2, "space_evaluation": 2, "comparison": 1
+        "snapshot": 2, "pair_evaluation": 2, "mining": 2, "space_evaluation": 2, "comparison": 2, "adjustment": 1
     }  # fmt: skip
     assert space.run(max_tokens=128).failed == 0
     check_as_alone(space, alone(after), "same")

@@ -63,7 +63,7 @@ def test_a_number_is_explained_by_row_and_by_name(database, comparison):
     assert parts["number"]["value"] == pytest.approx(made.macro("test", STEERED, "top1", "final"))
     pairs = {number for name, number in made.ids.items() if name.startswith(f"pair test {STEERED} ")}
     assert set(parts["computed from"]["jobs"]) == pairs and parts["computed from"]["evaluations"] == 12
-    assert parts["compared"]["job"] == made.ids["comparison test"]
+    assert parts["compared"]["job"] == made.ids[f"comparison test {STEERED}"]
     assert "a family of 12" in parts["compared"]["q"]
     control = results_explain.explain_number(database.engine, comparison, f"random:profile of {STEERED}")
     assert len(dict(control.parts["number"])["keys"]) == 3 and "compared" not in control.parts

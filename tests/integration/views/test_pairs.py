@@ -59,7 +59,7 @@ def with_space(copy) -> Iterator:
     database = copy
     made = database.made
     with database.engine.begin() as connection:
-        job = made.ids["comparison test"]
+        job = made.ids[f"comparison test {STEERED}"]
         spaces = connection.execute(
             text(
                 "SELECT e.id, e.setting_id, e.layer, e.measure, e.query_language FROM evaluations e "
@@ -112,7 +112,7 @@ def test_correlations_show_what_was_stored(database):
     found = rows(database.engine, "SELECT * FROM distance_correlations WHERE experiment = 'made' AND role = 'test'")
     with database.engine.connect() as connection:
         stored = connection.execute(
-            select(t.Correlation.__table__).where(t.Correlation.job_id == made.ids["comparison test"])
+            select(t.Correlation.__table__).where(t.Correlation.role == "test", t.Correlation.layer != "2")
         ).all()
     assert len(found) == len(stored) > 0
     columns = (

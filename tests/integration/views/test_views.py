@@ -248,7 +248,7 @@ def test_expert_overlap(copy):
     database = copy
     with database.engine.begin() as connection:
         model = connection.execute(text("SELECT id FROM models")).scalar_one()
-        job = database.made.ids["comparison test"]
+        job = database.made.ids["comparison test none"]
         artifact = connection.execute(
             insert(t.Artifact).values(digest="d", store="main", uri="a", n_bytes=1, state="present", created_ms=1)
         ).inserted_primary_key[0]

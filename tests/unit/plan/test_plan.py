@@ -115,9 +115,42 @@ def test_one_more_layer_costs_that_layer_only() -> None:
         if job.kind.layered:
             assert job.payload.layers == ("2",)
         else:
-            assert job.kind.name in ("comparison", "choice")
+            assert job.kind.name in ("adjustment", "choice")
     fewer = jobs_for(blueprint(spec(embeddings={"layers": ["final"]})).wants, as_known(first, more))
-    assert kinds(fewer).keys() <= {"comparison", "choice"}
+    assert kinds(fewer).keys() <= {"adjustment", "choice"}
+
+
+def experts(k: list[int]) -> Spec:
+    return spec(interventions=["none", {"method": "experts", "k": k, "controls": ["profile x2"]}])
+
+
+def test_one_more_setting_is_compared_alone() -> None:
+    first = jobs_for(blueprint(experts([5])).wants, {})
+    more = jobs_for(blueprint(experts([5, 10])).wants, as_known(first))
+    compared = [job for job in more.new if job.kind.name == "comparison"]
+    # Two targets, on select and on test; there with two controls.
+    assert sorted(len(job.payload.settings) for job in compared) == [1, 1, 3, 3]
+    assert {job.payload.settings[0].setting for job in compared} <= {
+        setting.key for setting in blueprint(experts([10])).settings
+    }
+    # What is read of the baseline serves all.
+    old = {job.bundle for job in first.new if job.kind.name == "comparison"}
+    assert {job.bundle for job in compared} == old
+    # The families are others, over what was there too.
+    adjusted = [job for job in more.new if job.kind.name == "adjustment"]
+    assert sorted(len(job.needs) for job in adjusted) == [1 + 4, 1 + 4]
+    known = {job.key for job in first.new if job.kind.name == "comparison"}
+    assert known <= {need for job in adjusted for need in job.needs}
+
+
+def test_another_rule_of_multiplicity_compares_nothing_anew() -> None:
+    first = jobs_for(blueprint(spec()).wants, {})
+    for rule in ("by", "max_t"):
+        other = jobs_for(blueprint(spec(statistics={"multiplicity": rule})).wants, as_known(first))
+        assert kinds(other) == {"adjustment": 2}
+    # Max-T swaps items: it reads what the comparisons read.
+    evaluations = {job.key for job in first.new if job.kind.name == "pair_evaluation"}
+    assert evaluations <= {need for job in other.new for need in job.needs}
 
 
 def test_one_more_target_costs_no_pass_over_the_fit_text() -> None:
@@ -254,7 +287,7 @@ def test_fewer_languages_share_stars_and_say_which_pairs_are_not_theirs() -> Non
     asked = spec(interventions=["none"])
     whole = jobs_for(blueprint(asked).wants, {})
     few = jobs_for(blueprint(asked, languages=("deu_Latn", "fra_Latn", "spa_Latn")).wants, as_known(whole))
-    assert kinds(few).keys() == {"space_evaluation", "comparison"}
+    assert kinds(few).keys() == {"space_evaluation", "comparison", "adjustment"}
     stars = {job.key: job for job in whole.new if job.kind.name == "pair_evaluation" and job.key in few.existing}
     foreign = Counter(pair.job for pair in few.foreign)
     # Of German's four pairs two are asked for; of French's two one. The other stars have none of them.
@@ -262,8 +295,9 @@ def test_fewer_languages_share_stars_and_say_which_pairs_are_not_theirs() -> Non
         ("deu_Latn and 4 others", 2), ("fra_Latn and 2 others", 1),
     }  # fmt: skip
     assert len(stars) == 2 * 2
-    # A comparison tells pairs by their languages: it needs no list of those it never asks for.
-    assert all(job.payload.foreign == () for job in few.new if job.kind.name == "comparison")
+    # Comparisons read all else of these stars.
+    listed = [pair for job in few.new if job.kind.name == "comparison" for pair in job.payload.foreign]
+    assert sorted(listed, key=repr) == sorted(few.foreign, key=repr)
 
 
 def test_another_text_is_another_pair_and_a_comparison_knows_the_old_one() -> None:

@@ -1,4 +1,4 @@
-"""Numbers per setting: comparisons, their controls, tests, correlations and choices."""
+"""Numbers per setting: comparisons, their controls, tests and the tests' families, correlations and choices."""
 
 from sqlalchemy import Boolean, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -73,8 +73,6 @@ class Comparison(Base):
     delta_ci_low: Mapped[float | None] = mapped_column(Float)
     delta_ci_high: Mapped[float | None] = mapped_column(Float)
     p: Mapped[float | None] = mapped_column(Float)
-    q: Mapped[float | None] = mapped_column(Float)
-    family_size: Mapped[int | None]
     n_languages: Mapped[int | None]
     median_gain: Mapped[float | None] = mapped_column(Float)
     # Languages are resampled, not pairs.
@@ -110,19 +108,54 @@ class ControlComparison(Base):
 
 
 class PairTest(Base):
-    """McNemar's exact test of one pair's hits under a setting against the baseline's, item by item."""
+    """McNemar's exact test of one pair's hits (top1) under a setting against the baseline's, item by item."""
 
     __tablename__ = "pair_tests"
-    __table_args__ = (Index(None, "result_id"),)
+    __table_args__ = (Index(None, "job_id"), {"sqlite_with_rowid": False})
 
-    job_id: Mapped[int] = mapped_column(reference("jobs.id"), primary_key=True)
     result_id: Mapped[int] = mapped_column(reference("pair_results.id", cascade=True), primary_key=True)
-    metric: Mapped[str] = mapped_column(reference("metric_names.name"), primary_key=True)
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"), primary_key=True)
     only_setting: Mapped[int]
     only_baseline: Mapped[int]
     p: Mapped[float] = mapped_column(Float)
+
+
+class Family(Base):
+    """Tests that one experiment asks together: all its compared settings and layers, on a metric and scope.
+
+    Of tests pair by pair, over pairs too, the scope is NULL.
+    """
+
+    __tablename__ = "families"
+    __table_args__ = (Index(None, "job_id"),)
+
+    id: Mapped[Id]
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    metric: Mapped[str] = mapped_column(reference("metric_names.name"))
+    scope: Mapped[str | None] = mapped_column(String(32))
+    size: Mapped[int]
+
+
+class AdjustedComparison(Base):
+    """A comparison's p adjusted within a family."""
+
+    __tablename__ = "adjusted_comparisons"
+    __table_args__ = (Index(None, "family_id"), {"sqlite_with_rowid": False})
+
+    comparison_id: Mapped[int] = mapped_column(reference("comparisons.id", cascade=True), primary_key=True)
+    family_id: Mapped[int] = mapped_column(reference("families.id", cascade=True), primary_key=True)
     q: Mapped[float] = mapped_column(Float)
-    family_size: Mapped[int]
+
+
+class AdjustedPairTest(Base):
+    """A pair's p adjusted within a family."""
+
+    __tablename__ = "adjusted_pair_tests"
+    __table_args__ = (Index(None, "family_id"), {"sqlite_with_rowid": False})
+
+    result_id: Mapped[int] = mapped_column(reference("pair_results.id", cascade=True), primary_key=True)
+    family_id: Mapped[int] = mapped_column(reference("families.id", cascade=True), primary_key=True)
+    q: Mapped[float] = mapped_column(Float)
 
 
 class Choice(Base):

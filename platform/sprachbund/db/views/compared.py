@@ -2,6 +2,7 @@
 
 from string import Template
 
+from sprachbund.db.views.adjusted import adjusted
 from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.db.views.evaluated import EVALUATED, FAMILY_SIZE
 from sprachbund.db.views.setting import chosen
@@ -33,6 +34,12 @@ WHERE xj.experiment_id = x.id
     AND m.id = s.model_id
 """
 )
+
+
+def _adjusted(column: str) -> str:
+    return adjusted(column, "adjusted_comparisons", "comparison_id", "c.id")
+
+
 _COMPARED = (
     *changed(
         EVALUATED,
@@ -51,7 +58,8 @@ _COMPARED = (
             "job": "c.job_id",
             "split": "c.split",
             **{name: f"c.{name}" for name in ("metric", "value", "ci_low", "ci_high", "n_items", "n_groups")},
-            **{name: f"c.{name}" for name in ("baseline", "delta", "p", "q")},
+            **{name: f"c.{name}" for name in ("baseline", "delta", "p")},
+            "q": _adjusted("a.q"),
         },
         says={
             "query_language": "always NULL: a mean over pairs",
@@ -82,7 +90,7 @@ SETTING_COMPARISON = View(
         *_COMPARED,
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
-        *changed([FAMILY_SIZE], sql={"family_size": "c.family_size"}),
+        *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
         Column(
             "control_p", "(SELECT max(cc.p) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "real",
             "largest p over the setting's control variants; NULL without controls",

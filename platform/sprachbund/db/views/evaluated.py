@@ -8,6 +8,7 @@ all settings with all evaluations; to PostgreSQL it is an inner join.
 
 from string import Template
 
+from sprachbund.db.views.adjusted import adjusted
 from sprachbund.db.views.asked import asked, planned
 from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.db.views.pairs import of_pairs
@@ -64,7 +65,7 @@ EVALUATED = (
     Column("n_groups", "r.n_groups", "integer", "groups (documents) of those items, where the corpus has them"),
 )  # fmt: skip
 
-FAMILY_SIZE = Column("family_size", "pt.family_size", "integer", "tests in the family that q is adjusted for")
+FAMILY_SIZE = Column("family_size", adjusted("f.size"), "integer", "tests in the family that q is adjusted for")
 
 _FROM = Template(
     """

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from string import Template
 
 from sprachbund.db.tables.pairs import DRAWN_METRICS
+from sprachbund.db.views.adjusted import adjusted
 from sprachbund.db.views.asked import planned
 from sprachbund.db.views.columns import Source
 from sprachbund.measures import METRICS, OF_PAIRS
@@ -51,7 +52,7 @@ LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = 
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id"""
 # The metric whose hits are tested pair by pair.
 TESTED = "top1"
-_TESTS = """LEFT JOIN pair_tests pt ON pt.result_id = e.id AND pt.metric = r.name
+_TESTS = """LEFT JOIN pair_tests pt ON pt.result_id = CASE r.name WHEN 'top1' THEN e.id END
     AND EXISTS (SELECT 1 FROM experiment_jobs pj WHERE pj.experiment_id = x.id AND pj.job_id = pt.job_id)"""
 
 
@@ -122,4 +123,4 @@ def of_pairs(names: Sequence[str]) -> Source:
         "job": "e.job_id",
         "measure": by_measure("r.name"),
     }
-    return Source(source, columns | ({"p": "pt.p", "q": "pt.q"} if tested else {}))
+    return Source(source, columns | ({"p": "pt.p", "q": adjusted("a.q")} if tested else {}))

@@ -1,11 +1,11 @@
 """What jobs that compare settings, and choose among them, are asked."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sprachbund.work.kind import Kind
-from sprachbund.work.payloads.base import Part, Payload
+from sprachbund.work.payloads.base import Layered, Part, Payload
 from sprachbund.work.payloads.stored import NOT_STORED
 
 
@@ -34,24 +34,21 @@ class ForeignPair(Part):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonPayload(Payload):
-    """Settings against their baselines and controls, on the corpora of one group.
+class ComparisonPayload(Layered):
+    """One setting, with its controls, against its baseline on the corpora of one group; or a baseline alone.
 
-    pairs: (corpus, language, language). evaluations: subjects of the pair evaluations that are read, with digests of
-    their pairs; the job's edges have them. foreign: pairs of these jobs that are not to be read.
+    evaluations: subjects of the pair evaluations that are read, with digests of their pairs; the job's edges have them.
+    foreign: pairs of these jobs that are not to be read.
     """
 
     group: str
     split: str
     role: str
     settings: tuple[ComparedSetting, ...]
-    pairs: tuple[tuple[str, str, str], ...]
-    layers: tuple[str, ...]
     metrics: tuple[str, ...]
     resamples: int
     confidence: float
     unit: str
-    multiplicity: str
     seed: int
     foreign: tuple[ForeignPair, ...] = ()
     evaluations: Mapping[str, str] = field(default_factory=dict, metadata=NOT_STORED)
@@ -59,17 +56,17 @@ class ComparisonPayload(Payload):
     @property
     def inputs(self) -> dict[str, Any]:
         asked = asdict(self)
-        del asked["foreign"]
+        del asked["foreign"], asked["layers"]
         return {**asked, "evaluations": sorted(self.evaluations.items())}
 
     @property
     def needs(self) -> tuple[str, ...]:
         return tuple(self.evaluations)
 
-    def without(self, pairs: Iterable[ForeignPair]) -> "ComparisonPayload":
-        """The payload where of its jobs' pairs these are not to be read, though they may be of languages it names."""
-        named = {(first, second) for _, first, second in self.pairs}
-        return replace(self, foreign=tuple(each for each in pairs if (each.first, each.second) in named))
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What is read of the baseline serves all that are compared with it."""
+        return {"baseline": self.settings[0].reference, "corpus": self.group, "split": self.split}
 
     @property
     def claimed(self) -> list[ComparedSetting]:
@@ -79,8 +76,44 @@ class ComparisonPayload(Payload):
 
 
 COMPARISON = Kind(
-    "comparison", 3, 70, "settings against baselines and controls, with intervals and tests",
+    "comparison", 4, 70, "one setting and its controls against its baseline, with intervals and tests",
     ComparisonPayload, run="sprachbund_runners.jobs.compare.comparison:run", lenient=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdjustmentPayload(Payload):
+    """The tests of comparisons of one model, group and role, adjusted for how many they are, at `layers`.
+
+    settings: claims of their own, which the families are over. comparisons: subjects of all that are compared.
+    resamples, unit, seed: of max-T. evaluations: subjects of what that rule, and no other, reads again.
+    """
+
+    role: str
+    settings: tuple[str, ...]
+    layers: tuple[str, ...]
+    comparisons: tuple[str, ...]
+    multiplicity: str
+    resamples: int
+    unit: str
+    seed: int
+    evaluations: tuple[str, ...] = field(default=(), metadata=NOT_STORED)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        asked = asdict(self)
+        # Those of the comparisons, whose keys have them.
+        del asked["evaluations"]
+        return asked
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (*self.comparisons, *self.evaluations)
+
+
+ADJUSTMENT = Kind(
+    "adjustment", 1, 75, "p-values of all comparisons of a model, corpus and role adjusted within their families",
+    AdjustmentPayload, run="sprachbund_runners.jobs.compare.adjustment:run", lenient=True,
 )  # fmt: skip
 
 
@@ -95,9 +128,9 @@ class Candidates(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoicePayload(Payload):
-    """The best setting and layer of every group, by one metric and scope of a comparison."""
+    """The best setting and layer of every group, by one metric and scope of the comparisons of an adjustment."""
 
-    comparison: str
+    adjustment: str
     metric: str
     scope: str
     groups: tuple[Candidates, ...]
@@ -108,10 +141,10 @@ class ChoicePayload(Payload):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (self.comparison,)
+        return (self.adjustment,)
 
 
 CHOICE = Kind(
-    "choice", 1, 80, "the setting and layer that is best on the select role",
+    "choice", 2, 80, "the setting and layer that is best on the select role",
     ChoicePayload, run="sprachbund_runners.jobs.compare.choice:run",
 )  # fmt: skip

@@ -3,20 +3,22 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy.orm import aliased
 
 from sprachbund.db import tables as t
 from sprachbund.errors import ModelError
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
-from sprachbund.work.payloads.compare import ChoicePayload
+from sprachbund.work.payloads.compare import COMPARISON, ChoicePayload, ComparisonPayload
+from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.jobs.compare.left_out import left_out
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
 
 
 def run(claims: Sequence[Claim[ChoicePayload]], context: Context) -> Iterator[Outcome]:
-    """Made from the stored comparison on `select`; ties go to the earlier layer, then the smaller k."""
+    """Made from the stored comparisons on `select`; ties go to the earlier layer, then the smaller k."""
     return one_by_one(claims, context, lambda claim: _choose(claim, context))
 
 
@@ -27,16 +29,15 @@ def _choose(claim: Claim[ChoicePayload], context: Context) -> Outcome:
         select(t.Setting.id, t.Setting.key, t.Comparison.layer, t.Comparison.value, t.Intervention.k)
         .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
         .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
-        .join(t.Job, t.Job.id == t.Comparison.job_id)
         .where(
-            t.Job.subject == payload.comparison,
+            t.Comparison.job_id.in_(_comparisons(payload)),
             t.Comparison.metric == payload.metric,
             t.Comparison.scope == payload.scope,
         )
     )
     with context.reading() as connection:
         candidates = connection.execute(statement).all()
-        missing = left_out(connection, payload.comparison)
+        missing = _missing(connection, payload)
     rows: list[dict[str, Any]] = []
     for group in payload.groups:
         name = group.name
@@ -67,3 +68,26 @@ def _choose(claim: Claim[ChoicePayload], context: Context) -> Outcome:
             connection.execute(insert(t.Choice), rows)
 
     return Outcome(claim, write)
+
+
+def _comparisons(payload: ChoicePayload) -> Select[int]:
+    """The jobs of the comparisons that are chosen by: those that the adjustment went over."""
+    adjustment = aliased(t.Job)
+    return (
+        select(t.JobEdge.needs_id)
+        .join(adjustment, adjustment.id == t.JobEdge.job_id)
+        .join(t.Job, t.Job.id == t.JobEdge.needs_id)
+        .where(adjustment.subject == payload.adjustment, t.Job.kind == COMPARISON.name)
+    )
+
+
+def _missing(connection: Connection, payload: ChoicePayload) -> set[str]:
+    """Settings without all their evaluations, and those whose comparison failed itself."""
+    jobs = select(t.Job.id, t.Job.state, t.Job.payload).where(t.Job.id.in_(_comparisons(payload)))
+    found: set[str] = set()
+    for job, state, stored in connection.execute(jobs).all():
+        if state == "done":
+            found |= left_out(connection, job)
+        else:
+            found |= {each.setting for each in from_json(ComparisonPayload, stored, f"job {job}").settings}
+    return found

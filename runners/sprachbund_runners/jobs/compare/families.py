@@ -1,65 +1,101 @@
-"""Families of tests: item-level differences kept beside them, and q-values within each family."""
+"""Families of tests: what p-values, or differences item by item, come to among all tests of a family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from sprachbund.work.payloads.compare import ComparisonPayload
-from sprachbund_runners.statistics.comparisons import max_t
+from sprachbund_runners.statistics.comparisons import Swaps
 
 Differences = Mapping[str, NDArray[np.float64]]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Family:
-    """Tests that are adjusted together: rows with `p`, and for max-T each row's differences.
+    """Tests of one metric that are adjusted together [tests]: ids of what they are of, and q.
 
-    Differences are per corpus, float64 [items] of its contribution to the mean difference: rows of one corpus have
-    the same items. Corpora that a row does not use count as 0 there.
+    scope: of comparisons; None of tests pair by pair.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    differences: list[Differences] = field(default_factory=list)
+    metric: str
+    scope: str | None
+    ids: NDArray[np.int64]
+    q: NDArray[np.float64]
 
-    def add(self, row: dict[str, Any], differences: Differences | None) -> None:
-        """One more test; `differences` are needed for max-T only."""
-        self.rows.append(row)
-        if differences is not None:
-            self.differences.append(differences)
 
-    def adjust(self, payload: ComparisonPayload, groups: Mapping[str, Sequence[str] | None]) -> None:
-        """Set `q` and `family_size` of every row, by the comparison's rule.
+def adjusted_p(p: ArrayLike, rule: str) -> NDArray[np.float64]:
+    """p [tests] by Benjamini and Hochberg (`bh`) or Benjamini and Yekutieli (`by`); ValueError if one is none."""
+    if not np.size(p):
+        return np.empty(0)
+    from scipy.stats import false_discovery_control  # half a second that a runner's start need not take
 
-        `groups`: labels of each corpus's items, where whole groups are swapped (max-T only).
-        """
-        if not self.rows:
-            return
-        if payload.multiplicity == "max_t":
-            adjusted = self._max_t(payload, groups)
-        else:
-            from scipy.stats import false_discovery_control  # half a second that a runner's start need not take
+    return np.asarray(false_discovery_control(p, method=rule))
 
-            adjusted = false_discovery_control([row["p"] for row in self.rows], method=payload.multiplicity)
-        for row, q in zip(self.rows, adjusted, strict=True):
-            row["q"] = float(q)
-            row["family_size"] = len(self.rows)
 
-    def _max_t(self, payload: ComparisonPayload, groups: Mapping[str, Sequence[str] | None]) -> NDArray[np.float64]:
-        sizes = {corpus: len(items) for each in self.differences for corpus, items in each.items()}
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The items of all corpora of a group, one corpus after the other. groups: numbers, None where each is its own."""
+
+    starts: Mapping[str, int]
+    n: int
+    groups: Sequence[int] | None
+
+    @classmethod
+    def of(cls, corpora: Mapping[str, tuple[int, Sequence[str] | None]], unit: str) -> "Items":
+        """Of corpora with so many items and, by item, these groups; `unit`: what is swapped, items or groups."""
         starts: dict[str, int] = {}
         labels: list[Any] = []
-        for corpus in sorted(sizes):
+        for corpus, (n, groups) in sorted(corpora.items()):
             starts[corpus] = len(labels)
-            own = groups.get(corpus)
             # Groups of different corpora are different groups.
-            labels += [(corpus, each) for each in (range(sizes[corpus]) if own is None else own)]
-        table = np.zeros((len(labels), len(self.rows)))
-        for column, each in enumerate(self.differences):
-            for corpus, items in each.items():
-                table[starts[corpus] : starts[corpus] + len(items), column] = items
+            labels += [(corpus, each) for each in (range(n) if groups is None or unit == "item" else groups)]
         names = {label: number for number, label in enumerate(dict.fromkeys(labels))}
         together = None if len(names) == len(labels) else [names[label] for label in labels]
-        return max_t(table, together, payload.resamples, payload.seed)
+        return cls(starts, len(labels), together)
+
+    def columns(self, differences: Sequence[Differences]) -> NDArray[np.float64]:
+        """Differences [items, tests]; a corpus that a test does not use counts as 0 there."""
+        table = np.zeros((self.n, len(differences)))
+        for column, each in enumerate(differences):
+            for corpus, items in each.items():
+                start = self.starts[corpus]
+                table[start : start + len(items), column] = items
+        return table
+
+
+@dataclass(slots=True)
+class SwappedFamily:
+    """A family adjusted by max-T; `most`: tests whose differences are held at once."""
+
+    metric: str
+    scope: str | None
+    items: Items
+    swaps: Swaps
+    most: int
+    ids: list[int] = field(default_factory=list)
+    _waiting: list[Differences] = field(default_factory=list)
+
+    def add(self, test: int, differences: Differences) -> None:
+        """One more test, by the id of what it is of."""
+        self.ids.append(test)
+        self._waiting.append(differences)
+        if len(self._waiting) >= self.most:
+            self._swap()
+
+    def adjusted(self) -> Family:
+        """The family of all tests so far."""
+        self._swap()
+        return Family(self.metric, self.scope, np.array(self.ids, np.int64), self.swaps.adjusted())
+
+    def _swap(self) -> None:
+        if self._waiting:
+            self.swaps.add(self.items.columns(self._waiting))
+            self._waiting.clear()
+
+
+def rows(family: Family, family_id: int, of: str) -> Iterator[dict[str, Any]]:
+    """Rows of a table of adjusted tests; `of`: its column with what they are of."""
+    for test, q in zip(family.ids.tolist(), family.q.tolist(), strict=True):
+        yield {of: test, "family_id": family_id, "q": q}

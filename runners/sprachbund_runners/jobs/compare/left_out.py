@@ -11,24 +11,24 @@ from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund_runners.jobs.context import NotReady
 
 
-def left_out(connection: Connection, comparison: str) -> frozenset[str]:
-    """Keys of the settings without all of their evaluations; `comparison` is the subject of the job that needs them.
+def left_out(connection: Connection, comparison: int) -> frozenset[str]:
+    """Keys of the settings without all of their evaluations; `comparison` is the job that needs them.
 
     A row over fewer pairs than the others would look comparable: a setting is there as a whole, or not at all.
     """
-    needs = connection.execute(statements.OPEN_NEEDS, {"subject": comparison})
+    needs = connection.execute(statements.OPEN_NEEDS, {"job": comparison})
     of = (read_payload(need.kind, need.payload, f"job {need.id}").evaluand for need in needs if need.lost)
     return frozenset(each.setting for each in of if each is not None)
 
 
-def check_ready(connection: Connection, comparison: str) -> None:
-    """Raise NotReady where an evaluation will come after all: it was queued again around the time of the claim.
+def check_ready(connection: Connection, job: int) -> None:
+    """Raise NotReady where something it needs will come after all: it was queued again around the time of the claim.
 
     Left out now it would be for good, since nothing has failed any more that could be tried again.
     """
-    for need in connection.execute(statements.OPEN_NEEDS, {"subject": comparison}):
+    for need in connection.execute(statements.OPEN_NEEDS, {"job": job}):
         if not need.lost:
-            raise NotReady(f"job {need.id} is made again: what compares its evaluations waits for it")
+            raise NotReady(f"job {need.id} is made again: what reads its results waits for it")
 
 
 def present(payload: ComparisonPayload, missing: Collection[str]) -> ComparisonPayload:

@@ -1,6 +1,6 @@
 """Per-item outcomes of finished pair evaluations, read back for comparisons."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -12,8 +12,7 @@ from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
 from sprachbund.files.tensors import open_tensors
-from sprachbund.measures import MEASURES, OF_PAIRS, measure_of
-from sprachbund.queue import Claim
+from sprachbund.measures import MEASURES, OF_PAIRS
 from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund.work.payloads.pairs import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
@@ -26,15 +25,15 @@ from sprachbund_runners.jobs.serving import numbered, tensor_prefix
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One metric of one evaluation, item by item: float64 [n]; `groups` per item where the text has them."""
+    """One evaluation, item by item: float64 [n] by metric; `groups` per item where the text has them."""
 
     corpus: str
     query: str | None
     candidate: str | None
     directed: bool
-    items: NDArray[np.float64]
+    items: Mapping[str, NDArray[np.float64]]
     groups: Sequence[str] | None
-    evaluation_id: int
+    result_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +58,31 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The pairs that a comparison reads; a job may have others, and some of other texts."""
+    """The pairs that a comparison reads: those of its jobs but the foreign ones."""
 
-    pairs: frozenset[tuple[str, frozenset[str]]]
     foreign: frozenset[tuple[str, frozenset[str]]]
 
     @classmethod
     def of(cls, payload: ComparisonPayload) -> "Wanted":
-        pairs = frozenset((corpus, frozenset(pair)) for corpus, *pair in payload.pairs)
-        return cls(pairs, frozenset((each.job, frozenset((each.first, each.second))) for each in payload.foreign))
+        return cls(frozenset((each.job, frozenset((each.first, each.second))) for each in payload.foreign))
 
-    def has(self, job: str, corpus: str, query: str, candidate: str) -> bool:
+    def has(self, job: str, query: str, candidate: str) -> bool:
         """Whether an evaluation that the job (its key) made is read."""
-        pair = frozenset((query, candidate))
-        return (corpus, pair) in self.pairs and (job, pair) not in self.foreign
+        return not self.foreign or (job, frozenset((query, candidate))) not in self.foreign
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """Where the outcomes of every (setting, layer) are, found once for a comparison job.
-
-    metrics: those that will be asked for. A file has all layers and measures of a pair, so that opening it costs more
-    than reading from it: what they need of a layer is read from it in one go.
-    """
+    """Where the outcomes of every (setting, layer) are, found once for some layers of a comparison job."""
 
     context: Context
-    metrics: frozenset[str]
     _places: dict[tuple[str, str], list[_Place]] = field(default_factory=dict)
-    _files: dict[tuple[Path, str], list[_Place]] = field(default_factory=dict)
-    # The last layer read is kept.
-    _read: dict[tuple[Path, str | None], dict[str, NDArray[np.float64]]] = field(default_factory=dict)
-    _opened: set[Path] = field(default_factory=set)
-    _layer: str = ""
 
     @classmethod
-    def of(cls, context: Context, claim: Claim[ComparisonPayload], metrics: Iterable[str]) -> "Outcomes":
+    def of(cls, context: Context, job: int, payload: ComparisonPayload, layers: Collection[str]) -> "Outcomes":
         """The outcomes of the evaluations that this comparison needs."""
-        found = cls(context, frozenset(metrics))
-        wanted = Wanted.of(claim.payload)
+        found = cls(context)
+        wanted = Wanted.of(payload)
         statement = (
             select(
                 t.PairResult.id, t.Setting.key, t.PairResult.layer, t.Corpus.key.label("corpus"),
@@ -110,7 +96,8 @@ class Outcomes:
             .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
             .where(
-                t.JobEdge.job_id == claim.job_id, t.Job.state == "done", t.PairEvaluation.outcomes_id.is_not(None)
+                t.JobEdge.job_id == job, t.Job.state == "done", t.PairEvaluation.outcomes_id.is_not(None),
+                t.PairResult.layer.in_(layers),
             )
             .order_by(t.PairResult.id)
         )  # fmt: skip
@@ -120,71 +107,71 @@ class Outcomes:
             numbers: dict[int, dict[tuple[str, str], int]] = {}
             for row in connection.execute(statement):
                 pair = (row.query_language, row.candidate_language)
-                if not wanted.has(row.job_key, row.corpus, *pair):
+                if not wanted.has(row.job_key, *pair):
                     continue
                 if row.job_id not in paths:
                     paths[row.job_id] = context.artifact(connection, row.outcomes_id, row.job_id)
-                    payload = _payload(connection, row.job_id)
-                    numbers[row.job_id], texts[row.job_id] = numbered(payload), payload.text_keys[0]
+                    asked = _payload(connection, row.job_id)
+                    numbers[row.job_id], texts[row.job_id] = numbered(asked), asked.text_keys[0]
                 forward = pair in numbers[row.job_id]
                 place = _Place(
                     row.corpus, *pair, paths[row.job_id], numbers[row.job_id][pair if forward else pair[::-1]],
                     forward, texts[row.job_id], row.id,
                 )  # fmt: skip
                 found._places.setdefault((row.key, row.layer), []).append(place)
-                found._files.setdefault((place.path, row.layer), []).append(place)
         return found
 
-    def cells(self, setting: str, layer: str, metric: str) -> list[Cell]:
-        """Every pair of a setting at a layer, by the measure that has this metric."""
-        measure = measure_of(metric).name
-        if layer != self._layer:
-            self._read.clear()
-            self._opened.clear()
-            self._layer = layer
+    def cells(self, setting: str, layers: Iterable[str], metrics: Collection[str]) -> Iterator[tuple[str, Cell]]:
+        """(layer, pair) of a setting by each measure that has some of the metrics.
+
+        A file has all layers and measures of a star, so that opening it costs more than reading from it: each is
+        opened once, and only one file's worth is in memory at a time.
+        """
+        files: dict[Path, list[tuple[str, _Place]]] = {}
+        for layer in layers:
+            for place in self._places.get((setting, layer), ()):
+                files.setdefault(place.path, []).append((layer, place))
+        for path, places in files.items():
+            for layer, place, measure, items in self._load(path, places, metrics):
+                directed, groups = MEASURES[measure].directed, self.context.text(place.text_key).groups
+                yield layer, Cell(place.corpus, place.query, place.candidate, directed, items, groups, place.result_id)
+
+    def ids(self, setting: str, layer: str) -> tuple[int, ...]:
+        """The results of a setting at a layer, which tell all of its outcomes."""
+        return tuple(place.result_id for place in self._places.get((setting, layer), ()))
+
+    def _load(
+        self, path: Path, places: Iterable[tuple[str, _Place]], metrics: Collection[str]
+    ) -> list[tuple[str, _Place, str, dict[str, NDArray[np.float64]]]]:
+        """Values item by item of the metrics by each measure of each pair: not all pairs have all measures."""
+        asked = {
+            name: [metric for metric in metrics if metric in measure.metrics] for name, measure in OF_PAIRS.items()
+        }
         found = []
-        for place in self._places.get((setting, layer), ()):
-            items = self._items(place, layer, measure, metric)
-            if items is not None:
-                groups = self.context.text(place.text_key).groups
-                directed = MEASURES[measure].directed
-                found.append(Cell(place.corpus, place.query, place.candidate, directed, items, groups, place.result_id))
-        return found
-
-    def _items(self, place: _Place, layer: str, measure: str, metric: str) -> NDArray[np.float64] | None:
-        """None of a measure that the pair does not have: language ABX of paraphrases, or of a steered side."""
-        if place.path not in self._opened:
-            self._load(place.path, layer)
-        read = self._read.get((place.path, place.tensor(layer, measure)))
-        if read is not None and metric not in read:
-            with open_tensors(place.path) as file:
-                read[metric] = self._whole(file, place, f"{place.tensor(layer, measure)}/{metric}").astype(np.float64)
-        return None if read is None else read[metric]
-
-    def _load(self, path: Path, layer: str) -> None:
-        """All outcomes of a file at a layer, of every measure and direction."""
-        self._opened.add(path)
         with open_tensors(path) as file:
             names = set(file.keys())
             there = {name.rpartition("/")[0] for name in names}
-            for place, measure in product(self._files[path, layer], OF_PAIRS):
+            for (layer, place), measure in product(places, OF_PAIRS):
                 tensor = place.tensor(layer, measure)
-                if tensor is None or tensor not in there:
-                    continue
-                found = self._read.setdefault((path, tensor), {})
-                wanted = self.metrics.intersection(MEASURES[measure].metrics)
-                # Approximate search has hits, but no counts to rank by.
-                counted = measure == "retrieval" and f"{tensor}/{COUNTS[0]}" in names
-                if counted and wanted.intersection(RANK_METRICS):
-                    counts = (self._whole(file, place, f"{tensor}/{name}").astype(np.int32) for name in COUNTS)
-                    items = retrieval_items(RetrievalOutcome(*counts))
-                    found.update({metric: values for metric, values in items.items() if metric in wanted})
-                for metric in sorted(wanted.difference(found)):
-                    if f"{tensor}/{metric}" in names:
-                        found[metric] = self._whole(file, place, f"{tensor}/{metric}").astype(np.float64)
+                # Paraphrases have no language ABX, nor has a pair of which one side is steered.
+                if tensor is not None and tensor in there and asked[measure]:
+                    n = len(self.context.text(place.text_key).sentences)
+                    found.append((layer, place, measure, _items(file, names, tensor, asked[measure], n)))
+        return found
 
-    def _whole(self, file: Any, place: _Place, name: str) -> NDArray[Any]:
-        return whole(file.get_tensor(name), len(self.context.text(place.text_key).sentences))
+
+def _items(
+    file: Any, names: Collection[str], tensor: str, wanted: Sequence[str], n: int
+) -> dict[str, NDArray[np.float64]]:
+    def stored(name: str, dtype: type[Any]) -> NDArray[Any]:
+        return whole(file.get_tensor(f"{tensor}/{name}"), n).astype(dtype)
+
+    found: dict[str, NDArray[np.float64]] = {}
+    # Approximate search has hits, but no counts to rank by.
+    if f"{tensor}/{COUNTS[0]}" in names and set(RANK_METRICS).intersection(wanted):
+        items = retrieval_items(RetrievalOutcome(*(stored(name, np.int32) for name in COUNTS)))
+        found.update({metric: items[metric] for metric in wanted if metric in items})
+    return found | {metric: stored(metric, np.float64) for metric in wanted if metric not in found}
 
 
 def _payload(connection: Connection, job_id: int) -> PairEvaluationPayload:

@@ -4,7 +4,7 @@ They read the metrics of finished evaluations. Pairs share languages: intervals 
 as random effects; pairs are never taken as independent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from sprachbund.db import tables as t
 from sprachbund.measures import measure_of
-from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.outcomes import Wanted
+from sprachbund_runners.jobs.compare.scopes import inside, scope_of, scopes_of
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.crossed import crossed_effects
@@ -54,16 +54,17 @@ GAINS = (
 
 @dataclass(slots=True)
 class PairValues:
-    """Metrics of a comparison's evaluations by (setting, layer, metric) and pair."""
+    """Metrics of a comparison's claimed settings and baselines by (setting, layer, metric) and pair."""
 
     values: dict[tuple[str, str, str], dict[Pair, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, context: Context, claim: Claim[ComparisonPayload]) -> "PairValues":
-        """The values that this comparison's pairs and metrics need."""
+    def of(cls, context: Context, job: int, payload: ComparisonPayload, layers: Collection[str]) -> "PairValues":
+        """The values that this comparison's pairs and metrics need at some layers."""
         found = cls()
-        wanted = Wanted.of(claim.payload)
-        names = [*dict.fromkeys([*claim.payload.metrics, ACCURACY, *DISTANCES])]
+        wanted = Wanted.of(payload)
+        names = [*dict.fromkeys([*payload.metrics, ACCURACY, *DISTANCES])]
+        settings = {key for each in payload.claimed for key in (each.setting, each.reference)}
         statement = (
             select(
                 t.Setting.key, t.PairResult.layer, t.Corpus.key.label("corpus"), t.PairResult.query_language,
@@ -75,13 +76,13 @@ class PairValues:
             .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
             .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
-            .where(t.JobEdge.job_id == claim.job_id)
+            .where(t.JobEdge.job_id == job, t.Setting.key.in_(settings), t.PairResult.layer.in_(layers))
             .order_by(t.PairResult.id)
         )  # fmt: skip
         with context.reading() as connection:
             for key, layer, corpus, query, candidate, job_key, *numbers in connection.execute(statement):
                 # Paraphrases pair a language with itself: there are no two languages to resample.
-                if query == candidate or not wanted.has(job_key, corpus, query, candidate):
+                if query == candidate or not wanted.has(job_key, query, candidate):
                     continue
                 for name, value in zip(names, numbers, strict=True):
                     if value is not None:
@@ -106,37 +107,34 @@ def directed(metric: str) -> bool:
 
 
 def gains_by_place(
-    values: PairValues, payload: ComparisonPayload, settings: Sequence[ComparedSetting], scopes: Sequence[str],
-    inside: Callable[[str, str, str, bool, str | None], bool],
-) -> dict[Place, dict[str, Any]]:  # fmt: skip
+    values: PairValues, payload: ComparisonPayload, layers: Sequence[str]
+) -> dict[Place, dict[str, Any]]:
     """The columns `GAINS` of each compared setting, layer, metric and scope that has pairs."""
     found = {}
-    for setting in settings:
-        for layer in payload.layers:
+    for setting in payload.claimed:
+        for layer in layers:
             for metric in payload.metrics:
                 after = values.cells(setting.setting, layer, metric)
                 before = values.cells(setting.reference, layer, metric)
                 both_sides = [pair for pair in after if pair in before]
-                for scope in scopes if setting.target else scopes[:1]:
-                    pairs = [pair for pair in both_sides
-                             if inside(scope, pair[1], pair[2], directed(metric), setting.target)]  # fmt: skip
+                for name in scopes_of(setting):
+                    scope = scope_of(name, setting.target)
+                    pairs = [pair for pair in both_sides if inside(scope, *pair[1:], directed(metric))]
                     if pairs:
                         gains = np.array([after[pair] - before[pair] for pair in pairs])
-                        place = (setting.setting, layer, metric, scope)
+                        place = (setting.setting, layer, metric, name)
                         found[place] = summed_up(gains, pairs, directed(metric), payload)
     return found
 
 
-def correlation_rows(
-    values: PairValues, payload: ComparisonPayload, settings: Sequence[ComparedSetting]
-) -> list[dict[str, Any]]:
+def correlation_rows(values: PairValues, payload: ComparisonPayload, layers: Sequence[str]) -> list[dict[str, Any]]:
     """Correlations over ordered pairs (a distance counts for both directions), per distance metric.
 
     None where there are fewer than three pairs or one side is constant.
     """
     rows = []
-    for setting in settings:
-        for layer in payload.layers:
+    for setting in payload.claimed:
+        for layer in layers:
             for distance in DISTANCES:
                 pairs, columns = _columns(values, setting, layer, distance)
                 for y, x in CORRELATED if pairs else ():

@@ -1,0 +1,181 @@
+"""Adjustments: tests of finished comparisons, put into families and given q-values.
+
+A family of comparisons is all claimed settings and layers of an experiment on one metric and scope; one of pair tests,
+all settings, layers and pairs. By Benjamini's rules q follows from stored p-values. By max-T all outcomes are read
+again and swapped together, in blocks of tests.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, delete, insert, select
+
+from sprachbund.db import tables as t
+from sprachbund.db.rows import chunks
+from sprachbund.queue import Claim
+from sprachbund.work.payloads.compare import COMPARISON, AdjustmentPayload, ComparedSetting, ComparisonPayload
+from sprachbund.work.payloads.stored import from_json
+from sprachbund_runners.jobs.compare import families
+from sprachbund_runners.jobs.compare.comparison import baselines_of, blocks
+from sprachbund_runners.jobs.compare.families import Family, Items, SwappedFamily, adjusted_p
+from sprachbund_runners.jobs.compare.layer_outcomes import TESTED, Baselines, Hits, LayerOutcomes, read_layers
+from sprachbund_runners.jobs.compare.left_out import check_ready
+from sprachbund_runners.jobs.compare.levels import differences
+from sprachbund_runners.jobs.compare.outcomes import Outcomes
+from sprachbund_runners.jobs.compare.pair_tests import tested
+from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of
+from sprachbund_runners.jobs.context import Context, Outcome
+from sprachbund_runners.jobs.serving import one_by_one
+from sprachbund_runners.statistics.comparisons import Swaps
+
+_BLOCK_BYTES = 32 * 2**20  # differences of a family held at once
+
+Name = tuple[str, str | None]  # metric, scope
+Compared = tuple[int, str, str, str, str]  # comparison, setting, layer, metric, scope
+
+
+def run(claims: Sequence[Claim[AdjustmentPayload]], context: Context) -> Iterator[Outcome]:
+    return one_by_one(claims, context, lambda claim: _adjust(claim, context))
+
+
+def _adjust(claim: Claim[AdjustmentPayload], context: Context) -> Outcome:
+    with context.reading() as connection:
+        check_ready(connection, claim.job_id)
+        swapped = claim.payload.multiplicity == "max_t"
+        found = [] if swapped else _by_p(connection, claim)
+    if swapped:
+        found = _Swapping(claim, context).families()
+    return Outcome(claim, lambda connection: _write(connection, claim.job_id, found))
+
+
+def _write(connection: Connection, job: int, found: Sequence[Family]) -> None:
+    connection.execute(delete(t.Family).where(t.Family.job_id == job))
+    for family in found:
+        row = {"job_id": job, "metric": family.metric, "scope": family.scope, "size": len(family.ids)}
+        number = connection.execute(insert(t.Family).values(**row).returning(t.Family.id)).scalar_one()
+        of_pairs = family.scope is None
+        table = t.AdjustedPairTest if of_pairs else t.AdjustedComparison
+        for chunk in chunks(families.rows(family, number, "result_id" if of_pairs else "comparison_id")):
+            connection.execute(insert(table), chunk)
+
+
+def _by_p(connection: Connection, claim: Claim[AdjustmentPayload]) -> list[Family]:
+    rule = claim.payload.multiplicity
+    p = t.Comparison.p
+    values: dict[Name, list[tuple[int, float]]] = {}
+    for row in connection.execute(_compared(claim).add_columns(p)):
+        values.setdefault((row.metric, row.scope), []).append((row.id, row.p))
+    found = []
+    for (metric, scope), tests in values.items():
+        ids, each = zip(*tests, strict=True)
+        found.append(Family(metric, scope, np.array(ids, np.int64), adjusted_p(each, rule)))
+    tests_of_pairs = _pair_tests(connection, claim)
+    if len(tests_of_pairs):
+        q = adjusted_p(tests_of_pairs["p"], rule)
+        found.append(Family(TESTED, None, tests_of_pairs["id"], q))
+    return found
+
+
+def _compared(claim: Claim[AdjustmentPayload]) -> Select[int, str, str, str, str]:
+    """Rows of the claimed settings: what the families are of."""
+    return (
+        select(t.Comparison.id, t.Setting.key, t.Comparison.layer, t.Comparison.metric, t.Comparison.scope)
+        .join(t.JobEdge, t.JobEdge.needs_id == t.Comparison.job_id)
+        .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
+        .where(
+            t.JobEdge.job_id == claim.job_id,
+            t.Setting.key.in_(claim.payload.settings),
+            t.Comparison.layer.in_(claim.payload.layers),
+        )
+        .order_by(t.Comparison.id)
+    )
+
+
+def _pair_tests(connection: Connection, claim: Claim[AdjustmentPayload]) -> NDArray[np.void]:
+    """`id` of the result and `p` of every pair test."""
+    statement = (
+        select(t.PairTest.result_id, t.PairTest.p)
+        .join(t.JobEdge, t.JobEdge.needs_id == t.PairTest.job_id)
+        .join(t.PairResult, t.PairResult.id == t.PairTest.result_id)
+        .where(t.JobEdge.job_id == claim.job_id, t.PairResult.layer.in_(claim.payload.layers))
+        .order_by(t.PairTest.result_id)
+    )
+    rows = connection.execute(statement, execution_options={"yield_per": 10_000})
+    return np.fromiter((tuple(row) for row in rows), np.dtype([("id", np.int64), ("p", np.float64)]))
+
+
+@dataclass(slots=True)
+class _Swapping:
+    """One adjustment by max-T. Items are known once the first outcomes are read."""
+
+    claim: Claim[AdjustmentPayload]
+    context: Context
+    _items: Items | None = None
+    _families: dict[Name, SwappedFamily] = field(default_factory=dict)
+    _rows: dict[tuple[str, str], list[Compared]] = field(default_factory=dict)
+
+    def families(self) -> list[Family]:
+        jobs = self._comparisons()
+        baselines = baselines_of([payload for _, payload in jobs])
+        step = self.context.progress.start("swapping items", len(jobs))
+        for job, payload in jobs:
+            for setting in payload.claimed:
+                self._add(job, payload, setting, baselines)
+            step(1)
+        return [family.adjusted() for family in self._families.values()]
+
+    def _comparisons(self) -> list[tuple[int, ComparisonPayload]]:
+        """The finished comparisons with their jobs; their rows are noted."""
+        statement = (
+            select(t.Job.id, t.Job.payload)
+            .join(t.JobEdge, t.JobEdge.needs_id == t.Job.id)
+            .where(t.JobEdge.job_id == self.claim.job_id, t.Job.kind == COMPARISON.name, t.Job.state == "done")
+            .order_by(t.Job.id)
+        )
+        with self.context.reading() as connection:
+            for row in connection.execute(_compared(self.claim)):
+                self._rows.setdefault((row.key, row.layer), []).append(tuple(row))
+            return [
+                (job, from_json(ComparisonPayload, stored, f"job {job}"))
+                for job, stored in connection.execute(statement)
+            ]
+
+    def _add(self, job: int, payload: ComparisonPayload, setting: ComparedSetting, baselines: Baselines) -> None:
+        """All tests of a setting."""
+        asked = [each for each in payload.layers if each in self.claim.payload.layers]
+        layers = [each for each in asked if (setting.setting, each) in self._rows]
+        scopes: list[TargetScope] = [*{scope_of(row[4], setting.target): None for each in layers for row in
+                                 self._rows[setting.setting, each]}]  # fmt: skip
+        for block in blocks(layers):
+            outcomes = Outcomes.of(self.context, job, payload, block)
+            own = read_layers(outcomes, setting.setting, block, payload.metrics, scopes, tested=True)
+            baseline = baselines.read(outcomes, setting.reference, block, payload.metrics)
+            for layer in block:
+                self.context.check_stop()
+                if self._items is None:
+                    self._items = Items.of(own[layer].corpora, self.claim.payload.unit)
+                self._add_comparisons(self._rows[setting.setting, layer], setting, own[layer], baseline[layer])
+                self._add_pairs(own[layer].hits, baseline[layer].hits)
+
+    def _add_comparisons(
+        self, rows: Sequence[Compared], setting: ComparedSetting, own: LayerOutcomes, baseline: LayerOutcomes
+    ) -> None:
+        for number, _, _, metric, scope in rows:
+            key = metric, scope_of(scope, setting.target)
+            self._family(metric, scope).add(number, differences(own.means[key], baseline.means[key]))
+
+    def _add_pairs(self, own: Hits, baseline: Hits) -> None:
+        for pair in tested(own, baseline):
+            change = own.items(pair) - baseline.items(pair)
+            self._family(TESTED, None).add(own.ids[own.rows[pair]], {pair[0]: change})
+
+    def _family(self, metric: str, scope: str | None) -> SwappedFamily:
+        if (metric, scope) not in self._families:
+            assert self._items is not None
+            asked = self.claim.payload
+            swaps = Swaps(self._items.groups, asked.resamples, asked.seed)
+            most = max(1, _BLOCK_BYTES // (8 * self._items.n))
+            self._families[metric, scope] = SwappedFamily(metric, scope, self._items, swaps, most)
+        return self._families[metric, scope]

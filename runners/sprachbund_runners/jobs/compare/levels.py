@@ -1,0 +1,105 @@
+"""Levels of settings over language pairs, resampled together so that their differences are paired."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sprachbund.work.keys import content_key
+from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
+from sprachbund_runners.jobs.compare.layer_outcomes import LayerOutcomes, PairMeans
+from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
+from sprachbund_runners.statistics.bootstrap import bootstrap_replicates
+
+ROUNDING = 1e-6
+
+Key = tuple[str, str, TargetScope]  # setting, metric, scope
+Corpora = Mapping[str, tuple[int, Sequence[str] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ResampledLevel:
+    """A setting on one metric, layer and scope: its mean over pairs, the median pair, and bootstrap replicates."""
+
+    value: float
+    median: float
+    n_pairs: int
+    n_items: int
+    n_groups: int
+    replicates: NDArray[np.float64]
+
+
+def levels_of(payload: ComparisonPayload, outcomes: Mapping[str, LayerOutcomes]) -> dict[Key, ResampledLevel]:
+    """Levels of all settings of a comparison at one layer, given the outcomes by setting.
+
+    There is none where the scope has no pairs, or the metric is undefined for an item.
+    """
+    corpora = {corpus: each for found in outcomes.values() for corpus, each in found.corpora.items()}
+    wanted = {key: outcomes[key[0]].means.get(key[1:]) for key in wanted_levels(payload)}
+    return resampled(payload, {key: means for key, means in wanted.items() if means is not None}, corpora)
+
+
+def wanted_levels(payload: ComparisonPayload) -> list[Key]:
+    """What the rows of a comparison are made of, in an order that no hash decides: by it sums are rounded."""
+    found: dict[Key, None] = {}
+    for metric in payload.metrics:
+        for setting in payload.settings:
+            for name in scopes_of(setting):
+                for member in members_of(setting):
+                    found[member, metric, scope_of(name, setting.target)] = None
+    return list(found)
+
+
+def members_of(setting: ComparedSetting) -> list[str]:
+    """A setting, its baseline and its controls."""
+    return [setting.setting, setting.reference, *(key for variant in setting.controls.values() for key in variant)]
+
+
+def resampled(
+    payload: ComparisonPayload, wanted: Mapping[Key, PairMeans], corpora: Corpora
+) -> dict[Key, ResampledLevel]:
+    """The levels that are defined of those wanted, all by the same draws."""
+    usable = {key: means for key, means in wanted.items() if means.usable}
+    replicates = {key: np.zeros(payload.resamples) for key in usable}
+    counts = {key: [0, 0] for key in usable}
+    for corpus in sorted(corpora):
+        inside = {key: means for key, means in usable.items() if corpus in means.sums}
+        if not inside:
+            continue
+        items = np.stack([means.items(corpus) for means in inside.values()], axis=1)
+        groups = corpora[corpus][1] if payload.unit == "group" else None
+        n_groups = len(items) if groups is None else len(set(groups))
+        # Corpora of a collection are independent: each has draws of its own.
+        seed = payload.seed if len(corpora) == 1 else _seed(payload.seed, corpus)
+        drawn = bootstrap_replicates(items, groups, payload.resamples, seed)
+        for place, (key, means) in enumerate(inside.items()):
+            replicates[key] += means.counts[corpus] / len(means.pairs) * drawn[:, place]
+            counts[key][0] += len(items)
+            counts[key][1] += n_groups
+    found = {}
+    for key, means in usable.items():
+        value, median = float(np.mean(means.pairs)), float(np.median(means.pairs))
+        n_items, n_groups = counts[key]
+        found[key] = ResampledLevel(value, median, len(means.pairs), n_items, n_groups, replicates[key])
+    return found
+
+
+def differences(own: PairMeans, baseline: PairMeans) -> dict[str, NDArray[np.float64]]:
+    """Item by item what a setting adds to its baseline's mean over all pairs, per corpus."""
+    found = {}
+    for corpus in own.sums:
+        change = _shares(own, corpus) - _shares(baseline, corpus)
+        # Batches differ between runs: what rounding did to an embedding is no difference of settings.
+        change[np.abs(change) * len(change) < ROUNDING] = 0.0
+        found[corpus] = change
+    return found
+
+
+def _shares(means: PairMeans, corpus: str) -> NDArray[np.float64]:
+    items = means.items(corpus)
+    return means.counts[corpus] / (len(means.pairs) * len(items)) * items
+
+
+def _seed(seed: int, corpus: str) -> int:
+    return int(content_key("draws", 1, seed=seed, corpus=corpus)[:12], 16)
