@@ -54,9 +54,9 @@ def codes(n: int) -> list[str]:
     return [f"q{a}{b}_Latn" for a, b in itertools.islice(itertools.product(letters, repeat=2), n)]
 
 
-def write_sources(folder: Path, languages: Sequence[str], models: int) -> None:
+def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: int = 4) -> None:
     """Text of both roles, and models that nobody loads."""
-    config = {"model_type": "bloom", "hidden_size": 64, "n_layer": 4, "n_head": 2, "vocab_size": 9}
+    config = {"model_type": "bloom", "hidden_size": 64, "n_layer": blocks, "n_head": 2, "vocab_size": 9}
     for number in range(models):
         model = folder / f"model{number}"
         model.mkdir(parents=True)

@@ -5,9 +5,9 @@ settings are then one matrix product, counts [resamples, n] @ outcomes [n, colum
 draws, so that differences between columns are paired.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sprachbund_runners.statistics.intervals import check_confidence
 
 _DRAW_BYTES = 32 * 2**20  # counts made at once
-_KEPT_BYTES = 128 * 2**20  # counts of one (n, resamples, seed) kept for the next call with the same items
+_KEPT_BYTES = 128 * 2**20  # counts kept for the next call with the same items
 _REPLICATE_BYTES = 256 * 2**20  # replicates held at once while many columns are summarised
 
 
@@ -211,10 +211,37 @@ def _correlations(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(((sxy / total - sx * sy / total**2) / scale)[usable])
 
 
-@lru_cache(maxsize=2)
-def _kept_draws(n: int, resamples: int, seed: int) -> tuple[NDArray[np.float64], ...]:
-    """Drawing costs more than multiplying: evaluations of one corpus follow each other and share their draws."""
-    return tuple(bootstrap_draws(n, resamples, seed))
+@dataclass(slots=True)
+class _Draws:
+    """Counts by (n, resamples, seed), in as few bytes each as hold them.
+
+    Drawing costs more than multiplying: evaluations and comparisons of one corpus follow each other and share their
+    draws, those of a collection each corpus's in turn.
+    """
+
+    kept: "OrderedDict[tuple[int, int, int], list[NDArray[Any]]]" = field(default_factory=OrderedDict)
+
+    def of(self, n: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+        """As `bootstrap_draws`; what was asked for longest ago makes room."""
+        key = (n, resamples, seed)
+        if key not in self.kept:
+            # A byte each, as good as always.
+            if n * resamples > _KEPT_BYTES:
+                yield from bootstrap_draws(n, resamples, seed)
+                return
+            draws = bootstrap_draws(n, resamples, seed)
+            self.kept[key] = [counts.astype(np.min_scalar_type(int(counts.max()))) for counts in draws]
+            while len(self.kept) > 1 and self._bytes() > _KEPT_BYTES:
+                self.kept.popitem(last=False)
+        self.kept.move_to_end(key)
+        for counts in self.kept[key]:
+            yield counts.astype(np.float64)
+
+    def _bytes(self) -> int:
+        return sum(counts.nbytes for each in self.kept.values() for counts in each)
+
+
+_draws = _Draws()
 
 
 def _replicates(
@@ -222,9 +249,7 @@ def _replicates(
 ) -> NDArray[np.float64]:
     out = np.empty((resamples, sums.shape[1]))
     done = 0
-    n = len(sums)
-    kept = 8 * n * resamples <= _KEPT_BYTES
-    for counts in _kept_draws(n, resamples, seed) if kept else bootstrap_draws(n, resamples, seed):
+    for counts in _draws.of(len(sums), resamples, seed):
         out[done : done + len(counts)] = (counts @ sums) / (counts @ sizes)[:, None]
         done += len(counts)
     return out

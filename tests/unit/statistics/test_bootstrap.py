@@ -106,6 +106,22 @@ def test_many_columns_are_summarised_in_parts(monkeypatch):
         assert getattr(parts, name) == pytest.approx(getattr(whole, name), abs=1e-14)
 
 
+@pytest.mark.parametrize("room", [0, 400 * 30, 10**9])
+def test_kept_draws_are_those_that_are_drawn(monkeypatch, room):
+    """Of several corpora in turn, kept or not."""
+    from sprachbund_runners.statistics import bootstrap
+
+    monkeypatch.setattr(bootstrap, "_KEPT_BYTES", room)
+    monkeypatch.setattr(bootstrap, "_draws", bootstrap._Draws())
+    monkeypatch.setattr(bootstrap, "_DRAW_BYTES", 8 * 30 * 7)
+    for n, seed in [(30, 1), (17, 1), (30, 2), (30, 1), (17, 1), (1, 1)]:
+        outcomes = np.random.default_rng(n).random(n)
+        drawn = np.concatenate(list(bootstrap_draws(n, 400, seed)))
+        found = bootstrap_replicates(outcomes, resamples=400, seed=seed)
+        assert found == pytest.approx((drawn @ outcomes) / n, abs=1e-14)
+        assert bootstrap._draws._bytes() <= max(room, 400 * 30)
+
+
 def test_no_difference_has_p_one_and_a_point_interval():
     found = bootstrap_mean(np.zeros(4), resamples=200)
     assert (float(found.p), float(found.low), float(found.high)) == (1.0, 0.0, 0.0)
