@@ -326,7 +326,5 @@ def machine(engine: Engine) -> Iterator[Callable[[], Machine]]:
 
 def test_queue_behaves_as_its_model(machine: Callable[[], Machine], engine_name: str) -> None:
     examples = 40 if engine_name == "sqlite" else 15
-    relaxed = settings(
-        max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    relaxed = settings(max_examples=examples, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine, settings=relaxed)
