@@ -284,7 +284,7 @@ class Queue:
             if not kinds:
                 return False
             values = statements.kind_parameters(kinds)
-            if connection.execute(statements.in_sight(len(kinds)), values).scalar_one():
+            if connection.execute(statements.in_sight(connection.dialect.name, len(kinds)), values).scalar_one():
                 return True
             # What waits comes when others run what it waits for. Where there are none, nothing moves any more.
             others = select(Runner.id).where(Runner.state == "alive", Runner.id != runner_id).limit(1)
