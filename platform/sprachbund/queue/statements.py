@@ -28,8 +28,13 @@ _EXPIRED = "job.state = 'running' AND job.lease_expires_ms < (SELECT ms FROM mom
 # A job whose runner vanished once too often, or that nobody wants any more, is not taken over.
 _DOOMED = f"(job.losses + 1 >= :max_losses OR NOT {_WANTED.format(job='job')})"
 _LOST = f"{_EXPIRED} AND NOT {_DOOMED}"
-# SQLite prefers other indices where ANALYZE has looked at few jobs.
-_BY_CLAIM = {"sqlite": "INDEXED BY ix_jobs_claim", "postgresql": ""}
+
+
+def _by(dialect: str, index: str) -> str:
+    """SQLite would rather keep an order, or follow what ANALYZE once found. It fails where the index is of no use."""
+    return f"INDEXED BY {index}" if dialect == "sqlite" else ""
+
+
 # Read under the lock: what another runner did in the meantime counts.
 _HEAD = "job.id, job.priority, job.bundle, job.state"
 
@@ -51,7 +56,7 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
     lock = "FOR UPDATE OF job SKIP LOCKED" if dialect == "postgresql" else ""
     suitable = _suitable(n_kinds)
     # ix_jobs_claim yields queued jobs in this order, so the search ends at the first that may run.
-    queued = f"""FROM jobs AS job {_BY_CLAIM[dialect]}
+    queued = f"""FROM jobs AS job {_by(dialect, "ix_jobs_claim")}
         WHERE {_QUEUED} AND job.open_needs = 0 AND {suitable}
         {{more}}
         ORDER BY job.priority, job.id LIMIT 1"""
@@ -135,7 +140,7 @@ def kind_parameters(kinds: Mapping[str, int]) -> dict[str, Any]:
 DOOMED = {
     dialect: text(f"""
     WITH moment AS (SELECT {now} AS ms)
-    SELECT job.id FROM jobs AS job WHERE {_EXPIRED} AND {_DOOMED} ORDER BY job.id
+    SELECT job.id FROM jobs AS job {_by(dialect, "ix_jobs_lease")} WHERE {_EXPIRED} AND {_DOOMED}
     """)
     for dialect, now in NOW_MS.items()
 }
@@ -165,7 +170,7 @@ def in_sight(dialect: str, n_kinds: int) -> TextClause:
     suitable = _suitable(n_kinds)
     return text(f"""
     SELECT EXISTS (
-            SELECT 1 FROM jobs AS job {_BY_CLAIM[dialect]}
+            SELECT 1 FROM jobs AS job {_by(dialect, "ix_jobs_claim")}
             WHERE job.state = 'queued' AND job.open_needs = 0 AND {suitable})
         OR EXISTS (SELECT 1 FROM jobs AS job WHERE job.state = 'running' AND {suitable})
     """)

@@ -95,16 +95,23 @@ def test_an_idle_claim_looks_at_no_job_that_waits(desk: Any, preferring: bool) -
 
 
 def _steps(engine: Engine, preferring: bool) -> float:
-    """Of an idle claim: instructions of SQLite's machine, or rows that PostgreSQL's scans saw."""
-    sql = str(statements.claim(engine.dialect.name, 2, preferring=preferring, bundled=True, sharing=True))
+    """Of all that an idle runner asks: instructions of SQLite's machine, or rows that PostgreSQL's scans saw."""
+    name = engine.dialect.name
+    asked = (
+        str(statements.claim(name, 2, preferring=preferring, bundled=True, sharing=True)),
+        str(statements.DOOMED[name]),
+        str(statements.in_sight(name, 2)),
+    )
     with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            plan = connection.scalar(text(f"EXPLAIN (FORMAT JSON, ANALYZE, TIMING OFF) {sql}"), VALUES)
-            return _looked_at(list(_nodes(plan[0]["Plan"])))
+        if name == "postgresql":
+            explained = (f"EXPLAIN (FORMAT JSON, ANALYZE, TIMING OFF) {sql}" for sql in asked)
+            plans = [connection.scalar(text(sql), VALUES)[0]["Plan"] for sql in explained]
+            return _looked_at([node for plan in plans for node in _nodes(plan)])
         raw = connection.connection.driver_connection
         count = itertools.count()
         raw.set_progress_handler(lambda: next(count) and 0, 1)  # type: ignore[union-attr]
-        assert connection.execute(text(sql), VALUES).all() == []
+        for sql in asked:
+            connection.execute(text(sql), VALUES).all()
         raw.set_progress_handler(None, 1)  # type: ignore[union-attr]
         return next(count)
 
