@@ -70,7 +70,7 @@ def delete_experiment(engine: Engine, store: ArtifactStore, name: str, start: St
     """
     with suppress(_Undone), writing(engine) as connection:
         # Nobody plans with what is about to go.
-        queue.lock_submissions(connection)
+        queue.lock_turns(connection)
         removal = _Removal.of(connection, name)
         jobs, kept = removal.counted()
         rows = removal.remove(start)
