@@ -5,15 +5,15 @@ families have the rows that runners would have written. Numbers are random, and 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Float, Integer, bindparam, select, text, update
+from sqlalchemy import Connection, Engine, Float, Integer, select, text, update
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import writing
-from sprachbund.db.rows import chunks
 from sprachbund.db.tables.pairs import DRAWN_METRICS
 from sprachbund.measures import MEASURES, OF_PAIRS
 from sprachbund.vocabulary import SCOPES
@@ -29,13 +29,12 @@ def fill(engine: Engine, name: str, seed: int = 0) -> dict[str, int]:
     """All results of an experiment; how many rows by table. The tables must hold no other results."""
     random = np.random.default_rng(seed)
     with writing(engine) as connection:
-        connection.execute(update(t.Job).values(state="done", finished_ms=t.Job.created_ms))
-        ids = dict(connection.execute(select(t.Setting.key, t.Setting.id)).all())
-        return {
-            **_pairs(connection, ids, random),
-            **_spaces(connection, ids, random),
-            **_comparisons(connection, ids, random),
-        }
+        connection.execute(update(t.Job).values(state="done", finished_ms=t.Job.created_ms, open_needs=0))
+        filling = _Filling(connection, random, dict(connection.execute(select(t.Setting.key, t.Setting.id)).all()))
+        found = {**filling.pairs(), **filling.spaces(), **filling.comparisons()}
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+    return found
 
 
 def copy(connection: Connection, table: Any, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> int:
@@ -68,103 +67,124 @@ def _jobs(connection: Connection, kind: str) -> Iterator[tuple[int, Any]]:
         yield job_id, read_payload(kind, stored, f"job {job_id}")
 
 
-def _pairs(connection: Connection, ids: dict[str, int], random: np.random.Generator) -> dict[str, int]:
-    corpora = dict(connection.execute(select(t.Corpus.key, t.Corpus.id)).all())
-    evaluands: dict[tuple[Any, ...], int] = {}
-    jobs: list[tuple[Any, ...]] = []
+@dataclass(slots=True)
+class _Filling:
+    connection: Connection
+    random: np.random.Generator
+    settings: dict[str, int]
+    # Of each setting the results there are, by their ids from … to.
+    ranges: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
-    def results() -> Iterator[tuple[Any, ...]]:
+    def pairs(self) -> dict[str, int]:
+        """What results refer to, and then the results job by job."""
+        corpora = dict(self.connection.execute(select(t.Corpus.key, t.Corpus.id)).all())
+        evaluands: dict[tuple[Any, ...], int] = {}
+        jobs: list[tuple[Any, ...]] = []
+        for job_id, payload in _jobs(self.connection, "pair_evaluation"):
+            of = (self.settings[payload.setting], corpora[payload.corpus], payload.pooling, payload.tokens)
+            jobs.append((job_id, evaluands.setdefault(of, len(evaluands) + 1), None))
+        named = ((*of, evaluand) for of, evaluand in evaluands.items())
+        copy(self.connection, t.Evaluand, ("setting_id", "corpus_id", "pooling", "tokens", "id"), named)
+        copy(self.connection, t.PairEvaluation, ("job_id", "evaluand_id", "outcomes_id"), jobs)
+        columns = ("id", "job_id", "evaluand_id", "layer", "query_language", "candidate_language", "n_items")
+        rows = self._results({job_id: evaluand for job_id, evaluand, _ in jobs})
+        return {"pair_results": copy(self.connection, t.PairResult, (*columns, *_METRICS, *_ENDS), rows)}
+
+    def _results(self, evaluands: dict[int, int]) -> Iterator[tuple[Any, ...]]:
+        undirected = [name.removesuffix("_low").removesuffix("_high") in _UNDIRECTED for name in (*_METRICS, *_ENDS)]
         number = 0
-        for job_id, payload in _jobs(connection, "pair_evaluation"):
-            of = (ids[payload.setting], corpora[payload.corpus], payload.pooling, payload.tokens)
-            evaluand = evaluands.setdefault(of, len(evaluands) + 1)
-            jobs.append((job_id, evaluand, None))
-            for layer, pair in product(payload.layers, payload.pairs):
-                for query, candidate in (pair.sides, pair.sides[::-1]):
-                    number += 1
-                    values = random.random(len(_METRICS) + len(_ENDS)).tolist()
-                    if query > candidate:
-                        values = [
-                            None if name.removesuffix("_low").removesuffix("_high") in _UNDIRECTED else value
-                            for name, value in zip([*_METRICS, *_ENDS], values, strict=True)
-                        ]
-                    yield (number, job_id, evaluand, layer, query, candidate, N_ITEMS, *values)
+        for job_id, payload in _jobs(self.connection, "pair_evaluation"):
+            places = [(layer, *sides) for layer, pair in product(payload.layers, payload.pairs)
+                      for sides in (pair.sides, pair.sides[::-1])]  # fmt: skip
+            values = self.random.random((len(places), len(undirected))).tolist()
+            self.ranges.setdefault(self.settings[payload.setting], []).append((number + 1, number + len(places)))
+            for (layer, query, candidate), own in zip(places, values, strict=True):
+                number += 1
+                if query > candidate:
+                    own = [None if none else value for value, none in zip(own, undirected, strict=True)]
+                yield (number, job_id, evaluands[job_id], layer, query, candidate, N_ITEMS, *own)
 
-    columns = ("id", "job_id", "evaluand_id", "layer", "query_language", "candidate_language", "n_items")
-    rows = list(results())
-    copy(
-        connection,
-        t.Evaluand,
-        ("setting_id", "corpus_id", "pooling", "tokens", "id"),
-        ((*of, i) for of, i in evaluands.items()),
-    )
-    copy(connection, t.PairEvaluation, ("job_id", "evaluand_id", "outcomes_id"), jobs)
-    return {"pair_results": copy(connection, t.PairResult, (*columns, *_METRICS, *_ENDS), rows)}
+    def spaces(self) -> dict[str, int]:
+        """Rows of spaces and of their languages."""
+        corpora = dict(self.connection.execute(select(t.Corpus.key, t.Corpus.id)).all())
+        evaluations: list[tuple[Any, ...]] = []
+        metrics: list[tuple[Any, ...]] = []
+        for job_id, payload in _jobs(self.connection, "space_evaluation"):
+            of = (job_id, self.settings[payload.setting], corpora[payload.corpus], payload.pooling, payload.tokens)
+            for layer in payload.layers:
+                for measure, languages in (("space", [None]), ("spread", payload.languages)):
+                    for language in languages:
+                        number = len(evaluations) + 1
+                        evaluations.append(
+                            (number, f"{number:040}", *of, measure, 1, layer, language, payload.scope_digest)
+                        )
+                        names = [name for name in MEASURES[measure].metrics if payload.target or "target" not in name]
+                        values = self.random.random(len(names)).tolist()
+                        rows = zip(names, values, strict=True)
+                        metrics += [(number, name, value, N_ITEMS, N_ITEMS) for name, value in rows]
+        columns = ("id", "key", "job_id", "setting_id", "corpus_id", "pooling", "tokens", "measure", "version", "layer",
+                   "query_language", "scope_digest")  # fmt: skip
+        return {
+            "evaluations": copy(self.connection, t.Evaluation, columns, evaluations),
+            "metrics": copy(
+                self.connection, t.Metric, ("evaluation_id", "name", "value", "n_items", "n_groups"), metrics
+            ),
+        }
 
+    def comparisons(self) -> dict[str, int]:
+        """A row per setting, layer, metric and scope, tests of every pair of what is compared, and their families."""
+        found: list[tuple[Any, ...]] = []
+        families: dict[tuple[str, str | None], list[int]] = {}
+        numbers = [column.name for column in t.Comparison.__table__.c if isinstance(column.type, Float)]
+        whole = [column.name for column in t.Comparison.__table__.c
+                 if isinstance(column.type, Integer) and column.name.startswith("n_")]  # fmt: skip
+        claimed: list[tuple[int, int]] = []
+        for job_id, payload in _jobs(self.connection, "comparison"):
+            place = (job_id, payload.role, payload.group, payload.split)
+            keys = {each.setting for each in payload.claimed}
+            claimed += [(job_id, self.settings[key]) for key in keys]
+            for setting, layer, metric in product(payload.settings, payload.layers, payload.metrics):
+                for scope in SCOPES if setting.target else SCOPES[:1]:
+                    number = len(found) + 1
+                    of = (self.settings[setting.setting], self.settings[setting.reference])
+                    found.append((number, f"{number:040}", *place, *of, layer, metric, scope,
+                                  *_ordered(numbers, self.random), *[9] * len(whole)))  # fmt: skip
+                    if setting.setting in keys:
+                        families.setdefault((metric, scope), []).append(number)
+        columns = (
+            "id", "key", "job_id", "role", "corpus", "split", "setting_id", "baseline_id", "layer", "metric", "scope",
+            *numbers, *whole,
+        )  # fmt: skip
+        return {
+            "comparisons": copy(self.connection, t.Comparison, columns, found),
+            "pair_tests": copy(
+                self.connection, t.PairTest, ("job_id", "result_id", "only_setting", "only_baseline", "p"),
+                ((job_id, result, 9, 7, 0.5) for job_id, result in self._tested(claimed)),
+            ),
+            **self._families(families, claimed),
+        }  # fmt: skip
 
-def _spaces(connection: Connection, ids: dict[str, int], random: np.random.Generator) -> dict[str, int]:
-    corpora = dict(connection.execute(select(t.Corpus.key, t.Corpus.id)).all())
-    evaluations: list[tuple[Any, ...]] = []
-    metrics: list[tuple[Any, ...]] = []
-    for job_id, payload in _jobs(connection, "space_evaluation"):
-        of = (job_id, ids[payload.setting], corpora[payload.corpus], payload.pooling, payload.tokens)
-        for layer in payload.layers:
-            for measure, languages in (("space", [None]), ("spread", payload.languages)):
-                for language in languages:
-                    number = len(evaluations) + 1
-                    evaluations.append(
-                        (number, f"{number:040}", *of, measure, 1, layer, language, payload.scope_digest)
-                    )
-                    names = [name for name in MEASURES[measure].metrics if payload.target or "target" not in name]
-                    values = random.random(len(names)).tolist()
-                    rows = zip(names, values, strict=True)
-                    metrics += [(number, name, value, N_ITEMS, N_ITEMS) for name, value in rows]
-    columns = ("id", "key", "job_id", "setting_id", "corpus_id", "pooling", "tokens", "measure", "version", "layer",
-               "query_language", "scope_digest")  # fmt: skip
-    return {
-        "evaluations": copy(connection, t.Evaluation, columns, evaluations),
-        "metrics": copy(connection, t.Metric, ("evaluation_id", "name", "value", "n_items", "n_groups"), metrics),
-    }
+    def _tested(self, claimed: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        for job_id, setting in claimed:
+            for first, last in self.ranges[setting]:
+                yield from ((job_id, result) for result in range(first, last + 1))
 
-
-def _comparisons(connection: Connection, ids: dict[str, int], random: np.random.Generator) -> dict[str, int]:
-    """A row per setting, layer, metric and scope, and tests of every pair of what is compared."""
-    found: list[tuple[Any, ...]] = []
-    numbers = [column.name for column in t.Comparison.__table__.c if isinstance(column.type, Float)]
-    whole = [column.name for column in t.Comparison.__table__.c
-             if isinstance(column.type, Integer) and column.name.startswith("n_")]  # fmt: skip
-    tests: list[tuple[Any, ...]] = []
-    for job_id, payload in _jobs(connection, "comparison"):
-        place = (job_id, payload.role, payload.group, payload.split)
-        for setting, layer, metric in product(payload.settings, payload.layers, payload.metrics):
-            for scope in SCOPES if setting.target else SCOPES[:1]:
-                number = len(found) + 1
-                found.append((
-                    number, f"{number:040}", *place, ids[setting.setting], ids[setting.reference], layer, metric, scope,
-                    *_ordered(numbers, random), *[9] * len(whole),
-                ))  # fmt: skip
-        compared = [ids[each.setting] for each in payload.claimed]
-        results = (
-            select(t.PairResult.id).join(t.Evaluand).where(t.Evaluand.setting_id.in_(bindparam("ids", expanding=True)))
-        )
-        for chunk in chunks(compared):
-            tests += [
-                (job_id, result, "top1", 9, 7, 0.5, 0.6, 99)
-                for result in connection.execute(results, {"ids": chunk}).scalars()
-            ]
-    columns = (
-        "id", "key", "job_id", "role", "corpus", "split", "setting_id", "baseline_id", "layer", "metric", "scope",
-        *numbers, *whole,
-    )  # fmt: skip
-    return {
-        "comparisons": copy(connection, t.Comparison, columns, found),
-        "pair_tests": copy(
-            connection,
-            t.PairTest,
-            ("job_id", "result_id", "metric", "only_setting", "only_baseline", "p", "q", "family_size"),
-            tests,
-        ),
-    }
+    def _families(
+        self, families: dict[tuple[str, str | None], list[int]], claimed: Sequence[tuple[int, int]]
+    ) -> dict[str, int]:
+        (job_id,) = (job_id for job_id, _ in _jobs(self.connection, "adjustment"))
+        named = [(number, job_id, *name, len(ids)) for number, (name, ids) in enumerate(families.items(), 1)]
+        of_pairs = len(named) + 1
+        named.append((of_pairs, job_id, "top1", None, 99))
+        copy(self.connection, t.Family, ("id", "job_id", "metric", "scope", "size"), named)
+        compared = ((each, number, 0.04) for number, ids in enumerate(families.values(), 1) for each in ids)
+        pairs = ((result, of_pairs, 0.6) for _, result in self._tested(claimed))
+        return {
+            "adjusted_comparisons": copy(
+                self.connection, t.AdjustedComparison, ("comparison_id", "family_id", "q"), compared
+            ),
+            "adjusted_pair_tests": copy(self.connection, t.AdjustedPairTest, ("result_id", "family_id", "q"), pairs),
+        }
 
 
 def _ordered(names: Sequence[str], random: np.random.Generator) -> list[float]:

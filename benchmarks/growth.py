@@ -1,9 +1,12 @@
-"""How the platform grows, in sections. `plan`: submitting experiments of the sizes that the field works at.
+"""How the platform grows, in sections. `plan`: submitting experiments of the sizes that the field works at; `reads`:
+reading their results, which are made up (`filled.py`, `reads.py`).
 
-    python benchmarks/growth.py [--sizes 22x527x3 ...] [--engines sqlite postgresql] [--json]
+    python benchmarks/growth.py [--sections plan reads] [--sizes 22x527x3 ...] [--engines sqlite postgresql]
 
-Real experiment files over generated text are submitted: nothing is run. A size is languages × settings × models; models
-are configurations without weights, settings are `none` and experts of as many targets and k as it takes, at one layer,
+A size is languages × settings × models [× layers]; `reads --sizes 22x790x1x32` is the whole steering study (11.7
+million cells, 6 GB on disk), of which one layer is read.
+
+Plans: real experiment files over generated text are submitted, nothing is run. Models are configurations without weights, settings are `none` and experts of as many targets and k as it takes, at one layer,
 and every pair of languages is evaluated on `test`. Each size is submitted in a process of its own. `processor`: seconds
 of that process, PostgreSQL's own not among them. `again`: the same file once more, which plans nothing. Peak memory is
 the process's, the libraries' ~150 MB included. Exponents are of languages, of settings and of models, by least squares
@@ -37,7 +40,8 @@ from sprachbund.planning.submission import submit
 from sprachbund.spec.experiment import Spec, parse
 
 SPAWN = multiprocessing.get_context("spawn")
-SIZES = ("6x27x1", "22x27x1", "66x27x1", "263x27x1", "22x132x1", "22x527x1", "22x527x3")
+PLANNED = ("6x27x1", "22x27x1", "66x27x1", "263x27x1", "22x132x1", "22x527x1", "22x527x3")
+READ = ("22x790x1",)
 N_ITEMS = 4
 N_NEGATIVES = 12
 BEFORE = {
@@ -52,6 +56,12 @@ def codes(n: int) -> list[str]:
     """n codes of made-up languages."""
     letters = "bcdfghjklmnpqrstvwxz"
     return [f"q{a}{b}_Latn" for a, b in itertools.islice(itertools.product(letters, repeat=2), n)]
+
+
+def dimensions(size: str) -> tuple[int, int, int, int]:
+    """Languages, settings, models and layers of LxSxM or LxSxMxK."""
+    languages, settings, models, layers = (*map(int, size.split("x")), 1)[:4]
+    return languages, settings, models, layers
 
 
 def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: int = 4) -> None:
@@ -74,7 +84,7 @@ def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: i
             )
 
 
-def spec_of(languages: Sequence[str], settings: int, models: int) -> Spec:
+def spec_of(languages: Sequence[str], settings: int, models: int, layers: int = 1) -> Spec:
     """`none` and experts: as many k for every target as fit, and one more for the first targets."""
     most = max(1, min(len(languages), settings - 1))
     whole, more = divmod(settings - 1, most)
@@ -89,20 +99,20 @@ def spec_of(languages: Sequence[str], settings: int, models: int) -> Spec:
         "targets": [languages[0]],
         "experts": {"negatives": list(languages[:N_NEGATIVES])},
         "interventions": rows,
-        "embeddings": {"layers": ["final"]},
+        "embeddings": {"layers": ["final"] if layers == 1 else "all"},
     }
     return parse(content)
 
 
 def plan(size: str, url: str, folder: Path) -> dict[str, float]:
     """Submits an experiment of this size twice; jobs, edges, bytes of the database, seconds and peak memory."""
-    languages, settings, models = map(int, size.split("x"))
+    languages, settings, models, layers = dimensions(size)
     spoken = codes(languages)
-    write_sources(folder, spoken, models)
+    write_sources(folder, spoken, models, max(4, layers - 2))
     engine = connect(url, create=True)
     migrate.upgrade(engine)
     store = ArtifactStore(str(folder / "artifacts"))
-    spec = spec_of(spoken, settings, models)
+    spec = spec_of(spoken, settings, models, layers)
     seconds, processor = [], []
     for _ in range(2):
         begun, used = time.perf_counter(), time.process_time()
@@ -150,7 +160,7 @@ def in_a_process(size: str, url: str) -> dict[str, float]:
 def exponents(found: dict[str, dict[str, float]], column: str) -> dict[str, float]:
     """By dimension: the slope of a column's logarithm over sizes that are otherwise the same."""
     slopes = {}
-    numbers = {size: tuple(map(int, size.split("x"))) for size in found}
+    numbers = {size: dimensions(size) for size in found}
     for place, dimension in enumerate(("languages", "settings", "models")):
         alike: dict[tuple[int, ...], list[str]] = {}
         for size, parts in numbers.items():
@@ -194,20 +204,38 @@ def databases(engine: str) -> Iterator[Callable[[str], str]]:
         yield lambda size: make(f"growth_{size}")
 
 
+def print_plans(engine: str, sizes: Sequence[str], make: Callable[[str], str]) -> dict[str, Any]:
+    """Plans of these sizes."""
+    found = {size: in_a_process(size, make(size)) for size in sizes}
+    print("\n".join(table(engine, found)), flush=True)
+    return found
+
+
+def print_reads(engine: str, sizes: Sequence[str], make: Callable[[str], str]) -> dict[str, Any]:
+    """What reading filled experiments of these sizes costs."""
+    import reads  # it imports this module
+
+    found = {}
+    for size in sizes:
+        found[size] = reads.reads(size, make(size))
+        print("\n".join(reads.table(engine, size, found[size])), flush=True)
+    return found
+
+
+SECTIONS = {"plan": (print_plans, PLANNED), "reads": (print_reads, READ)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", default=list(SIZES), metavar="LxSxM")
+    parser.add_argument("--sections", nargs="+", default=list(SECTIONS), choices=list(SECTIONS))
+    parser.add_argument("--sizes", nargs="+", metavar="LxSxM[xK]", help="of the sections; default: each has its own")
     parser.add_argument("--engines", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"])
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     options = parser.parse_args()
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for engine in options.engines:
-        with databases(engine) as make:
-            found[engine] = {size: in_a_process(size, make(size)) for size in options.sizes}
-        if not options.json:
-            print("\n".join(table(engine, found[engine])), flush=True)
-    if options.json:
-        print(json.dumps(found))
+    for section in options.sections:
+        show, sizes = SECTIONS[section]
+        for engine in options.engines:
+            with databases(engine) as make:
+                show(engine, options.sizes or sizes, make)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,121 @@
+"""What reading results costs, command by command, each in a process of its own, on a filled experiment."""
+
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filled import fill
+from growth import codes, dimensions, spec_of, write_sources
+from sqlalchemy import Connection, Engine, text
+
+from sprachbund import workspace
+from sprachbund.planning.submission import submit
+
+NAME = "growth"
+DOCS = Path(__file__).parents[1] / "docs"
+# What a cell is stored in, with their indexes.
+OF_CELLS = ("pair_results", "pair_notes", "pair_tests", "adjusted_pair_tests")
+_QUESTION = """
+import sys, sprachbund
+layer = {"layer": "final"} if ":layer" in sys.argv[1] else {}
+sprachbund.open().query(sys.argv[1], limit_s=600, params={"experiment": "growth", **layer})
+"""
+_RESULTS = "import sprachbund; print(sprachbund.open().results('growth', metrics=['top1'], layers=['final']).height)"
+_SCAN = """
+import sprachbund, tempfile
+with tempfile.TemporaryDirectory() as folder:
+    sprachbund.open().scan("growth", layers=["final"]).sink_parquet(folder + "/all.parquet")
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of a process: wall and processor seconds, and peak memory in bytes."""
+
+    seconds: float
+    processor: float
+    peak: float
+
+
+def measured(command: Sequence[str], folder: Path) -> Cost:
+    """What a command costs; SystemExit with what it said where it fails (1 says that cells are missing)."""
+    with tempfile.TemporaryFile() as said, open(os.devnull, "wb") as nowhere:
+        begun = time.perf_counter()
+        pid = os.fork()
+        if not pid:
+            os.chdir(folder)
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+            os.execv(command[0], command)
+        _, status, used = os.wait4(pid, 0)
+        seconds = time.perf_counter() - begun
+        if os.waitstatus_to_exitcode(status):
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)}: {said.read().decode()[-2000:]}")
+    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
+def commands(one_layer: bool) -> Iterator[tuple[str, list[str]]]:
+    """What is measured, by what it is called."""
+    program = [sys.executable, "-m", "sprachbund"]
+    layer = [] if one_layer else ["--layer", "final"]
+    yield "compare", [*program, "compare", NAME, *layer]
+    yield "compare --by pair", [*program, "compare", NAME, "--by", "pair", *layer]
+    yield "compare --by pair --csv", [*program, "compare", NAME, "--by", "pair", "--csv", *layer]
+    yield "report", [*program, "report", NAME, "--out", "report.html", *layer]
+    yield "ws.results, top1", [sys.executable, "-c", _RESULTS]
+    yield "ws.scan, all metrics, to Parquet", [sys.executable, "-c", _SCAN]
+    page = (DOCS / "questions.md").read_text(encoding="utf-8")
+    for number, question in enumerate(re.findall(r"```sql\n(.*?)```", page, re.DOTALL), 1):
+        # Of many layers only what asks for one is asked.
+        if one_layer or ":layer" in question:
+            yield f"documented question {number}", [sys.executable, "-c", _QUESTION, question]
+
+
+def made(size: str, url: str, folder: Path) -> tuple[Engine, dict[str, int]]:
+    """A workspace with a filled experiment, and how many rows it has by table."""
+    languages, settings, models, layers = dimensions(size)
+    os.environ["SPRACHBUND_DATABASE_URL"] = url.format(folder=folder)
+    space = workspace.init(folder)
+    spoken = codes(languages)
+    write_sources(folder, spoken, models, max(4, layers - 2))
+    submit(space.engine, space.store, spec_of(spoken, settings, models, layers), folder)
+    return space.engine, fill(space.engine, NAME)
+
+
+def bytes_of_cells(connection: Connection) -> float:
+    """Bytes of all tables that cells are stored in, and of their indexes."""
+    if connection.dialect.name == "postgresql":
+        sizes = (text("SELECT pg_total_relation_size(:name)").bindparams(name=name) for name in OF_CELLS)
+        return float(sum(connection.execute(size).scalar_one() for size in sizes))
+    listed = ", ".join(f"'{name}'" for name in OF_CELLS)
+    size = f"SELECT sum(pgsize) FROM dbstat JOIN sqlite_master m USING (name) WHERE m.tbl_name IN ({listed})"  # noqa: S608
+    return float(connection.execute(text(size)).scalar_one())
+
+
+def reads(size: str, url: str) -> dict[str, Any]:
+    """Cells, bytes a cell, and the cost of every command."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        engine, rows = made(size, url, folder)
+        with engine.connect() as connection:
+            found = {"cells": rows["pair_results"], "bytes": bytes_of_cells(connection) / rows["pair_results"]}
+        engine.dispose()
+        return {**found, "commands": {
+            what: measured(command, folder) for what, command in commands(dimensions(size)[3] == 1)
+        }}  # fmt: skip
+
+
+def table(engine: str, size: str, found: dict[str, Any]) -> Iterator[str]:
+    """Markdown."""
+    yield f"\n{engine}: {size.replace('x', ' × ')}, {found['cells']:,} cells of {found['bytes']:.0f} bytes\n"
+    yield "| read | seconds | processor | peak memory |"
+    yield "| --- | ---: | ---: | ---: |"
+    for what, cost in found["commands"].items():
+        yield f"| {what} | {cost.seconds:.1f} | {cost.processor:.1f} | {cost.peak / 1e6:,.0f} MB |"
