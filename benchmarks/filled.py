@@ -80,20 +80,22 @@ class _Filling:
         corpora = dict(self.connection.execute(select(t.Corpus.key, t.Corpus.id)).all())
         evaluands: dict[tuple[Any, ...], int] = {}
         jobs: list[tuple[Any, ...]] = []
-        for job_id, payload in _jobs(self.connection, "pair_evaluation"):
+        # All of them: nothing can be asked while rows are copied.
+        planned = list(_jobs(self.connection, "pair_evaluation"))
+        for job_id, payload in planned:
             of = (self.settings[payload.setting], corpora[payload.corpus], payload.pooling, payload.tokens)
             jobs.append((job_id, evaluands.setdefault(of, len(evaluands) + 1), None))
         named = ((*of, evaluand) for of, evaluand in evaluands.items())
         copy(self.connection, t.Evaluand, ("setting_id", "corpus_id", "pooling", "tokens", "id"), named)
         copy(self.connection, t.PairEvaluation, ("job_id", "evaluand_id", "outcomes_id"), jobs)
         columns = ("id", "job_id", "evaluand_id", "layer", "query_language", "candidate_language", "n_items")
-        rows = self._results({job_id: evaluand for job_id, evaluand, _ in jobs})
+        rows = self._results(planned, [evaluand for _, evaluand, _ in jobs])
         return {"pair_results": copy(self.connection, t.PairResult, (*columns, *_METRICS, *_ENDS), rows)}
 
-    def _results(self, evaluands: dict[int, int]) -> Iterator[tuple[Any, ...]]:
+    def _results(self, planned: Sequence[tuple[int, Any]], evaluands: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         undirected = [name.removesuffix("_low").removesuffix("_high") in _UNDIRECTED for name in (*_METRICS, *_ENDS)]
         number = 0
-        for job_id, payload in _jobs(self.connection, "pair_evaluation"):
+        for (job_id, payload), evaluand in zip(planned, evaluands, strict=True):
             places = [(layer, *sides) for layer, pair in product(payload.layers, payload.pairs)
                       for sides in (pair.sides, pair.sides[::-1])]  # fmt: skip
             values = self.random.random((len(places), len(undirected))).tolist()
@@ -102,7 +104,7 @@ class _Filling:
                 number += 1
                 if query > candidate:
                     own = [None if none else value for value, none in zip(own, undirected, strict=True)]
-                yield (number, job_id, evaluands[job_id], layer, query, candidate, N_ITEMS, *own)
+                yield (number, job_id, evaluand, layer, query, candidate, N_ITEMS, *own)
 
     def spaces(self) -> dict[str, int]:
         """Rows of spaces and of their languages."""
