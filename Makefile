@@ -69,6 +69,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/collecting.py
 	$(BIN)/python benchmarks/steering.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/start.py
 	@if test -f $(TATOEBA) && test -d $(PADDING_MODEL); then \
 		$(BIN)/python benchmarks/padding.py $(TATOEBA) $(PADDING_MODEL); \
 	else echo "benchmarks/padding.py is left out: no $(TATOEBA) or no $(PADDING_MODEL)"; fi

@@ -1,10 +1,12 @@
-"""Claim + finish of one job at a time by several processes, against procrastinate on the same PostgreSQL.
+"""Claim + finish of jobs by several processes, against procrastinate on the same PostgreSQL; and idle claims.
 
-    python benchmarks/job_queue.py [--jobs 2000] [--processes 8] [--json]
+    python benchmarks/job_queue.py [--jobs 2000] [--processes 8] [--waiting 400 4000 40000 400000] [--json]
 
 Both store the job's end durably (the server's defaults). Ours also keeps an attempt with runner, times and
-environment, derives which jobs are ready, and fences each finish; procrastinate has neither needs nor
-leases. (The file is not called queue.py: run as a script, that would shadow the standard library's.)
+environment, counts which jobs are ready, and fences each finish; procrastinate has neither needs nor leases. Idle: so
+many jobs wait for one that runs elsewhere; ms of a claim and of `has_work_for`, of this process's processor, and the
+least wall time, which has the server's. (The file is not called queue.py: run as a script, that would shadow the
+standard library's.)
 """
 
 import argparse
@@ -19,34 +21,37 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+import numpy as np
+from sqlalchemy import Engine, func, insert, select
 
 from sprachbund.db import migrate
-from sprachbund.db.engine import connect, writing
-from sprachbund.db.tables import Experiment, ExperimentJob
+from sprachbund.db.engine import connect, reading, writing
+from sprachbund.db.tables import Experiment, ExperimentJob, Job
 from sprachbund.queue import Queue, insert_jobs
 
 SPAWN = multiprocessing.get_context("spawn")
 KINDS = {"noop": 1}
+IDLE_TURNS = 200
+
+
+def row_of(i: int) -> dict[str, Any]:
+    return {
+        "key": f"job{i}", "kind": "noop", "version": 1, "subject": f"job{i}", "bundle": f"bundle{i // 16}",
+        "model": None, "payload": {"i": i}, "label": f"job {i}", "priority": 10,
+    }  # fmt: skip
 
 
 def fill(url: str, n_jobs: int) -> None:
     """Make the tables and queue jobs of one experiment, in bundles of 16."""
     engine = connect(url, create=True)
     migrate.upgrade(engine)
-    rows = [
-        {
-            "key": f"job{i}", "kind": "noop", "version": 1, "subject": f"job{i}", "bundle": f"bundle{i // 16}",
-            "model": None, "payload": {"i": i}, "label": f"job {i}", "priority": 10,
-        }
-        for i in range(n_jobs)
-    ]  # fmt: skip
+    rows = [row_of(i) for i in range(n_jobs)]
     row = {"name": "x", "revision": 1, "spec": {}, "spec_digest": "", "submitted_ms": 0, "cancelled": False}
     with writing(engine) as connection:
         ids = insert_jobs(connection, rows, [])
@@ -124,6 +129,60 @@ def rate(target: Callable[[str, int, Barrier], None], url: str, limit: int, n_jo
     return n_jobs / (time.perf_counter() - begun)
 
 
+def wait_for_one(engine: Engine, queue: Queue, n_jobs: int) -> None:
+    """Queue jobs until so many wait for the first, which is claimed."""
+    with reading(engine) as connection:
+        n_before = connection.scalar(select(func.count()).select_from(Job)) or 0
+    rows = [row_of(i) | {"priority": 10 * (i > 0)} for i in range(n_before, n_jobs + 1)]
+    with writing(engine) as connection:
+        insert_jobs(connection, rows, [(row["key"], "job0") for row in rows if row["key"] != "job0"])
+    if not n_before:
+        queue.claim(queue.register_runner("elsewhere", "host", 1, {"kinds": KINDS}), KINDS, lease_ms=2**40)
+
+
+def idle(url: str, waiting: Sequence[int]) -> Iterator[dict[str, float]]:
+    """For each number of waiting jobs: ms of a claim that finds nothing and of asking whether to go on."""
+    engine = connect(url, create=True)
+    migrate.upgrade(engine)
+    queue = Queue(engine)
+    runner = queue.register_runner("bench", "host", os.getpid(), {"kinds": KINDS})
+    for n_jobs in waiting:
+        wait_for_one(engine, queue, n_jobs)
+        assert queue.claim(runner, KINDS, limit=16) == [] and queue.has_work_for(runner)
+        found: dict[str, float] = {"waiting": n_jobs}
+        asked: dict[str, Callable[[], Any]] = {
+            "claim": lambda: queue.claim(runner, KINDS, limit=16),
+            "has_work": lambda: queue.has_work_for(runner),
+        }
+        for name, ask in asked.items():
+            walls = []
+            used = time.process_time()
+            for _ in range(IDLE_TURNS):
+                begun = time.perf_counter()
+                ask()
+                walls.append(time.perf_counter() - begun)
+            found[name] = (time.process_time() - used) / IDLE_TURNS * 1e3
+            found[f"{name}_wall"] = min(walls) * 1e3
+        yield found
+    engine.dispose()
+
+
+def idle_table(url: str, engine: str, waiting: Sequence[int], *, silent: bool) -> list[dict[str, float]]:
+    """Prints a line per number of waiting jobs, and the exponents."""
+    rows = []
+    for row in idle(url, waiting):
+        rows.append(row)
+        if not silent:
+            print(f"{engine + ', waiting':<26}{row['waiting']:>8,.0f}" + "".join(
+                f"  {name} {row[name]:.3f} (wall {row[name + '_wall']:.3f}) ms" for name in ("claim", "has_work")
+            ), flush=True)  # fmt: skip
+    if len(rows) > 1 and not silent:
+        x = np.log([row["waiting"] for row in rows])
+        slopes = (float(np.polyfit(x, np.log([row[name] for row in rows]), 1)[0]) for name in ("claim", "has_work"))
+        print(f"{engine + ', exponents':<34}" + "  ".join(f"{slope:.2f}" for slope in slopes), flush=True)
+    return rows
+
+
 @contextmanager
 def postgresql(given: str | None) -> Iterator[Callable[[str], str]]:
     """Makes databases: name to URL; on the given server or on one from a wheel."""
@@ -160,9 +219,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--waiting", type=int, nargs="*", default=[400, 4_000, 40_000, 400_000])
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args()
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
 
     def measure(name: str, target: Callable[[str, int, Barrier], None], url: str, limit: int) -> None:
         found[name] = rate(target, url, limit, options.jobs, options.processes)
@@ -174,11 +234,15 @@ def main() -> None:
             url = f"sqlite:///{folder}/bench{limit}.db"
             fill(url, options.jobs)
             measure(f"SQLite, bundles of {limit}", work, url, limit)
+        url = f"sqlite:///{folder}/idle.db"
+        found["SQLite, idle"] = idle_table(url, "SQLite", options.waiting, silent=options.json)
     with postgresql(os.environ.get("SPRACHBUND_TEST_POSTGRES_URL")) as make:
         for limit in (1, 16):
             url = make(f"sprachbund_bench_{limit}")
             fill(url, options.jobs)
             measure(f"PostgreSQL, bundles of {limit}", work, url, limit)
+        url = make("sprachbund_bench_idle")
+        found["PostgreSQL, idle"] = idle_table(url, "PostgreSQL", options.waiting, silent=options.json)
         if importlib.util.find_spec("procrastinate") is None:
             print("procrastinate is not installed (extra `bench`): no ratio", file=sys.stderr)
         else:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from sprachbund.work.payloads.base import TextInput
 from sprachbund_runners.jobs.embed.snapshot import passes
 from sprachbund_runners.models.batches import plan_batches, tokenise
 from sprachbund_runners.models.loading import LoadedModel, load
@@ -54,7 +55,8 @@ def as_run(loaded: LoadedModel, sentences: dict[str, list[str]], size: int) -> l
     """Lengths of the texts of every pass that a runner with batches of `size` tokens makes."""
     layers = ["0", *map(str, range(1, loaded.architecture.n_blocks + 1)), "final"]
     claims: list[Any] = [
-        SimpleNamespace(payload=SimpleNamespace(numerics=None, layers=layers, text=name)) for name in sentences
+        SimpleNamespace(payload=SimpleNamespace(numerics=None, layers=layers, text=TextInput(name, name)))
+        for name in sentences
     ]
     context: Any = SimpleNamespace(
         model=lambda *_: loaded,

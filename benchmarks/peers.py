@@ -35,6 +35,7 @@ from sprachbund_runners.models.embed import embed
 from sprachbund_runners.models.hooks import run_forward
 from sprachbund_runners.models.loading import load
 from sprachbund_runners.models.steering import steering
+from sprachbund_runners.worker import CPU_TOKENS
 
 DEMO = Path(sprachbund.__file__).parent / "builtin" / "phrasebook-bloom"
 BLOCK, WIDTH = 4, 192
@@ -187,7 +188,9 @@ def with_steering_vectors(setup: Setup) -> Iterator[Call]:
 @contextmanager
 def our_embeddings(setup: Setup) -> Iterator[Call]:
     loaded = load(setup.folder)
-    yield lambda: torch.from_numpy(embed(loaded, setup.texts, ["final"], tokens="all")["final"])
+    # Batches as runners make them on a CPU.
+    asked: dict[str, Any] = {"layers": ["final"], "tokens": "all", "max_tokens_per_batch": CPU_TOKENS}
+    yield lambda: torch.from_numpy(embed(loaded, setup.texts, **asked)["final"])
 
 
 @contextmanager

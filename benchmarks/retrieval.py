@@ -1,15 +1,17 @@
 """Retrieval of 1,012 translations at width 4,096, both directions, against a plain loop, xSIM's procedure and mteb.
 
-    python benchmarks/retrieval.py [--items N] [--width D] [--repeats R] [--json]
+    python benchmarks/retrieval.py [--items N] [--width D] [--languages L] [--repeats R] [--json]
 
-Prints in one run the processor time of each (of all threads; for one thread set OMP_NUM_THREADS=1), the median of
-rounds in which all take turns, and its ratio to ours, the median of the rounds' ratios: a busy machine then slows both
-alike. `ours` counts from raw embeddings to both directions' ranks, margins, CSLS, xSIM, bitext scores, MEXA and mined
-pairs; `ours, scaled once` leaves out scaling to unit length, which an experiment does once per language and not once
-per pair. The loop holds the whole matrix and sorts every row; the xSIM procedure is LASER's, step by step, in NumPy
-(and with FAISS, which LASER uses, where the extra `faiss` is installed); mteb (extra `bench`) has no ranks, only its
-bitext scores. All are timed on float32. Before timing top-1, xSIM and all four bitext scores are checked to agree
-within 1e-6.
+First all pairs of L languages at one layer from their raw embeddings: as runners do them, which scale a language to
+unit length once for all its pairs, and by mteb, which scales both sides of every pair. Then works on a single pair:
+`ours` counts from raw embeddings to both directions' ranks, margins, CSLS, xSIM, bitext scores, MEXA and mined pairs;
+`ours, scaled once` leaves out scaling. The loop holds the whole matrix and sorts every row; the xSIM procedure is
+LASER's, step by step, in NumPy (and with FAISS, which LASER uses, where the extra `faiss` is installed); mteb (extra
+`bench`) has no ranks, only its bitext scores. All are timed on float32.
+
+Times are the processor's (of all threads; for one thread set OMP_NUM_THREADS=1), medians of rounds in which all take
+turns; ratios are medians of the rounds' ratios: a busy machine then slows both alike. Before timing top-1, xSIM and all
+four bitext scores are checked to agree within 1e-6.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import combinations, permutations
 from time import process_time
 from typing import Any
 
@@ -87,6 +90,12 @@ def xsim_procedure(queries: np.ndarray, candidates: np.ndarray, search: Any = ex
     return errors / len(queries)
 
 
+def all_pairs(languages: list[np.ndarray]) -> None:
+    """Every pair of languages in both directions, as a runner does a setting's layer."""
+    for x, y in combinations([language_vectors(each) for each in languages], 2):
+        retrieval_scores(x, y)
+
+
 class CosineModel:
     """All that mteb's bitext evaluator asks of a model once embeddings are there: its own cosine similarity."""
 
@@ -119,13 +128,15 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, default=1012)
     parser.add_argument("--width", type=int, default=4096)
+    parser.add_argument("--languages", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args(arguments)
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((options.items, options.width), dtype=np.float32)
-    y = x + 14 * rng.standard_normal(x.shape, dtype=np.float32)
+    y, *more = (x + 14 * rng.standard_normal(x.shape, dtype=np.float32) for _ in range(options.languages - 1))
+    languages = [x, y, *more]
     unit_x, unit_y = unit_vectors(x), unit_vectors(y)
 
     sides = language_vectors(x), language_vectors(y)
@@ -151,6 +162,10 @@ def main(arguments: list[str]) -> None:
             for name, value in mteb(queries, candidates).items():
                 assert abs(value - float(items[f"bitext_{name}"].mean())) < 1e-6, f"mteb disagrees on {name}"
         works["mteb bitext"] = lambda: (mteb(x, y), mteb(y, x))
+    study: dict[str, Callable[[], Any]] = {"ours": lambda: all_pairs(languages)}
+    if mteb is not None:
+        study["mteb bitext"] = lambda: [mteb(*pair) for pair in permutations(languages, 2)]
+    whole = rounds(study, options.repeats)
     times = rounds(works, options.repeats)
     seconds = {name: float(np.median(found)) for name, found in times.items()}
     ratios = {
@@ -162,7 +177,7 @@ def main(arguments: list[str]) -> None:
         )
     }
 
-    report = {
+    report: dict[str, Any] = {
         "items": options.items,
         "width": options.width,
         "top1": top1,
@@ -171,6 +186,8 @@ def main(arguments: list[str]) -> None:
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "seconds_all_pairs": {name: float(np.median(found)) for name, found in whole.items()},
+        "ratio_all_pairs": {name: float(np.median(found / whole["ours"])) for name, found in whole.items()},
         "seconds": seconds,
         "ratio_to": ratios,
         "mteb": "measured" if mteb is not None else "not installed (extra `bench`)",
@@ -182,7 +199,11 @@ def main(arguments: list[str]) -> None:
     print(f"top-1 {top1:.3f}, xSIM error {xsim:.3f}, bitext F1 {report['bitext_f1']:.3f} by all that have them")
     threads = os.environ.get("OMP_NUM_THREADS", "unset")
     print(f"{os.cpu_count()} CPUs, NumPy {np.__version__}, OMP_NUM_THREADS={threads}\n")
-    print("| work | ms | " + " | ".join(f"× {base}" for base in ratios) + " |")
+    print(f"| all pairs of {options.languages} languages | ms a pair | × ours |\n| --- | ---: | ---: |")
+    n_pairs = options.languages * (options.languages - 1) / 2
+    for name, time in report["seconds_all_pairs"].items():
+        print(f"| {name} | {time / n_pairs * 1e3:.1f} | {report['ratio_all_pairs'][name]:.2f} |")
+    print("\n| one pair | ms | " + " | ".join(f"× {base}" for base in ratios) + " |")
     print("| --- |" + " ---: |" * (1 + len(ratios)))
     for name, time in seconds.items():
         print(f"| {name} | {time * 1e3:.1f} | " + " | ".join(f"{each[name]:.2f}" for each in ratios.values()) + " |")

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 # Before numpy and torch are loaded, here and in every process that a test starts: tests run side by side, and threads
 # would only fight over the cores. Nothing asks the network.
@@ -25,6 +26,10 @@ from sqlalchemy.pool import NullPool
 
 from sprachbund.db import migrate
 from sprachbund.db.engine import connect, parse_url
+
+# How long an example takes says more of the machine's other work than of the code.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 ENGINES = ("sqlite", "postgresql")
 

@@ -3,13 +3,13 @@
 Until the first release there is one revision, and it makes what `sprachbund.db.tables` declares. Its name is a digest
 of that: a database that another state of the program made is at a revision that this one does not know, and is
 refused. With the release it is written out by Alembic, and every change after it is a revision of its own.
+Every command reads its name: Alembic takes long to import, and only a migration needs it.
 
 Before: nothing
 """
 
 import hashlib
 
-from alembic import op
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -31,8 +31,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    from alembic import op
+
     Base.metadata.create_all(op.get_bind())
 
 
 def downgrade() -> None:
+    from alembic import op
+
     Base.metadata.drop_all(op.get_bind())

@@ -8,29 +8,31 @@ frame = ws.results(experiment)
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import polars as pl
 from sqlalchemy import Engine
 
 from sprachbund import config
 from sprachbund.catalogue.plugins import F, Kind, register
 from sprachbund.config import Config
-from sprachbund.db import migrate
+from sprachbund.db import revisions
 from sprachbund.db.engine import connect
-from sprachbund.errors import DatabaseError, WorkspaceError, known
+from sprachbund.errors import DatabaseError, WorkspaceError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.planning import submission
 from sprachbund.planning.submission import Submission
 from sprachbund.queue import Queue
-from sprachbund.results import comparison, query
 from sprachbund.spec.experiment import Spec, load, parse
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from sprachbund.mirror import Synced
+    from sprachbund.results.comparison import Comparison
+    from sprachbund.results.frames import Frames
 
 
 @dataclass(slots=True)
@@ -96,15 +98,46 @@ class Workspace:
         return Worker(self.engine, self.store, progress, Options(**{"keep": self.config.keep, **options})).run()
 
     def results(
-        self, experiment: str | Submission, kind: Literal["retrieval", "alignment"] = "retrieval"
-    ) -> pl.DataFrame:
-        """Every retrieval (or distance) number of an experiment, as a Polars frame with the view's columns."""
-        known("kind", kind, ("retrieval", "alignment"))
-        name = experiment if isinstance(experiment, str) else experiment.experiment
-        return (comparison.retrieval if kind == "retrieval" else comparison.alignment)(self.engine, name)
+        self,
+        experiment: str | Submission,
+        kind: Literal["retrieval", "alignment"] = "retrieval",
+        *,
+        metrics: Sequence[str] | None = None,
+        layers: Sequence[str | int] | None = None,
+        settings: Sequence[str] | None = None,
+    ) -> "pl.DataFrame":
+        """Retrieval (or distance) numbers of an experiment, as a Polars frame with the view's columns.
 
-    def compare(self, experiment: str | Submission, **options: Any) -> comparison.Comparison:
+        metrics, layers, settings (labels, or starts of keys): these alone; default: all. Of a large experiment ask for
+        some, or `scan`.
+        """
+        from sprachbund.results.frames import collected
+
+        return collected(self._frames(experiment, kind, metrics, layers, settings))
+
+    def scan(
+        self,
+        experiment: str | Submission,
+        kind: Literal["retrieval", "alignment"] = "retrieval",
+        *,
+        metrics: Sequence[str] | None = None,
+        layers: Sequence[str | int] | None = None,
+        settings: Sequence[str] | None = None,
+    ) -> "pl.LazyFrame":
+        """As `results`, but read when it is collected or written (`sink_parquet`), some settings at a time."""
+        return self._frames(experiment, kind, metrics, layers, settings).scan()
+
+    def _frames(self, experiment: str | Submission, kind: Any, *asked: Any) -> "Frames":
+        name = experiment if isinstance(experiment, str) else experiment.experiment
+        from sprachbund.results import frames
+
+        metrics, layers, settings = asked
+        return frames.frames(self.engine, name, kind, metrics=metrics, layers=layers, settings=settings)
+
+    def compare(self, experiment: str | Submission, **options: Any) -> "Comparison":
         """Settings against their baselines and controls (see `sprachbund compare --help`)."""
+        from sprachbund.results import comparison
+
         name = experiment if isinstance(experiment, str) else experiment.experiment
         return comparison.compare(self.engine, name, **options)
 
@@ -114,8 +147,10 @@ class Workspace:
 
         return mirror.sync(self.engine, self.config, experiment)
 
-    def query(self, sql: str, limit_s: float = 30, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    def query(self, sql: str, limit_s: float = 30, params: Mapping[str, Any] | None = None) -> "pl.DataFrame":
         """A read-only query over tables and views; `:name` in it stands for a value of `params`."""
+        from sprachbund.results import query
+
         return query.run(self.engine, sql, params, limit_s=limit_s)
 
 
@@ -130,6 +165,8 @@ def init(folder: str | os.PathLike[str] = ".") -> Workspace:
     except OSError as error:
         raise WorkspaceError(f"{root}: cannot make a workspace here: {error.strerror}") from None
     found = config.read(root)
+    from sprachbund.db import migrate
+
     engine = connect(found.database_url, create=True)
     migrate.upgrade(engine)
     engine.dispose()
@@ -149,5 +186,5 @@ def open(folder: str | os.PathLike[str] | None = None, *, check: bool = True) ->
         raise DatabaseError(f"{root / config.FILE}: MLflow needs a database of its own, not [database] url")
     engine = connect(found.database_url)
     if check:
-        migrate.require_current(engine)
+        revisions.require_current(engine)
     return Workspace(found, engine, ArtifactStore(found.artifacts_url))

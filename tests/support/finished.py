@@ -10,11 +10,12 @@ from sqlalchemy import func, select
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
+from sprachbund.measures import OF_PAIRS
 from sprachbund.workspace import Workspace
 
 RESULTS = (
-    t.UnitStatistics, t.ExpertSet, t.ExpertUnit, t.Snapshot, t.SnapshotPart, t.Evaluation, t.Metric, t.Comparison,
-    t.ControlComparison,
+    t.UnitStatistics, t.ExpertSet, t.ExpertUnit, t.Snapshot, t.SnapshotPart, t.PairResult, t.Evaluation, t.Metric,
+    t.Comparison, t.ControlComparison,
 )  # fmt: skip
 Undisturbed = Callable[[dict[str, Any]], tuple[dict[str, int], dict[str, float]]]
 
@@ -29,12 +30,35 @@ def values(space: Workspace) -> dict[str, float]:
         ).all()
         comparisons = connection.execute(select(t.Comparison.key, t.Comparison.delta, t.Comparison.p)).all()
     found = {f"{key} {name}": value for key, name, value in metrics}
+    found |= {f"{place} {name}": value for (*place, name), value in pair_values(space).items()}
     for key, delta, p in comparisons:
         found[f"{key} delta"] = delta
         # Of a difference that is nothing but rounding, p may be anything.
         if p is not None and abs(delta) > 1e-5:
             found[f"{key} p"] = p
     return found
+
+
+def pair_values(space: Workspace) -> dict[tuple[str, ...], float]:
+    """Metrics of pairs by keys of setting and corpus, layer, languages and name."""
+    metrics = [name for measure in OF_PAIRS.values() for name in measure.metrics]
+    statement = (
+        select(
+            t.Setting.key, t.Corpus.key, t.PairResult.layer, t.PairResult.query_language,
+            t.PairResult.candidate_language, *(getattr(t.PairResult, name) for name in metrics),
+        )
+        .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
+        .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
+        .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
+    )  # fmt: skip
+    with reading(space.engine) as connection:
+        rows = connection.execute(statement).all()
+    return {
+        (*row[:5], name): value
+        for row in rows
+        for name, value in zip(metrics, row[5:], strict=True)
+        if value is not None
+    }
 
 
 def counts(space: Workspace) -> dict[str, int]:

@@ -31,6 +31,7 @@ from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs import JOBS, Context
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
+from sprachbund_runners.jobs.pair_rows import write_pair_results
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn", "jpn_Jpan")
 LAYERS = ("0", "1", "10", "final")
@@ -263,9 +264,9 @@ class Maker:
                 for metric in RETRIEVAL if measure == "retrieval" else DISTANCES:
                     items = tensors[f"{tensor}/{metric}"] = self.items(role, label, metric, layer, query, candidate)
                     metrics[metric] = self.level(items, role, label, metric, layer, query, candidate)
-                rows.append(EvaluationRow(measure, query, candidate, layer, metrics, tensor, of=pair.key))
+                rows.append(EvaluationRow(measure, query, candidate, layer, metrics))
         stored = self.context.save(tensors, {"key": claim.key})
-        return lambda connection: write_evaluations(
+        return lambda connection: write_pair_results(
             connection, claim, rows, self.context.store.record(connection, stored)
         )
 

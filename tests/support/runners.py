@@ -13,7 +13,7 @@ FORKING = multiprocessing.get_context("forkserver")
 PROGRAM = Path(__file__).with_name("runner_process.py")
 LEASE_MS = 700
 FORKING.set_forkserver_preload(
-    ["sprachbund.cli.main", "sprachbund_runners.worker", "transformers.models.bloom.modeling_bloom"]
+    ["sprachbund.cli.runs", "sprachbund_runners.worker", "transformers.models.bloom.modeling_bloom"]
 )
 
 

@@ -24,9 +24,13 @@ def register(app: typer.Typer) -> None:
 def compare(
     experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
     metric: Annotated[str, typer.Option(help="The metric that comes first.")] = "top1",
-    layer: Annotated[str | None, typer.Option(help="Look closely at this layer; default: the chosen ones.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Read this layer alone; default: all, the chosen ones closely.")
+    ] = None,
     vs: Annotated[str | None, typer.Option(help="Take differences from this setting.")] = None,
-    by: Annotated[str, typer.Option(help="Comma-separated: setting, pair, query, candidate, target.")] = "setting",
+    by: Annotated[
+        str, typer.Option(help="Comma-separated: setting, target, or of the one metric pair, query, candidate.")
+    ] = "setting",
     role: Annotated[str, typer.Option(help="Report this role: test or select.")] = "test",
     scope: Annotated[
         str, typer.Option(help="Pairs by the target's side: all, target_query, target_candidate, without_target.")

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from sprachbund import config, workspace
-from sprachbund.db import engine, migrate
+from sprachbund.db import engine, migrate, revisions
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     app.command()(init)
-    nested = typer.Typer(help="The database's schema: upgrade, current, check.", no_args_is_help=True)
+    nested = typer.Typer(no_args_is_help=True)
+    nested.callback()(db)
     nested.command()(upgrade)
     nested.command()(current)
     nested.command()(check)
@@ -32,15 +33,19 @@ def init(
     print(f"artifacts {config.hide_password(made.config.artifacts_url)}")
 
 
+def db() -> None:
+    """The database's schema: upgrade, current, check."""
+
+
 def upgrade() -> None:
     """Bring the schema to this version's revision and make the views anew.
 
     Example: sprachbund db upgrade
     """
     found = workspace.open(check=False)
-    before = migrate.current(found.engine)
+    before = revisions.current(found.engine)
     migrate.upgrade(found.engine)
-    print(f"schema {before or 'empty'} → {migrate.current(found.engine)}")
+    print(f"schema {before or 'empty'} → {revisions.current(found.engine)}")
 
 
 def current() -> None:
@@ -49,7 +54,7 @@ def current() -> None:
     Example: sprachbund db current
     """
     found = workspace.open(check=False)
-    print(f"database {migrate.current(found.engine) or 'empty'}, this version {migrate.head()}")
+    print(f"database {revisions.current(found.engine) or 'empty'}, this version {revisions.head()}")
 
 
 def check() -> None:
@@ -58,6 +63,6 @@ def check() -> None:
     Example: sprachbund db check
     """
     found = workspace.open(check=False)
-    migrate.require_current(found.engine)
+    revisions.require_current(found.engine)
     migrate.check(found.engine)
     print("the schema is as it should be")

@@ -6,17 +6,17 @@ import typer
 
 from sprachbund import workspace
 from sprachbund.cli.output import Json, print_table
-from sprachbund.results import diff
+from sprachbund.results import diff as differences
 
 _NONE = "–"
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command("diff")(print_diff)
+    app.command()(diff)
 
 
-def print_diff(
+def diff(
     a: Annotated[str, typer.Argument(metavar="SETTING_A", help="A setting's label or the start of its key.")],
     b: Annotated[str, typer.Argument(metavar="SETTING_B", help="Another one.")],
     experiment: Annotated[str | None, typer.Option(help="Where to look the labels up; default: everywhere.")] = None,
@@ -26,9 +26,9 @@ def print_diff(
 
     Example: sprachbund diff 'experts eng_Latn k=0.035' 'union eng_Latn k=0.035' --experiment demo
     """
-    found = diff.diff(workspace.open().engine, a, b, experiment)
+    found = differences.diff(workspace.open().engine, a, b, experiment)
     if as_json:
-        print(diff.to_json(found))
+        print(differences.to_json(found))
         return
     print(f"a  {found.a.label}  ({found.a.key[:10]})")
     print(f"b  {found.b.label}  ({found.b.key[:10]})")
@@ -42,7 +42,7 @@ def print_diff(
         print_table(["", "a", "b"], [row for each in found.results for row in _rows(each)])
 
 
-def _rows(difference: diff.Difference) -> list[tuple[str, str, str]]:
+def _rows(difference: differences.Difference) -> list[tuple[str, str, str]]:
     """One line, or of two lists one for every entry that only one of them has."""
     a, b = difference.a, difference.b
     if not (isinstance(a, list) or isinstance(b, list)):

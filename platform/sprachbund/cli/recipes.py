@@ -20,12 +20,17 @@ Set = Annotated[
 ]
 Values = Annotated[Path | None, typer.Option("--values", help="A YAML file of parameters; --set wins over it.")]
 
-app = typer.Typer(no_args_is_help=True, help="Published studies as experiments with parameters.")
+app = typer.Typer(no_args_is_help=True)
 
 
 def register(main: typer.Typer) -> None:
     """Add these commands to `main`."""
     main.add_typer(app, name="recipes")
+
+
+@app.callback()
+def recipes() -> None:
+    """Published studies as experiments with parameters."""
 
 
 @app.command(name="list")

@@ -19,7 +19,9 @@ def report(
     experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
     out: Annotated[Path | None, typer.Option(help="The file to write; default: EXPERIMENT.html here.")] = None,
     metric: Annotated[str, typer.Option(help="What retrieval tables show.")] = "top1",
-    layer: Annotated[str | None, typer.Option(help="Of tables with one layer; default: the last.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Report this layer alone; default: all, the last one closely.")
+    ] = None,
 ) -> None:
     """Write the tables and figures of an experiment into one HTML file that loads nothing.
 

@@ -1,4 +1,4 @@
-"""Schema revisions: upgrade, downgrade, check, and refusing a database at another revision.
+"""Moving a database between schema revisions, and comparing it with the tables declared.
 
 A migration is one transaction on both engines: views are dropped, tables changed, views, functions and
 metric names written again; a failure leaves everything as it was.
@@ -15,13 +15,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-import sprachbund
-from sprachbund.db import views
+from sprachbund.db import revisions, views
 from sprachbund.db.aggregates import create_functions
 from sprachbund.db.engine import IMMEDIATE, describe, reading, sqlite_path, translated
 from sprachbund.db.tables import Base, MetricName
@@ -30,62 +28,15 @@ from sprachbund.measures import METRICS
 
 # What env.py and `check` compare: types too, and columns are altered by copying the table on SQLite.
 COMPARISON = {"compare_type": True, "render_as_batch": True}
-_ADVICE = "run `sprachbund db upgrade`"
 _LOCK = 0x5B_DB  # advisory lock of PostgreSQL: one migration at a time
-
-
-def migrations_folder() -> Path:
-    """The Alembic folder: beside `platform/` in a checkout, else the copy in the installed package.
-
-    Raises:
-        DatabaseError: neither is there.
-    """
-    package = Path(next(iter(sprachbund.__path__)))
-    beside = package.parent.parent / "migrations"
-    for folder in (beside if package.parent.name == "platform" else package, package / "_migrations"):
-        if (folder / "env.py").is_file():
-            return folder
-    raise DatabaseError(f"the migrations are missing from {package}: install sprachbund again")
 
 
 def configuration() -> Config:
     """Alembic's configuration for these migrations; holds no URL and so no password."""
     config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.set_main_option("script_location", str(revisions.migrations_folder()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def head() -> str:
-    """The revision this program works with."""
-    return str(ScriptDirectory.from_config(configuration()).get_current_head())
-
-
-def current(engine: Engine) -> str | None:
-    """The database's revision; None if it has no tables yet."""
-    with reading(engine) as connection:
-        return _revision(connection)
-
-
-def require_current(engine: Engine) -> None:
-    """Refuse a database that this program's tables do not fit.
-
-    Raises:
-        DatabaseError: it has no tables, or is at an older or an unknown revision.
-    """
-    found, expected = current(engine), head()
-    if found == expected:
-        return
-    name = f"database {describe(engine.url)}"
-    if found is None:
-        raise DatabaseError(f"{name} has no tables yet: {_ADVICE}")
-    known = {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
-    if found in known:
-        raise DatabaseError(f"{name} is at revision {found}, this program needs {expected}: {_ADVICE}")
-    raise DatabaseError(
-        f"{name} is at revision {found}, which this program does not know (it knows {expected}): another version of "
-        "sprachbund made it; install that one, or make a new workspace"
-    )
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -136,11 +87,11 @@ def migrating(engine: Engine) -> Iterator[Connection]:
             with connection.begin():
                 if connection.dialect.name == "postgresql":
                     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-                before = _revision(connection)
+                before = revisions.of_connection(connection)
                 views.drop_views(connection)
                 yield connection
-                after = _revision(connection)
-                if after == head():
+                after = revisions.of_connection(connection)
+                if after == revisions.head():
                     views.create_views(connection)
                     create_functions(connection)
                     _write_metric_names(connection)
@@ -161,10 +112,6 @@ def _migrate(engine: Engine, move: Callable[[Config, str], None], revision: str)
             move(config, revision)
         except CommandError as error:
             raise DatabaseError(f"database {describe(engine.url)}: {error}") from None
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _write_metric_names(connection: Connection) -> None:

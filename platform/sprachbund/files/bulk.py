@@ -42,7 +42,8 @@ BULK: dict[str, Bulk] = {
         Bulk("ranking", t.ExpertSet.artifact_id, t.ExpertSet.job_id),
         Bulk("direction", t.Direction.artifact_id, t.Direction.job_id),
         Bulk("edits", t.Intervention.artifact_id, key=t.Intervention.key),
-        Bulk("outcomes", t.Evaluation.outcomes_id, t.Evaluation.job_id),
+        Bulk("outcomes", t.PairEvaluation.outcomes_id, t.PairEvaluation.job_id),
+        Bulk("other_outcomes", t.Evaluation.outcomes_id, t.Evaluation.job_id),
     )
 }
 """Every kind by its name."""

@@ -12,7 +12,7 @@ from types import ModuleType
 from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.requested import Request
 
-__all__ = ["CHOSEN_BY", "COMPARED", "MEASURES", "METRICS", "REQUESTS", "Measure", "Metric"]
+__all__ = ["CHOSEN_BY", "COMPARED", "MEASURES", "METRICS", "OF_PAIRS", "REQUESTS", "Measure", "Metric", "measure_of"]
 
 # The order in which tables show them; further homes follow by name.
 _ORDER = (
@@ -38,5 +38,17 @@ COMPARED = tuple(metric.name for metric in METRICS.values() if metric.use != "sh
 CHOSEN_BY = tuple(metric.name for metric in METRICS.values() if metric.use == "chosen_by")
 """What `choose.metric` may name."""
 MEASURES: dict[str, Measure] = {measure.name: measure for home in _HOMES for measure in home.MEASURES}
+OF_PAIRS: dict[str, Measure] = {
+    measure.name: measure
+    for measure in MEASURES.values()
+    if measure.extent == "pair" and not measure.optional and measure.function
+}
+"""What every evaluated pair is measured by: their metrics are the columns of the table `pair_results`."""
+_MEASURE_OF = {name: measure for measure in MEASURES.values() for name in measure.metrics}
 REQUESTS: tuple[Request, ...] = tuple(home.REQUEST for home in _HOMES if hasattr(home, "REQUEST"))
 """The fields of the spec's `evaluations` that measures add."""
+
+
+def measure_of(metric: str) -> Measure:
+    """The measure that yields a metric. Raises KeyError for a metric of nobody's, or of a registered measure."""
+    return _MEASURE_OF[metric]

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, select, text
+from sqlalchemy import Connection, Row, func, select, text
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import asked_for, foreign_pairs
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
+from sprachbund.mirror.means import means
 from sprachbund.mirror.records import (
     Group,
     Heatmap,
@@ -218,47 +219,11 @@ def _add_means(
     plan: Plan,
 ) -> None:
     """Means of what no comparison has (other metrics, settings whose comparison is not done), added to `values`."""
-    pairs = t.Evaluation.candidate_language.is_not(None)
-    kind = case((pairs, PAIR_EVALUATION.name), else_=SPACE_EVALUATION.name).label("kind")
-    name = func.coalesce(t.Corpus.collection, t.Corpus.name).label("corpus")
-    columns = (
-        t.Evaluation.setting_id, t.ExperimentCorpus.role, name, kind, t.Evaluation.layer, t.Metric.name,
-    )  # fmt: skip
-    rows = connection.execute(
-        select(*columns, func.avg(t.Metric.value).label("mean"), func.max(t.Job.finished_ms).label("at_ms"))
-        .select_from(t.ExperimentJob)
-        .join(t.Job, t.Job.id == t.ExperimentJob.job_id)
-        .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
-        .join(
-            t.ExperimentLayer,
-            and_(
-                t.ExperimentLayer.experiment_id == experiment_id,
-                t.ExperimentLayer.layer == t.Evaluation.layer,
-            ),
-        )
-        .join(
-            t.ExperimentCorpus,
-            and_(
-                t.ExperimentCorpus.experiment_id == experiment_id,
-                t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id,
-            ),
-        )
-        .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
-        .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
-        .where(
-            t.ExperimentJob.experiment_id == experiment_id,
-            t.Evaluation.setting_id.in_(setting_ids),
-            t.Metric.name.in_(names),
-            asked_for(),
-        )
-        .group_by(*columns)
-    )
-    for row in rows:
-        group = (row.role, row.corpus)
-        if (row.kind, settings[row.setting_id].key, group, row.layer) in plan.pending:
+    for mean in means(connection, experiment_id, setting_ids, names):
+        if (mean.kind, settings[mean.setting_id].key, mean.group, mean.layer) in plan.pending:
             continue
-        layers = values.setdefault(row.setting_id, {}).setdefault(group, {}).setdefault(row.name, {})
-        layers.setdefault(row.layer, Value(row.mean, row.at_ms))
+        layers = values.setdefault(mean.setting_id, {}).setdefault(mean.group, {}).setdefault(mean.metric, {})
+        layers.setdefault(mean.layer, Value(mean.value, mean.at_ms))
 
 
 def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Sequence[Row[Any]]) -> str | None:
@@ -297,20 +262,18 @@ def _heatmaps(
     for layer, setting_ids in ready.items():
         cell: Any = (
             select(
-                t.Evaluation.setting_id, t.Evaluation.query_language, t.Evaluation.candidate_language,
-                t.Metric.value,
+                t.Evaluand.setting_id, t.PairResult.query_language, t.PairResult.candidate_language,
+                getattr(t.PairResult, HEATMAP_METRIC),
             )
-            .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
-            .join(t.ExperimentCorpus, t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id)
-            .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
+            .join(t.PairResult, t.PairResult.evaluand_id == t.Evaluand.id)
+            .join(t.ExperimentJob, t.ExperimentJob.job_id == t.PairResult.job_id)
+            .join(t.ExperimentCorpus, t.ExperimentCorpus.corpus_id == t.Evaluand.corpus_id)
             .where(
                 t.ExperimentJob.experiment_id == experiment_id,
                 t.ExperimentCorpus.experiment_id == experiment_id,
                 t.ExperimentCorpus.role == "test",
-                t.Evaluation.setting_id.in_(setting_ids),
-                t.Evaluation.measure == "retrieval",
-                t.Evaluation.layer == layer,
-                t.Metric.name == HEATMAP_METRIC,
+                t.Evaluand.setting_id.in_(setting_ids),
+                t.PairResult.layer == layer,
                 asked_for(),
             )
         )  # fmt: skip

@@ -70,7 +70,7 @@ def delete_experiment(engine: Engine, store: ArtifactStore, name: str, start: St
     """
     with suppress(_Undone), writing(engine) as connection:
         # Nobody plans with what is about to go.
-        queue.lock_submissions(connection)
+        queue.lock_turns(connection)
         removal = _Removal.of(connection, name)
         jobs, kept = removal.counted()
         rows = removal.remove(start)
@@ -138,6 +138,7 @@ class _Removal:
         count(t.Experiment.__table__, t.Experiment.id == self.experiment)
         count(t.Job.__table__, _gone(t.Job.id))
         step(2)
+        count(t.Evaluand.__table__, *_unreferenced(t.Evaluand.__table__))
         for entity in named:
             for chunk in chunks(sorted(self.keys)):
                 count(entity.__table__, entity.key.in_(chunk), *_unreferenced(entity.__table__))

@@ -30,6 +30,8 @@ class FitInputs:
     model: PlanModel
     fit: PlanCorpus | None
     wants: list[Want] = field(default_factory=list)
+    # Statistics by language, sites and pooling: every setting asks for the same few.
+    _statistics: dict[tuple[str, tuple[str, ...], str], str] = field(default_factory=dict)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -106,15 +108,20 @@ class FitInputs:
 
     def statistics(self, language: str, sites: Sequence[str] | None = None, pooling: str | None = None) -> str:
         """One language's responses and moments at these sites (by default those where units are scored)."""
+        asked = (language, tuple(sites or self.sites), pooling or self.spec.experts.pooling)
+        if asked not in self._statistics:
+            self._statistics[asked] = self._new_statistics(*asked)
+        return self._statistics[asked]
+
+    def _new_statistics(self, language: str, sites: tuple[str, ...], pooling: str) -> str:
         assert self.fit is not None
-        experts = self.spec.experts
         payload = UnitStatisticsPayload(
             numerics=self.model.numerics,
             corpus=self.fit.key,
             text=self.fit.texts[language].as_sentences,
-            sites=tuple(sites or self.sites),
-            pooling=pooling or experts.pooling,
-            tokens=experts.tokens,
+            sites=sites,
+            pooling=pooling,
+            tokens=self.spec.experts.tokens,
         )
         return self._want(UNIT_STATISTICS, payload, f"units of {self.model.name} on {self.fit.name} {language}")
 

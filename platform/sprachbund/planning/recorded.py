@@ -11,7 +11,7 @@ from sprachbund.catalogue import plugins
 from sprachbund.corpora.text import fingerprint
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms
-from sprachbund.db.rows import id_of, ids_of, insert_many, insert_missing, insert_new, upsert
+from sprachbund.db.rows import id_of, ids_of, insert_many, insert_missing, insert_new, one_of, upsert
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.languages import table as languages
 from sprachbund.languages.trained import trained_on
@@ -45,11 +45,13 @@ def record(
     for measure in resolved.spec.evaluations.measures:
         upsert(connection, t.MetricName, plugins.find("measure", measure).metric_row(), ["name"], [])
     jobs = queue.insert_jobs(connection, _job_rows(drawing), _edges(drawing, False), _edges(drawing, True))
-    reopened = queue.reopen_wanted(connection, list(drawing.jobs.existing))
     experiment_id, revision = _record_experiment(connection, resolved)
     existing = ids_of(connection, t.Job, drawing.jobs.existing)
-    links = ({"experiment_id": experiment_id, "job_id": each} for each in (*jobs.values(), *existing.values()))
-    insert_new(connection, t.ExperimentJob, links)
+    used = dict.fromkeys((*jobs.values(), *existing.values()))
+    links = ({"experiment_id": experiment_id, "job_id": each} for each in used)
+    insert_many(connection, t.ExperimentJob, links)
+    # Once it is known who wants what: what nobody wants is not queued again with it.
+    reopened = queue.reopen_wanted(connection, list(drawing.jobs.existing))
     insert_many(connection, t.ForeignPair, _foreign_rows(connection, experiment_id, drawing.jobs.foreign))
     insert_many(
         connection,
@@ -86,9 +88,11 @@ def record(
             if each.role in ROLES
         ],
     )
-    for setting in blueprint.settings:
-        row = {"experiment_id": experiment_id, "setting_id": settings[setting.key]}
-        upsert(connection, t.MlflowRun, {**row, "dirty": True, "logged": {}}, list(row), ["dirty"])
+    planned = [settings[setting.key] for setting in blueprint.settings]
+    runs = ({"experiment_id": experiment_id, "setting_id": each, "dirty": True, "logged": {}} for each in planned)
+    insert_new(connection, t.MlflowRun, runs)
+    mirrored = t.MlflowRun.experiment_id == experiment_id, one_of(connection, t.MlflowRun.setting_id, planned)
+    connection.execute(update(t.MlflowRun).where(*mirrored).values(dirty=True))
     queue.cancel_unwanted(connection)
     return revision, reopened
 

@@ -70,7 +70,7 @@ def submit(engine: Engine, store: ArtifactStore, spec: Spec, base: Path, *, dry_
         with writing(engine) as connection:
             # What exists is looked up under the lock under which the rest is inserted: two submissions at once
             # would both plan what neither sees yet.
-            queue.lock_submissions(connection)
+            queue.lock_turns(connection)
             drawing, kinds_of = _draw(connection, resolved, blueprint)
             revision, reopened = record(connection, store, drawing, stored)
     return Submission(

@@ -3,10 +3,10 @@
 from sprachbund.queue.enqueue import (
     cancel_unwanted,
     insert_jobs,
-    lock_submissions,
     reopen_wanted,
     unfinished_needs,
 )
 from sprachbund.queue.jobs import Claim, Queue
+from sprachbund.queue.needs import lock_turns
 
-__all__ = ["Claim", "Queue", "cancel_unwanted", "insert_jobs", "lock_submissions", "reopen_wanted", "unfinished_needs"]
+__all__ = ["Claim", "Queue", "cancel_unwanted", "insert_jobs", "lock_turns", "reopen_wanted", "unfinished_needs"]

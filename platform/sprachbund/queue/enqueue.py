@@ -1,27 +1,21 @@
 """What a submission does to the queue, inside its own transaction: insert, reopen, cancel."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, func, select, text, update
 
 from sprachbund.db.engine import now_ms
-from sprachbund.db.rows import chunks
+from sprachbund.db.rows import chunks, insert_many, one_of
 from sprachbund.db.tables import Job, JobEdge
 from sprachbund.queue import statements
+from sprachbund.queue.needs import lock_turns, open_among, turning
 
-_LOCK = 0x5B_10B  # advisory lock of PostgreSQL
-
-
-def lock_submissions(connection: Connection) -> None:
-    """Let no other submission in until this transaction ends (on SQLite every writer is alone already).
-
-    Two submissions that insert the same rows in different order would wait for each other.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+# Rows at a time: payloads as JSON take more room than anything else of a plan.
+AT_ONCE = 4_000
 
 
 def insert_jobs(
@@ -32,42 +26,80 @@ def insert_jobs(
 ) -> dict[str, int]:
     """Queue jobs and what they need; returns the id of every key in `rows`.
 
-    rows: columns key, kind, version, subject, bundle, model, payload, label and priority. edges: (key of a job, key
-    of one it needs); a needed job may be an older one. soft: edges of jobs that wait for a need, but go on without it
-    where it failed. A key that exists already keeps its row, and is reopened if it failed or was cancelled.
+    rows: columns key, kind, version, subject, bundle, model, payload, label and priority; needs come first. edges:
+    (key of a job, key of one it needs); a needed job may be an older one. soft: edges of jobs that wait for a need,
+    but go on without it where it failed. A key that exists already keeps its row and its needs, and is reopened if it
+    failed or was cancelled.
 
     Raises:
-        ValueError: an edge names a key that is neither in `rows` nor in the database.
+        ValueError: an edge is of no job in `rows`, or of one that does not come after its need.
     """
-    lock_submissions(connection)
-    build = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    now = connection.scalar(select(now_ms(connection)))
-    fresh = {
-        "state": "queued", "available_ms": now, "created_ms": now,
-        "attempt": 0, "failures": 0, "losses": 0,
-    }  # fmt: skip
-    keys: list[str] = []
-    for some in chunks(rows):
-        keys += [row["key"] for row in some]
-        values = [{**fresh, **row} for row in some]
-        connection.execute(build(Job).on_conflict_do_nothing(index_elements=["key"]), values)
-    reopen_wanted(connection, keys)
-    ids = _ids(connection, keys)
-    every = chain(((*edge, False) for edge in edges), ((*edge, True) for edge in soft))
-    for links in chunks(every):
-        older = sorted({key for *pair, _ in links for key in pair if key not in ids})
-        ids |= _ids(connection, older)
-        missing = [key for key in older if key not in ids]
-        if missing:
-            raise ValueError(f"an edge names job {missing[0]}, which does not exist")
-        values = [{"job_id": ids[job], "needs_id": ids[needed], "soft": lenient} for job, needed, lenient in links]
-        connection.execute(build(JobEdge).on_conflict_do_nothing(), values)
-    return {key: ids[key] for key in keys}
+    lock_turns(connection)
+    needs: dict[str, dict[str, bool]] = {}
+    for lenient, (job, needed) in chain(((False, edge) for edge in edges), ((True, edge) for edge in soft)):
+        needs.setdefault(job, {}).setdefault(needed, lenient)
+    insertion = _Insertion(connection, needs)
+    for chunk in chunks(rows, AT_ONCE):
+        insertion.add({row["key"]: row for row in chunk})
+    if needs:
+        raise ValueError(f"an edge is of job {next(iter(needs))}, which is not inserted")
+    return insertion.ids
+
+
+@dataclass(slots=True)
+class _Insertion:
+    """Jobs on their way in. needs: of those that did not come yet; softly or not. new: ids of those that were added."""
+
+    connection: Connection
+    needs: dict[str, dict[str, bool]]
+    ids: dict[str, int] = field(default_factory=dict)
+    new: dict[str, int] = field(default_factory=dict)
+
+    def add(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Rows by key, with their edges."""
+        reopen_wanted(self.connection, list(rows))
+        needs = {key: self.needs.pop(key, {}) for key in rows}
+        named = {*rows, *chain.from_iterable(needs.values())}
+        older = open_among(self.connection, sorted(named - self.new.keys()))
+        added = [key for key in rows if key not in older]
+        self.new.update(zip(added, _next_ids(self.connection, len(added)), strict=True))
+        self.ids.update((key, self.new[key] if key in self.new else older[key][0]) for key in rows)
+        edges = [edge for key in added for edge in self._edges(key, needs[key], older)]
+        n_open = Counter(job for job, _, _, is_open in edges if is_open)
+        now = self.connection.scalar(select(now_ms(self.connection)))
+        fresh = {
+            "state": "queued", "available_ms": now, "created_ms": now, "attempt": 0, "failures": 0, "losses": 0,
+        }  # fmt: skip
+        of = self.new
+        jobs = ({**fresh, **rows[key], "id": of[key], "open_needs": n_open[of[key]]} for key in added)
+        insert_many(self.connection, Job, jobs)
+        values = ({"job_id": job, "needs_id": needed, "soft": lenient} for job, needed, lenient, _ in edges)
+        insert_many(self.connection, JobEdge, values)
+
+    def _edges(
+        self, job: str, needs: Mapping[str, bool], older: Mapping[str, tuple[int, bool, bool]]
+    ) -> Iterator[tuple[int, int, bool, bool]]:
+        """Ids of job and need, whether the edge is soft, and whether it is open."""
+        number = self.new[job]
+        for needed, lenient in needs.items():
+            other, hard, soft = older.get(needed) or (self.new.get(needed, number), True, True)
+            if other >= number:
+                raise ValueError(f"job {job} needs job {needed}, which does not exist or does not come before it")
+            yield number, other, lenient, soft if lenient else hard
+
+
+def _next_ids(connection: Connection, n: int) -> list[int]:
+    """Of jobs to be inserted in this order. Nobody else inserts any until this transaction ends."""
+    if connection.dialect.name == "postgresql":
+        drawn = text("SELECT nextval(pg_get_serial_sequence('jobs', 'id')) FROM generate_series(1, :n)")
+        return sorted(connection.execute(drawn, {"n": n}).scalars())
+    last = connection.scalar(select(func.coalesce(func.max(Job.id), 0)))
+    return [int(last or 0) + 1 + i for i in range(n)]
 
 
 def reopen_wanted(connection: Connection, keys: Sequence[str]) -> int:
     """Queue those of `keys` again that failed or were cancelled, as if never tried; returns how many."""
-    return sum(reopen_ended(connection, Job.key.in_(chunk)) for chunk in chunks(keys))
+    return reopen_ended(connection, one_of(connection, Job.key, keys))
 
 
 def reopen_ended(connection: Connection, chosen: ColumnElement[bool]) -> int:
@@ -75,11 +107,26 @@ def reopen_ended(connection: Connection, chosen: ColumnElement[bool]) -> int:
 
     What went on without them (a comparison) and what was made of that (a choice) is not counted.
     """
-    again = reopened(connection).where(chosen, Job.state.in_(("failed", "cancelled"))).returning(Job.id)
-    ids = list(connection.execute(again).scalars())
-    for chunk in chunks(ids):
-        statements.redo(connection, chunk)
+    lock_turns(connection)
+    ended = select(Job.id).where(chosen, Job.state.in_(("failed", "cancelled")))
+    ids = list(connection.execute(ended).scalars())
+    if ids:
+        reopen(connection, ids)
+        statements.redo(connection, ids)
     return len(ids)
+
+
+def reopen(connection: Connection, ids: Sequence[int]) -> None:
+    """Queue jobs that ended again, with clean counters."""
+    with turning(connection, ids):
+        connection.execute(
+            update(Job)
+            .where(one_of(connection, Job.id, ids))
+            .values(
+                state="queued", available_ms=now_ms(connection), failures=0, losses=0, error=None, finished_ms=None,
+                runner_id=None, lease_expires_ms=None,
+            )
+        )  # fmt: skip
 
 
 def unfinished_needs(connection: Connection, keys: Sequence[str]) -> list[str]:
@@ -92,24 +139,11 @@ def unfinished_needs(connection: Connection, keys: Sequence[str]) -> list[str]:
 
 def cancel_unwanted(connection: Connection) -> int:
     """Cancel queued jobs that no experiment wants any more; returns how many. Running ones finish."""
+    lock_turns(connection)
     total = 0
     # Cancelling a job frees those that only it needed: as many rounds as the graph is deep.
-    while found := connection.execute(statements.CANCEL_UNWANTED).rowcount:
-        total += found
+    while ids := list(connection.execute(statements.UNWANTED).scalars()):
+        with turning(connection, ids):
+            cancelled = update(Job).where(one_of(connection, Job.id, ids), Job.state == "queued")
+            total += connection.execute(cancelled.values(state="cancelled")).rowcount
     return total
-
-
-def reopened(connection: Connection) -> Any:
-    """UPDATE jobs to queued with clean counters; the caller says which."""
-    return update(Job).values(
-        state="queued", available_ms=now_ms(connection), failures=0, losses=0, error=None, finished_ms=None,
-        runner_id=None, lease_expires_ms=None,
-    )  # fmt: skip
-
-
-def _ids(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for chunk in chunks(keys):
-        rows = connection.execute(select(Job.key, Job.id).where(Job.key.in_(chunk)))
-        found.update((key, job_id) for key, job_id in rows)
-    return found

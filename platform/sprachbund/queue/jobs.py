@@ -8,20 +8,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, func, insert, not_, select, update
+from sqlalchemy import Connection, Engine, insert, not_, select, update
 
 from sprachbund.db.engine import now_ms, reading, single, writing
 from sprachbund.db.names import find_experiment
-from sprachbund.db.rows import chunks
+from sprachbund.db.rows import one_of
 from sprachbund.db.tables import Experiment, ExperimentJob, Job, Runner
 from sprachbund.errors import LeaseLost
 from sprachbund.queue import statements
-from sprachbund.queue.enqueue import cancel_unwanted, reopen_ended, reopened
+from sprachbund.queue.enqueue import cancel_unwanted, reopen, reopen_ended
+from sprachbund.queue.needs import FREE, turn, turning
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.base import Payload
 
 P = TypeVar("P", bound=Payload)
 
+LOST = "its runner vanished: the lease ran out without a heartbeat"
 # Retries wait twice as long each time, up to this.
 BACKOFF_MAX_MS = 300_000
 # A runner that was not seen for so many of its leases has stopped.
@@ -109,19 +111,23 @@ class Queue:
             "runner_id": runner_id,
             "lease_ms": lease_ms,
             "max_losses": self._max_losses,
-            "lost": "its runner vanished: the lease ran out without a heartbeat",
+            "lost": LOST,
         }
         if limit > 1:
             values["limit"] = limit
             if runners > 1:
                 values |= {"runners": runners, "least": LEAST_SHARE}
         self._touch(runner_id, lease_ms)
-        with single(self._engine) as connection:
-            if prefer_model is not None:
-                found = self._take(connection, values | {"model": prefer_model}, len(kinds))
-                if found:
-                    return found
-            return self._take(connection, values, len(kinds))
+        while True:
+            with single(self._engine) as connection:
+                found = self._take(connection, values | {"model": prefer_model}, len(kinds)) if prefer_model else []
+                found = found or self._take(connection, values, len(kinds))
+                doomed = [] if found else self._doomed(connection)
+            if not doomed:
+                return found
+            # Others may go on without them.
+            with turn(self._engine) as connection:
+                statements.bury(connection, doomed, LOST)
 
     def alive(self) -> list[dict[str, Any]]:
         """Name, host and process id of the runners at work, in the order in which they began."""
@@ -149,9 +155,14 @@ class Queue:
         self._touch(first.runner_id, first.lease_ms)
         with writing(self._engine) as connection:
             now = now_ms(connection)
+            held_by = select(Job.id).where(
+                Job.id.in_(attempts), Job.runner_id == first.runner_id, Job.state == "running"
+            )
+            # In the order in which finishes lock rows.
+            ordered = held_by.order_by(Job.id).with_for_update(key_share=True)
             held = connection.execute(
                 update(Job)
-                .where(Job.id.in_(attempts), Job.runner_id == first.runner_id, Job.state == "running")
+                .where(Job.id.in_(ordered))
                 .values(lease_expires_ms=now + first.lease_ms)
                 .returning(Job.id, Job.attempt)
             ).all()
@@ -176,7 +187,7 @@ class Queue:
                 batch_plan=batch_plan,
             )  # fmt: skip
             yield connection
-            _mark_mirror(connection, claim.job_id)
+            _tell(connection, claim.job_id)
 
     def fail(self, claim: Claim[Any], error: str, *, retry: bool) -> bool:
         """Record a failure; returns whether the job will be tried again.
@@ -187,7 +198,7 @@ class Queue:
         Raises:
             LeaseLost: somebody else took the job over; nothing is written.
         """
-        with writing(self._engine) as connection:
+        with turn(self._engine) as connection, turning(connection, [claim.job_id]):
             failed = connection.execute(select(Job.failures).where(Job.id == claim.job_id)).scalar_one()
             pause = min(self._backoff_ms * 2**failed, BACKOFF_MAX_MS)
             again = retry and failed + 1 < self._max_failures
@@ -196,7 +207,7 @@ class Queue:
     def release(self, claim: Claim[Any]) -> bool:
         """Give a job back unfinished, counting no failure; False if the lease was lost before."""
         try:
-            with writing(self._engine) as connection:
+            with turn(self._engine) as connection, turning(connection, [claim.job_id]):
                 self._end(connection, claim, "released")
         except LeaseLost:
             return False
@@ -210,7 +221,7 @@ class Queue:
         Raises:
             QueryError: there is no such experiment.
         """
-        with writing(self._engine) as connection:
+        with turn(self._engine) as connection:
             self._set_cancelled(connection, name, True)
             return cancel_unwanted(connection)
 
@@ -222,7 +233,7 @@ class Queue:
         Raises:
             QueryError: there is no such experiment.
         """
-        with writing(self._engine) as connection:
+        with turn(self._engine) as connection:
             if name is not None:
                 self._set_cancelled(connection, name, False)
             planned = select(ExperimentJob.job_id).join(Experiment, Experiment.id == ExperimentJob.experiment_id)
@@ -231,11 +242,11 @@ class Queue:
 
     def reopen(self, job_ids: Sequence[int]) -> int:
         """Queue finished jobs again, because a file they made was evicted; returns how many."""
-        with writing(self._engine) as connection:
-            return sum(
-                int(connection.execute(reopened(connection).where(Job.id.in_(chunk), Job.state == "done")).rowcount)
-                for chunk in chunks(job_ids)
-            )
+        with turn(self._engine) as connection:
+            done = select(Job.id).where(one_of(connection, Job.id, job_ids), Job.state == "done")
+            ids = list(connection.execute(done).scalars())
+            reopen(connection, ids)
+        return len(ids)
 
     def status(self, experiment: str | None = None) -> dict[str, dict[str, int]]:
         """How many jobs of each kind are in each state, of one experiment or of all.
@@ -257,6 +268,10 @@ class Queue:
             total.update(states)
         return dict(total)
 
+    def _doomed(self, connection: Connection) -> list[int]:
+        statement = statements.DOOMED[connection.dialect.name]
+        return list(connection.execute(statement, {"max_losses": self._max_losses}).scalars())
+
     def has_work_for(self, runner_id: int) -> bool:
         """Whether jobs for this runner may still come: worth waiting for, although `claim` found none.
 
@@ -268,11 +283,14 @@ class Queue:
             kinds: dict[str, int] = dict(row.get("kinds", {}))
             if not kinds:
                 return False
-            others = select(func.count()).where(Runner.state == "alive", Runner.id != runner_id)
-            values = statements.kind_parameters(kinds) | {
-                "alone": connection.execute(others).scalar_one() == 0,
-            }
-            return bool(connection.execute(statements.has_work(len(kinds)), values).scalar_one())
+            values = statements.kind_parameters(kinds)
+            if connection.execute(statements.in_sight(connection.dialect.name, len(kinds)), values).scalar_one():
+                return True
+            # What waits comes when others run what it waits for. Where there are none, nothing moves any more.
+            others = select(Runner.id).where(Runner.state == "alive", Runner.id != runner_id).limit(1)
+            if connection.execute(others).first() is None:
+                return False
+            return bool(connection.execute(statements.in_prospect(len(kinds)), values).scalar_one())
 
     def _take(self, connection: Connection, values: dict[str, Any], n_kinds: int) -> list[Claim[Any]]:
         statement = statements.claim(
@@ -282,26 +300,21 @@ class Queue:
             bundled="limit" in values,
             sharing="runners" in values,
         )
-        # Where all that was found had been lost once too often, look further.
-        while rows := connection.execute(statement, values).all():
-            claims: list[Claim[Any]] = [
-                Claim(
-                    job_id=row.id, attempt=row.attempt, runner_id=values["runner_id"], lease_ms=values["lease_ms"],
-                    key=row.key, kind=row.kind, version=row.version, model=row.model, stored=row.payload,
-                    label=row.label, bundle=row.bundle, subject=row.subject,
-                )
-                for row in sorted(rows, key=lambda row: row.id)
-                if row.state == "running"
-            ]  # fmt: skip
-            if connection.dialect.name == "sqlite":
-                lost = [{"job_id": row.id} for row in rows if row.losses]
-                if lost:
-                    connection.execute(statements.NOTE_LOSSES, lost)
-                if claims:
-                    connection.execute(statements.START_ATTEMPT, [_attempt_of(claim) for claim in claims])
-            if claims:
-                return claims
-        return []
+        rows = connection.execute(statement, values).all()
+        claims: list[Claim[Any]] = [
+            Claim(
+                job_id=row.id, attempt=row.attempt, runner_id=values["runner_id"], lease_ms=values["lease_ms"],
+                key=row.key, kind=row.kind, version=row.version, model=row.model, stored=row.payload,
+                label=row.label, bundle=row.bundle, subject=row.subject,
+            )
+            for row in sorted(rows, key=lambda row: row.id)
+        ]  # fmt: skip
+        if claims and connection.dialect.name == "sqlite":
+            lost = [{"job_id": row.id} for row in rows if row.losses]
+            if lost:
+                connection.execute(statements.NOTE_LOSSES, lost)
+            connection.execute(statements.START_ATTEMPT, [_attempt_of(claim) for claim in claims])
+        return claims
 
     @staticmethod
     def _end(
@@ -357,13 +370,15 @@ def _attempt_of(claim: Claim[Any]) -> dict[str, int]:
     return {"job_id": claim.job_id, "attempt": claim.attempt, "runner_id": claim.runner_id}
 
 
-def _mark_mirror(connection: Connection, job_id: int) -> None:
-    """The MLflow runs of every experiment that planned this job are behind now.
+def _tell(connection: Connection, job_id: int) -> None:
+    """What needs this job has one open need less, and the MLflow runs of every experiment that planned it are behind.
 
     Whoever clears `dirty` locks the experiment's row FOR UPDATE first (finishing jobs share it on PostgreSQL),
     commits, and reads what to mirror afterwards.
     """
-    runs = statements.CLEAN_RUNS[connection.dialect.name]
-    rows = connection.execute(runs, {"job_id": job_id}).mappings().all()
+    dialect = connection.dialect.name
+    if dialect == "sqlite":
+        connection.execute(FREE, {"job_id": job_id})
+    rows = connection.execute(statements.CLEAN_RUNS[dialect], {"job_id": job_id}).mappings().all()
     if rows:
         connection.execute(statements.MARK_RUN, [dict(row) for row in rows])

@@ -12,23 +12,7 @@ from sqlalchemy.sql.selectable import TextualSelect
 from sprachbund.db.dead import dead_jobs
 from sprachbund.db.engine import NOW_MS
 from sprachbund.db.tables import Job
-
-_STATE = "(SELECT state FROM jobs WHERE jobs.id = up.needs_id)"
-# A need that will not come: it ended otherwise, or waits for one that did. Upwards from it, by index: few steps.
-_LOST_NEED = f"""(need.state IN ('failed', 'cancelled') OR (need.state = 'queued' AND (
-            WITH RECURSIVE above (id, state) AS (
-                SELECT up.needs_id, {_STATE} FROM job_edges AS up WHERE up.job_id = need.id AND NOT up.soft
-                UNION
-                SELECT up.needs_id, {_STATE} FROM above JOIN job_edges AS up ON up.job_id = above.id
-                WHERE above.state = 'queued' AND NOT up.soft)
-            SELECT 1 FROM above WHERE state IN ('failed', 'cancelled') LIMIT 1) IS NOT NULL))"""
-
-# Every need is done, or is soft and will not come. Derived each time: counters of open needs would have to be kept
-# right by everyone. Not as NOT EXISTS, for which PostgreSQL may read whole tables (as below).
-_READY = f"""(
-        SELECT 1 FROM job_edges AS edge JOIN jobs AS need ON need.id = edge.needs_id
-        WHERE edge.job_id = job.id AND need.state <> 'done' AND NOT (edge.soft AND {_LOST_NEED})
-        LIMIT 1) IS NULL"""
+from sprachbund.queue.needs import FREED, LOST, SHARE_TURN, ask, turning
 
 # An experiment that is not cancelled planned the job, or a job that is due needs it. Not as EXISTS, which
 # PostgreSQL may answer by reading whole tables into a hash: this is asked of few jobs, by index.
@@ -40,20 +24,19 @@ _WANTED = """(
 
 _JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 _QUEUED = "job.state = 'queued' AND job.available_ms <= (SELECT ms FROM moment)"
-_LOST = "job.state = 'running' AND job.lease_expires_ms < (SELECT ms FROM moment)"
+_EXPIRED = "job.state = 'running' AND job.lease_expires_ms < (SELECT ms FROM moment)"
+# A job whose runner vanished once too often, or that nobody wants any more, is not taken over.
+_DOOMED = f"(job.losses + 1 >= :max_losses OR NOT {_WANTED.format(job='job')})"
+_LOST = f"{_EXPIRED} AND NOT {_DOOMED}"
 
 
-# What a claim makes of a job that it took, and whether its runner vanished.
-_FATE = f"""CASE
-            WHEN taken.state = 'queued' THEN 'running'
-            WHEN NOT {_WANTED.format(job="taken")} THEN 'cancelled'
-            WHEN taken.losses + 1 >= :max_losses THEN 'failed'
-            ELSE 'running' END AS fate,
-        CASE WHEN taken.state = 'queued' THEN 0 ELSE 1 END AS lost"""
+def _by(dialect: str, index: str) -> str:
+    """SQLite would rather keep an order, or follow what ANALYZE once found. It fails where the index is of no use."""
+    return f"INDEXED BY {index}" if dialect == "sqlite" else ""
 
 
 # Read under the lock: what another runner did in the meantime counts.
-_HEAD = "job.id, job.priority, job.bundle, job.state, job.losses"
+_HEAD = "job.id, job.priority, job.bundle, job.state"
 
 
 @lru_cache(maxsize=64)
@@ -63,8 +46,7 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
     Bound: runner_id, lease_ms, max_losses, lost, kind_i and version_i for i < n_kinds;
     `limit` if bundled; `runners` and `least` if also sharing: then a runner takes one of `runners` parts of the
     siblings, but not fewer than `least` where there are so many; `model` if preferring. A lost job (its lease
-    ran out) is taken over like a queued one and counted; at max_losses it becomes failed, and cancelled where
-    nobody wants it: both come back too, with their state.
+    ran out) is taken over like a queued one and counted, unless it is doomed (`DOOMED`).
 
     PostgreSQL: runners skip the rows others hold, so none waits; a row that somebody took after this
     statement's snapshot is looked at again when it is locked, and fails the test on its state. The attempts
@@ -74,8 +56,8 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
     lock = "FOR UPDATE OF job SKIP LOCKED" if dialect == "postgresql" else ""
     suitable = _suitable(n_kinds)
     # ix_jobs_claim yields queued jobs in this order, so the search ends at the first that may run.
-    queued = f"""FROM jobs AS job
-        WHERE {_QUEUED} AND {suitable} AND {_READY}
+    queued = f"""FROM jobs AS job {_by(dialect, "ix_jobs_claim")}
+        WHERE {_QUEUED} AND job.open_needs = 0 AND {suitable}
         {{more}}
         ORDER BY job.priority, job.id LIMIT 1"""
     if preferring:
@@ -88,14 +70,14 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
     ),
     next_lost AS (
         SELECT {_HEAD} FROM jobs AS job
-        WHERE {_LOST} AND {suitable} AND {_READY}
+        WHERE {_LOST} AND job.open_needs = 0 AND {suitable}
         ORDER BY job.priority, job.id LIMIT 1 {lock}
     ),
     head AS (
         SELECT * FROM (SELECT * FROM next_queued UNION ALL SELECT * FROM next_lost) AS candidate
         ORDER BY priority, id LIMIT 1
     )"""
-    ready = f"(({_QUEUED}) OR ({_LOST})) AND {suitable} AND {_READY}"
+    ready = f"(({_QUEUED}) OR ({_LOST})) AND job.open_needs = 0 AND {suitable}"
     limit = ":limit"
     if sharing:
         # No more are counted than matter. Integers: rounded up.
@@ -105,26 +87,25 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
         FROM (SELECT COUNT(*) AS n FROM (SELECT 1 FROM jobs AS job
             WHERE job.bundle = (SELECT bundle FROM head) AND {ready} LIMIT :limit * :runners) AS sibling) AS counted)"""
     taken = (
-        f"""SELECT job.id, job.state, job.losses FROM jobs AS job CROSS JOIN head
+        f"""SELECT job.id, job.state FROM head CROSS JOIN jobs AS job
         WHERE job.bundle = head.bundle AND {ready}
         ORDER BY job.id <> head.id, job.id LIMIT {limit} {lock}"""
         if bundled
-        else "SELECT id, state, losses FROM head"
+        else "SELECT id, state FROM head"
     )
     search = f"""WITH moment AS (SELECT {NOW_MS[dialect]} AS ms),
     {heads},
-    taken AS ({taken}),
-    fated AS (SELECT taken.id, {_FATE} FROM taken)"""
+    taken AS ({taken})"""
     take = """UPDATE jobs SET
-        state = fated.fate,
-        attempt = attempt + CASE WHEN fated.fate = 'running' THEN 1 ELSE 0 END,
-        losses = losses + fated.lost,
-        error = CASE WHEN fated.lost = 1 THEN :lost ELSE error END,
-        runner_id = CASE WHEN fated.fate = 'running' THEN CAST(:runner_id AS BIGINT) END,
-        lease_expires_ms = CASE WHEN fated.fate = 'running' THEN (SELECT ms FROM moment) + :lease_ms END,
-        finished_ms = CASE WHEN fated.fate <> 'running' THEN (SELECT ms FROM moment) END
-    FROM fated WHERE jobs.id = fated.id
-    RETURNING jobs.id, key, kind, version, attempt, model, payload, label, bundle, subject, state, losses"""
+        state = 'running',
+        attempt = attempt + 1,
+        losses = losses + CASE WHEN taken.state = 'running' THEN 1 ELSE 0 END,
+        error = CASE WHEN taken.state = 'running' THEN :lost ELSE error END,
+        runner_id = :runner_id,
+        lease_expires_ms = (SELECT ms FROM moment) + :lease_ms,
+        finished_ms = NULL
+    FROM taken WHERE jobs.id = taken.id
+    RETURNING jobs.id, key, kind, version, attempt, model, payload, label, bundle, subject, losses"""
     if dialect == "postgresql":
         statement = f"""{search},
     claimed AS ({take}),
@@ -134,13 +115,13 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
     ),
     started AS (
         INSERT INTO job_attempts (job_id, attempt, runner_id, started_ms, outcome)
-        SELECT id, attempt, :runner_id, (SELECT ms FROM moment), 'running' FROM claimed WHERE state = 'running'
+        SELECT id, attempt, :runner_id, (SELECT ms FROM moment), 'running' FROM claimed
     )
     SELECT * FROM claimed"""
     else:
         statement = f"{search} {take}"
     columns: list[Any] = [Job.id, Job.key, Job.kind, Job.version, Job.attempt, Job.model, Job.payload, Job.label,
-                          Job.bundle, Job.subject, Job.state, Job.losses]  # fmt: skip
+                          Job.bundle, Job.subject, Job.losses]  # fmt: skip
     return text(statement).columns(*columns)
 
 
@@ -150,32 +131,61 @@ def _suitable(n_kinds: int) -> str:
 
 
 def kind_parameters(kinds: Mapping[str, int]) -> dict[str, Any]:
-    """The bound values of `claim` and `has_work` for the kinds and versions a runner has."""
+    """The bound values of `claim`, `in_sight` and `in_prospect` for the kinds and versions a runner has."""
     names = {f"kind_{i}": kind for i, kind in enumerate(kinds)}
     return names | {f"version_{i}": version for i, version in enumerate(kinds.values())}
 
 
-@lru_cache(maxsize=64)
-def has_work(n_kinds: int) -> TextClause:
-    """Whether a job that suits this runner is running somewhere, or queued and not stuck.
+# Jobs whose leases ran out and that nobody takes over; `fated`: what becomes of them. Bound: max_losses.
+DOOMED = {
+    dialect: text(f"""
+    WITH moment AS (SELECT {now} AS ms)
+    SELECT job.id FROM jobs AS job {_by(dialect, "ix_jobs_lease")} WHERE {_EXPIRED} AND {_DOOMED}
+    """)
+    for dialect, now in NOW_MS.items()
+}
+_BURY = f"""UPDATE jobs AS job SET
+        state = CASE WHEN {_WANTED.format(job="job")} THEN 'failed' ELSE 'cancelled' END,
+        losses = losses + 1, error = :lost, finished_ms = {{now}}, runner_id = NULL, lease_expires_ms = NULL
+    WHERE id IN {{ids}} AND {_EXPIRED.replace("(SELECT ms FROM moment)", "{now}")}
+    RETURNING id"""
+_END_ATTEMPTS = """UPDATE job_attempts SET outcome = :outcome, finished_ms = {now}
+    WHERE outcome = 'running' AND job_id IN {ids}"""
 
-    Stuck: a need of it, near or far, failed or was cancelled (and is not soft), or is queued and suits no runner;
-    `alone` says that there is no other. Bound as in `claim`, and `alone`.
+
+def bury(connection: Connection, ids: Sequence[int], lost: str) -> int:
+    """End doomed jobs; returns how many. One whose runner was heard of meanwhile goes on."""
+    with turning(connection, ids):
+        ended = list(ask(connection, _BURY, ids, lost=lost).scalars())
+    ask(connection, _END_ATTEMPTS, ended, outcome="lost")
+    return len(ended)
+
+
+@lru_cache(maxsize=64)
+def in_sight(dialect: str, n_kinds: int) -> TextClause:
+    """Whether a job that suits this runner is running somewhere, or queued and not waiting for any need. By index.
+
+    Bound as in `claim`.
     """
     suitable = _suitable(n_kinds)
     return text(f"""
-    WITH RECURSIVE {dead_jobs()},
-    stuck (id) AS (
-        SELECT job.id FROM jobs AS job
-        WHERE job.state = 'queued' AND :alone AND NOT {suitable} AND job.id NOT IN (SELECT id FROM dead)
-        UNION
-        SELECT edge.job_id FROM stuck JOIN job_edges AS edge ON edge.needs_id = stuck.id
-        WHERE edge.job_id NOT IN (SELECT id FROM dead)
-    )
     SELECT EXISTS (
-        SELECT 1 FROM jobs AS job
-        WHERE job.state IN ('queued', 'running') AND {suitable}
-            AND job.id NOT IN (SELECT id FROM dead) AND job.id NOT IN (SELECT id FROM stuck))
+            SELECT 1 FROM jobs AS job {_by(dialect, "ix_jobs_claim")}
+            WHERE job.state = 'queued' AND job.open_needs = 0 AND {suitable})
+        OR EXISTS (SELECT 1 FROM jobs AS job WHERE job.state = 'running' AND {suitable})
+    """)
+
+
+@lru_cache(maxsize=64)
+def in_prospect(n_kinds: int) -> TextClause:
+    """Whether any job may move, and one is queued that suits this runner and is not dead. Bound as in `claim`."""
+    return text(f"""
+    WITH RECURSIVE {dead_jobs()}
+    SELECT EXISTS (
+            SELECT 1 FROM jobs AS job WHERE job.state = 'running' OR (job.state = 'queued' AND job.open_needs = 0))
+        AND EXISTS (
+            SELECT 1 FROM jobs AS job
+            WHERE job.state = 'queued' AND {_suitable(n_kinds)} AND job.id NOT IN (SELECT id FROM dead))
     """)
 
 
@@ -189,9 +199,11 @@ _ENDS = {
 }
 
 
-# PostgreSQL: what finishing jobs lock together, so that nobody clears `dirty` between their look and their commit.
-_PLANNED_BY = """SELECT experiment.id FROM experiments AS experiment JOIN experiment_jobs AS link
-        ON link.experiment_id = experiment.id WHERE link.job_id = :job_id
+# PostgreSQL: what finishing jobs lock together, once no turn is on: nobody clears `dirty` between their look and their
+# commit.
+_PLANNED_BY = """SELECT experiment.id FROM turn CROSS JOIN experiments AS experiment
+            JOIN experiment_jobs AS link ON link.experiment_id = experiment.id
+        WHERE link.job_id = :job_id
         ORDER BY experiment.id FOR SHARE OF experiment"""
 
 
@@ -203,16 +215,17 @@ def end(dialect: str, outcome: str) -> TextClause:
     the attempt too, with what `end_attempt` has bound.
     """
     changes = _ENDS[outcome].format(now=NOW_MS[dialect], wanted=_WANTED.format(job="job"))
-    job = f"""UPDATE jobs AS job SET lease_expires_ms = NULL, {changes}
+    finishes = dialect == "postgresql" and outcome == "done"
+    job = f"""UPDATE jobs AS job SET lease_expires_ms = NULL, {changes} {"FROM turn" if finishes else ""}
     WHERE job.id = :job_id AND attempt = :attempt AND runner_id = :runner_id AND state = 'running'
     RETURNING state"""
     if dialect == "sqlite":
         return text(job)
-    shared = f", shared AS ({_PLANNED_BY})" if outcome == "done" else ""
-    wait = "WHERE (SELECT COUNT(*) FROM shared) >= 0" if outcome == "done" else ""
+    turn = f"{SHARE_TURN}, shared AS ({_PLANNED_BY})," if finishes else ""
+    wait = "WHERE (SELECT COUNT(*) FROM shared) >= 0" if finishes else ""
     return text(f"""
-    WITH ended AS ({job}),
-    written AS ({_attempt(dialect)} AND EXISTS (SELECT 1 FROM ended)){shared}
+    WITH {turn} ended AS ({job}),
+    written AS ({_attempt(dialect)} AND EXISTS (SELECT 1 FROM ended))
     SELECT state FROM ended {wait}
     """).bindparams(bindparam("environment", type_=_JSON))
 
@@ -237,56 +250,60 @@ START_ATTEMPT = text(f"""
     INSERT INTO job_attempts (job_id, attempt, runner_id, started_ms, outcome)
     VALUES (:job_id, :attempt, :runner_id, {NOW_MS["sqlite"]}, 'running')
 """)
-CANCEL_UNWANTED = text(
-    f"UPDATE jobs AS job SET state = 'cancelled' WHERE state = 'queued' AND NOT {_WANTED.format(job='job')}"
-)
+UNWANTED = text(f"SELECT id FROM jobs AS job WHERE state = 'queued' AND NOT {_WANTED.format(job='job')}")
 
+# What a finish does last, since others wait from here on. PostgreSQL also frees the job's dependents.
 # In this order, so that two that finish at once never wait in a circle.
 CLEAN_RUNS = {
     dialect: text(f"""
+    {before}
     SELECT run.experiment_id, run.setting_id FROM experiment_jobs AS link JOIN mlflow_runs AS run
         ON run.experiment_id = link.experiment_id
     WHERE link.job_id = :job_id AND NOT run.dirty ORDER BY run.experiment_id, run.setting_id {lock}
     """)
-    for dialect, lock in (("sqlite", ""), ("postgresql", "FOR UPDATE OF run"))
+    for dialect, before, lock in (("sqlite", "", ""), ("postgresql", f"WITH {FREED}", "FOR UPDATE OF run"))
 }
 MARK_RUN = text("UPDATE mlflow_runs SET dirty = true WHERE experiment_id = :experiment_id AND setting_id = :setting_id")
 
-# What went on without a job that is tried again, near or far, and what was made of that: it is queued once more, or
-# cancelled where nobody wants it. So is what waits or runs, which looked at its needs before: a claim or a finish
-# at the same moment then meets a changed row. Through hard edges only queued jobs pass the news on.
-_REDO = f"""
+# What went on without a job that is tried again, near or far, and what was made of that, and whether anybody wants it.
+# So is what waits or runs, which looked at its needs before: a claim at the same moment then meets a changed row.
+# Through hard edges only queued jobs pass the news on.
+_WITHOUT = f"""
     WITH RECURSIVE below (id, softly) AS (
         SELECT edge.job_id, edge.soft FROM job_edges AS edge JOIN jobs AS job ON job.id = edge.job_id
-        WHERE edge.needs_id IN :ids AND (edge.soft OR job.state = 'queued')
+        WHERE edge.needs_id IN {{ids}} AND (edge.soft OR job.state = 'queued')
         UNION
         SELECT edge.job_id, (edge.soft OR below.softly) FROM below JOIN job_edges AS edge ON edge.needs_id = below.id
             JOIN jobs AS job ON job.id = edge.job_id
         WHERE edge.soft OR below.softly OR job.state = 'queued'
     )
-    UPDATE jobs AS job SET
-        state = CASE WHEN {_WANTED.format(job="job")} THEN 'queued' ELSE 'cancelled' END,
-        available_ms = CASE WHEN state = 'queued' AND available_ms > {{now}} THEN available_ms ELSE {{now}} END,
-        finished_ms = NULL, runner_id = NULL, lease_expires_ms = NULL
-    WHERE job.state IN ('queued', 'running', 'done') AND job.id IN (SELECT id FROM below WHERE softly)
-    RETURNING id"""
-_RELEASE_ATTEMPTS = """UPDATE job_attempts SET outcome = 'released', finished_ms = {now}
-    WHERE outcome = 'running' AND job_id IN :ids"""
+    SELECT job.id, {_WANTED.format(job="job")} AS wanted FROM jobs AS job
+    WHERE job.state IN ('queued', 'running', 'done') AND job.id IN (SELECT id FROM below WHERE softly)"""
+_REDO = """
+    UPDATE jobs SET
+        available_ms = CASE WHEN state = 'queued' AND available_ms > {now} THEN available_ms ELSE {now} END,
+        state = :state, finished_ms = NULL, runner_id = NULL, lease_expires_ms = NULL
+    WHERE id IN {ids}"""
 
 
 def redo(connection: Connection, ids: Sequence[int]) -> None:
-    """Queue again whatever went on without the jobs `ids`, which are tried again. A runner of it loses its lease."""
-    now = NOW_MS[connection.dialect.name]
-    for statement in (_REDO, _RELEASE_ATTEMPTS):
-        found = connection.execute(
-            text(statement.format(now=now)).bindparams(bindparam("ids", expanding=True)), {"ids": list(ids)}
-        )
-        ids = list(found.scalars()) if found.returns_rows else []
+    """Queue once more whatever went on without the jobs `ids`, which are tried again, or cancel what nobody wants.
+
+    A runner of it loses its lease.
+    """
+    found: dict[bool, list[int]] = {True: [], False: []}
+    for number, wanted in ask(connection, _WITHOUT, ids):
+        found[bool(wanted)].append(number)
+    every = [*found[True], *found[False]]
+    with turning(connection, every):
+        ask(connection, _REDO, found[True], state="queued")
+        ask(connection, _REDO, found[False], state="cancelled")
+    ask(connection, _END_ATTEMPTS, every, outcome="released")
 
 
 # What a job needs and is not done, and whether it will not come. Bound: job.
 OPEN_NEEDS = text(f"""
-    SELECT need.id, need.kind, need.payload, {_LOST_NEED} AS lost
+    SELECT need.id, need.kind, need.payload, {LOST} AS lost
     FROM job_edges AS edge JOIN jobs AS need ON need.id = edge.needs_id
     WHERE edge.job_id = :job AND need.state <> 'done'
 """).columns(Job.id, Job.kind, Job.payload, column("lost", Boolean()))

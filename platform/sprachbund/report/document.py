@@ -1,6 +1,7 @@
 """An experiment's report: one HTML file with its tables and figures in the study's layout."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -18,14 +19,13 @@ from sprachbund.spec.reading import write_yaml
 def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str | None = None) -> str:
     """The report of an experiment on its test role as one HTML document that loads nothing.
 
-    metric: what retrieval tables show. layer: of tables with one layer; default: the last, as in the study.
-    Raises QueryError for an unknown experiment, metric or layer.
+    metric: what retrieval tables show. layer: the one that is reported; default: all, the last of them in tables of a
+    single layer, as in the study. Raises QueryError for an unknown experiment, metric or layer.
     """
-    chosen = layer
-    if chosen is None:
-        chosen = compare(engine, experiment, metric=metric).layers[-1]
-    comparison = compare(engine, experiment, metric=metric, layer=chosen)
-    source = ReportedExperiment(engine, comparison, chosen)
+    comparison = compare(engine, experiment, metric=metric, layer=layer)
+    shown = comparison.layers[-1]
+    comparison = replace(comparison, detail_layers=(shown,), layer_reason="as asked" if layer else "the last")
+    source = ReportedExperiment(engine, comparison, shown)
     page = Page(f"{experiment}: report")
     page.add("What was run", *_about(source))
     tables = layout(comparison)

@@ -19,6 +19,8 @@ from sprachbund.vocabulary import SITES
 
 # Heat maps shown per target; the database has the others.
 MOST_SETTINGS = 3
+# Settings whose pairs are drawn in all: each takes two heat maps, half a second.
+MOST_DRAWN = 24
 # Lines between two layers that can still be told apart.
 MOST_LINES = 6
 CURVES = ("top1", "mrr", "meaning_abx", "language_abx")
@@ -81,13 +83,15 @@ def distances(source: ReportedExperiment) -> list[Piece]:
 def heat_maps(source: ReportedExperiment) -> list[Piece]:
     """Retrieval of every ordered pair without steering, and per target with it and the difference."""
     metric = source.comparison.metric
+    drawn, more = _drawn(source)
+    named = {f"setting_{number}": key for number, key in enumerate(drawn)}
     found = source.read(
-        "SELECT setting, setting_key, setting_ordinal, target, method, chosen, coalesce(collection, corpus) AS corpus, "
+        "SELECT setting, setting_key, setting_ordinal, target, method, chosen, coalesce(collection, corpus) AS corpus, "  # noqa: S608 - fixed names
         "query_language, candidate_language, value, delta FROM retrieval_results "
         "WHERE experiment = :experiment AND role = :role AND layer = :layer AND metric = :metric "
-        "AND control IS NULL AND transform = 'none' ORDER BY setting_ordinal",
-        metric=metric,
-    )
+        f"AND setting_key IN ({', '.join(f':{name}' for name in named) or 'NULL'}) ORDER BY setting_ordinal",
+        metric=metric, **named,
+    )  # fmt: skip
     pieces: list[Piece] = []
     for (corpus,), rows in found.group_by("corpus", maintain_order=True):
         languages = sorted({*rows["query_language"], *rows["candidate_language"]})
@@ -100,15 +104,32 @@ def heat_maps(source: ReportedExperiment) -> list[Piece]:
             first = of_target.sort("chosen", "setting_ordinal", descending=[True, False])
             of_settings = list(first.group_by("setting_key", "setting", maintain_order=True))
             maps = []
-            for (_, label), own in of_settings[:MOST_SETTINGS]:
+            for (_, label), own in of_settings:
                 reach = max([0.05, *(abs(each) for each in own["delta"].drop_nulls().to_list())])
                 maps.append(_grid(str(label), own, "value", languages, 0.0, high))
                 maps.append(_grid("… minus none", own, "delta", languages, -reach, reach, difference=True))
             pieces.append(Beside(maps))
-            more = len(of_settings) - MOST_SETTINGS
-            if more > 0:
-                pieces.append(Paragraph(f"{more} more settings: view retrieval_results.", note=True))
+            if more[target] > 0:
+                pieces.append(Paragraph(f"{more[target]} more settings: view retrieval_results.", note=True))
     return pieces
+
+
+def _drawn(source: ReportedExperiment) -> tuple[list[str], dict[Any, int]]:
+    """Keys of the settings whose pairs are drawn, the chosen ones first; how many more there are by target."""
+    rows = source.comparison.rows.filter(
+        pl.col("kind") == "setting", pl.col("transform") == "none", pl.col("metric") == source.comparison.metric,
+        pl.col("layer") == source.layer,
+    ).unique("setting_key", maintain_order=True)  # fmt: skip
+    drawn = rows.filter(pl.col("method") == "none")["setting_key"].to_list()
+    steered = rows.filter(pl.col("method") != "none").sort("chosen", "ordinal", descending=[True, False])
+    each = max(1, min(MOST_SETTINGS, MOST_DRAWN // max(1, steered["target"].n_unique())))
+    more = {}
+    for (target,), own in steered.group_by("target", maintain_order=True):
+        room = max(0, MOST_DRAWN - len(drawn))
+        keys = own["setting_key"].head(min(each, room)).to_list()
+        drawn += keys
+        more[target] = own.height - len(keys)
+    return drawn, more
 
 
 def gains(source: ReportedExperiment) -> list[Piece]:
@@ -248,7 +269,7 @@ def layers(source: ReportedExperiment) -> list[Piece]:
     """
     comparison = source.comparison
     settings = comparison.rows.filter(pl.col("kind") == "setting")["setting_key"].n_unique()
-    if len(comparison.layers) < 3 and settings > MOST_LINES:
+    if len(comparison.layers) == 1 or (len(comparison.layers) < 3 and settings > MOST_LINES):
         return []
     charts = [_curves(comparison)]
     drawn = _means(source, [metric for metric in CURVES if metric != comparison.metric])

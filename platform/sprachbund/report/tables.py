@@ -21,6 +21,8 @@ from sprachbund.results.comparison import BY, RATIO_FLOOR, Comparison
 from sprachbund.results.side_effects import COLUMNS
 
 EMPTY = "–"
+# Lines of a table that is broken down by language; a file (CSV, JSON) has all.
+MOST_LINES = 1000
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "Δ": r"$\Delta$", "–": "--", "…": r"\dots{}",
@@ -142,7 +144,7 @@ def _level_table(comparison: Comparison, corpus: str, rows: pl.DataFrame) -> Tex
                 cells.append((f"    {name}", *([""] * (len(labels) - 1)), *ends))
                 controls.append(True)
     labels_of = _label_columns(comparison)
-    notes = [_pairs_note(rows)]
+    notes = [*_more_lines(comparison, rows), _pairs_note(rows)]
     if comparison.chosen:
         notes.append("* setting and layer chosen on the select role")
     return TextTable(
@@ -189,7 +191,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         ]
         cells.append((*labels, *numbers))
         controls.append(control)
-    notes = [_pairs_note(rows), f"layer {layer}: {comparison.layer_reason}"]
+    notes = [*_more_lines(comparison, rows), _pairs_note(rows), f"layer {layer}: {comparison.layer_reason}"]
     if medians:
         notes.append("median Δ: over the language pairs, languages resampled for its interval; read it before the mean")
     notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
@@ -222,7 +224,7 @@ def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         len(labels_of),
         tuple(cells),
         tuple(controls),
-        (f"value (Δ {comparison.vs or 'baseline'}; q where tested)",),
+        (*_more_lines(comparison, rows), f"value (Δ {comparison.vs or 'baseline'}; q where tested)"),
     )
 
 
@@ -256,14 +258,30 @@ def _label_columns(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _groups(comparison: Comparison, rows: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
-    """Rows of one line of a table with its label cells; control rows are indented."""
-    identity = ["kind", "setting_key", "control_of_key", "control"]
-    for key, group in rows.group_by([*identity, *_label_columns(comparison)], maintain_order=True):
+    """Rows of one line of a table with its label cells, at most `MOST_LINES` lines; control rows are indented."""
+    identity = _identity(comparison)
+    shown = rows.join(_lines(comparison, rows).head(MOST_LINES), on=identity, how="semi", nulls_equal=True)
+    for key, group in shown.group_by(identity, maintain_order=True):
         kind, _, _, _, setting, *others = key
         name = str(setting)
         if kind == "control":
             name = f"  {group['control'][0]} ×{group['n_seeds'][0]}"
         yield (name, *(EMPTY if each is None else str(each) for each in others)), group
+
+
+def _identity(comparison: Comparison) -> list[str]:
+    """The columns that tell one line of a table from another."""
+    return ["kind", "setting_key", "control_of_key", "control", *_label_columns(comparison)]
+
+
+def _lines(comparison: Comparison, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(_identity(comparison)).unique(maintain_order=True)
+
+
+def _more_lines(comparison: Comparison, rows: pl.DataFrame) -> list[str]:
+    """What to say of lines that are not shown."""
+    more = _lines(comparison, rows).height - MOST_LINES
+    return [f"{more} more lines: --csv and --json have all of them"] if more > 0 else []
 
 
 def _same(row: dict[str, Any], columns: tuple[str, ...]) -> pl.Expr:

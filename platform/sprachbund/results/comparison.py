@@ -1,4 +1,4 @@
-"""Results as Polars frames, and the comparison of an experiment's settings."""
+"""The comparison of an experiment's settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sprachbund.errors import known
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.results.missing import missing_lines
-from sprachbund.results.reader import Reader, means, read_view
+from sprachbund.results.reader import Reader, means
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after
 from sprachbund.vocabulary import SCOPES, layer_order
@@ -33,16 +33,6 @@ DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
 _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
 _SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
 _STORED = ("value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "p", "q")
-
-
-def retrieval(engine: Engine, experiment: str) -> pl.DataFrame:
-    """The view `retrieval_results` of one experiment, in the order of settings, layers and pairs."""
-    return _results(engine, "retrieval_results", experiment)
-
-
-def alignment(engine: Engine, experiment: str) -> pl.DataFrame:
-    """The view `alignment_results` of one experiment, in the order of settings, layers and pairs."""
-    return _results(engine, "alignment_results", experiment)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,9 +86,9 @@ def compare(
 ) -> Comparison:
     """Settings × layers and metrics of one experiment, with differences to baseline, controls and centring.
 
-    `metric` comes first and decides on layers and completeness; `vs` is a setting (its label or the start of its
-    key) to take differences from; `by` may add pair, query or candidate (languages) and sort by target; `scope` limits
-    the pairs by where the target language stands.
+    `metric` comes first and decides on completeness; with `layer` no other is read. `vs` is a setting (its label or the
+    start of its key) to take differences from. `by` may sort by target, or add pair, query or candidate: then there is
+    a row per language or pair, of this one metric. `scope` limits the pairs by where the target language stands.
 
     Raises:
         QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
@@ -111,15 +101,17 @@ def compare(
         experiment_id = find_experiment(connection, experiment)
         absent = tuple(left_out(connection, experiment_id, role))
         named = None if vs is None else find_setting(connection, vs, experiment)
-    read = Reader(engine, experiment, role, scope)
+    read = Reader(engine, experiment, role, scope, None if layer is None else str(layer))
     settings, layers = read.settings(), read.layers()
     known("role", role, read.roles())
-    if layer is not None:
-        known("layer", str(layer), layers)
+    if read.layer is not None:
+        known("layer", read.layer, layers)
+        layers = (read.layer,)
     stored = read.stored()
-    shown = [metric, *(each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique()))]
-    metrics = tuple(dict.fromkeys(shown))
     extra = tuple(dict.fromkeys(column for each in by for column in BY[each]))
+    # By language a metric has as many rows as there are cells: then it is one metric.
+    beside = [] if extra else [each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique())]
+    metrics = tuple(dict.fromkeys([metric, *beside]))
     gone = [each.setting_key for each in absent]
     # Controls stand beside a row: without it they say nothing.
     present = settings.filter(
@@ -157,15 +149,8 @@ def compare(
         side_effects=side_effects(engine, experiment),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),
         left_out=absent,
-        missing=missing_lines(read, metric, sums, present, absent),
+        missing=missing_lines(read, metric, layers, sums, present, absent),
     )
-
-
-def _results(engine: Engine, view: str, experiment: str) -> pl.DataFrame:
-    with reading(engine) as connection:
-        find_experiment(connection, experiment)
-    order = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
-    return read_view(engine, view, f"experiment = :experiment ORDER BY {order}", {"experiment": experiment})
 
 
 def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Sequence[str]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.languages.table import resolve
 from sprachbund.results.snapshots import embedded, require_snapshots
 from sprachbund.vocabulary import layer_order
-from sprachbund.work.payloads.pairs import PAIR_EVALUATION, PairEvaluationPayload
+from sprachbund.work.payloads.pairs import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 
 MOST = 5
@@ -133,30 +133,30 @@ def _evaluation(
     rows = connection.execute(
         select(t.Job.id, t.Job.payload)
         .distinct()
-        .join(t.Evaluation, t.Evaluation.job_id == t.Job.id)
+        .join(t.PairResult, t.PairResult.job_id == t.Job.id)
+        .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
+        .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
         .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
-              & (t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id))
+              & (t.ExperimentCorpus.corpus_id == t.Evaluand.corpus_id))
         .where(
             t.Experiment.name == experiment,
             t.Setting.key == key,
             t.ExperimentCorpus.role == role,
-            t.Evaluation.query_language == pair[0],
-            t.Evaluation.candidate_language == pair[1],
-            t.Job.kind == PAIR_EVALUATION.name,
+            t.PairResult.query_language == pair[0],
+            t.PairResult.candidate_language == pair[1],
             asked_for(),
         )
     )  # fmt: skip
     found = [_Evaluated(label, from_json(PairEvaluationPayload, payload, f"job {job_id}")) for job_id, payload in rows]
     if not found:
         known = connection.execute(
-            select(t.Evaluation.query_language, t.Evaluation.candidate_language)
+            select(t.PairResult.query_language, t.PairResult.candidate_language)
             .distinct()
-            .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
+            .join(t.ExperimentJob, t.ExperimentJob.job_id == t.PairResult.job_id)
             .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
-            .where(t.Experiment.name == experiment, t.Evaluation.candidate_language.is_not(None), asked_for())
+            .where(t.Experiment.name == experiment, asked_for())
         ).all()
         names = [f"{row.query_language}:{row.candidate_language}" for row in known]
         raise QueryError(

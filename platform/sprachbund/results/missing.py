@@ -12,13 +12,18 @@ from sprachbund.results.reader import Reader
 
 
 def missing_lines(
-    read: Reader, metric: str, sums: pl.DataFrame, settings: pl.DataFrame, left_out: Sequence[LeftOut]
+    read: Reader,
+    metric: str,
+    layers: Sequence[str],
+    sums: pl.DataFrame,
+    settings: pl.DataFrame,
+    left_out: Sequence[LeftOut],
 ) -> list[str]:
     """Rows left out, cells of the metric that lack pairs, jobs that are not done; none where all is there.
 
     sums: as `Reader.sums` has them. settings: those that have a row, as `Reader.settings` has them.
     """
-    return [*_rows(left_out), *_cells(read, metric, sums, settings), *_jobs(read)]
+    return [*_rows(left_out), *_cells(read, metric, layers, sums, settings), *_jobs(read)]
 
 
 def _rows(left_out: Sequence[LeftOut]) -> list[str]:
@@ -26,7 +31,7 @@ def _rows(left_out: Sequence[LeftOut]) -> list[str]:
     return [*lines, "q-values are adjusted over the rows that are there"] if lines else []
 
 
-def _cells(read: Reader, metric: str, sums: pl.DataFrame, settings: pl.DataFrame) -> list[str]:
+def _cells(read: Reader, metric: str, layers: Sequence[str], sums: pl.DataFrame, settings: pl.DataFrame) -> list[str]:
     """Cells without all of the pairs that the fullest cell of their corpus has."""
     counted = (
         sums.filter(pl.col("metric") == metric)
@@ -35,7 +40,6 @@ def _cells(read: Reader, metric: str, sums: pl.DataFrame, settings: pl.DataFrame
         .select("corpus", "setting_key", "layer", "n_values")
     )
     counts = {(corpus, key, layer): n for corpus, key, layer, n in counted.iter_rows()}
-    layers = read.layers()
     lines = []
     for corpus in read.corpora():
         expected = max((n for (name, *_), n in counts.items() if name == corpus), default=0)

@@ -13,7 +13,7 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.rows import asked_for, chunks
 from sprachbund.errors import QueryError, known
-from sprachbund.measures import MEASURES, METRICS
+from sprachbund.measures import METRICS, OF_PAIRS, measure_of
 from sprachbund.results.comparison import Comparison
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.base import Payload
@@ -84,7 +84,7 @@ def _label(comparison: Comparison, row: str) -> str:
 
 def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, Any]) -> Explanation:
     metric = METRICS[comparison.metric]
-    measure = next(each for each in MEASURES.values() if metric.name in each.metrics)
+    measure = measure_of(metric.name)
     control = cell["kind"] == "control"
     members = _members(connection, comparison, cell)
     evaluations = _evaluations(connection, comparison, [each.id for each in members], measure.name, cell)
@@ -92,7 +92,6 @@ def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, 
         raise QueryError(
             f"{metric.name} of '{cell['setting']}' at layer {cell['layer']}: found 0 evaluations, expected one per pair"
         )
-    versions = ", ".join(str(each) for each in sorted({row.version for row in evaluations}))
     parts: dict[str, list[tuple[str, Any]]] = {}
     parts["number"] = [
         ("value", cell["value"]),
@@ -106,7 +105,7 @@ def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, 
         ("unit", metric.unit),
         ("better", metric.better),
         ("source", metric.source),
-        ("measure", f"{measure.name}, version {versions or measure.version}: {measure.description}"),
+        ("measure", f"{measure.name}, version {measure.version}: {measure.description}"),
     ]
     parts["computed from"] = _computed_from(connection, members, evaluations)
     if not control:
@@ -137,25 +136,36 @@ def _members(connection: Connection, comparison: Comparison, cell: Mapping[str, 
 def _evaluations(
     connection: Connection, comparison: Comparison, settings: Sequence[int], measure: str, cell: Mapping[str, Any]
 ) -> list[Any]:
+    of_pairs = measure in OF_PAIRS
+    made: Any = t.PairEvaluation if of_pairs else t.Evaluation
+    rows: Any = t.PairResult if of_pairs else t.Evaluation
+    place: Any = t.Evaluand if of_pairs else t.Evaluation
+    statement = select(
+        rows.id, rows.job_id, t.Artifact.digest, rows.query_language, rows.candidate_language
+    ).select_from(rows)  # fmt: skip
+    if of_pairs:
+        statement = statement.join(t.PairEvaluation, t.PairEvaluation.job_id == t.PairResult.job_id)
+        statement = statement.join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
+        defined = getattr(t.PairResult, comparison.metric).is_not(None)
+    else:
+        defined = t.Evaluation.measure == measure
     statement = (
-        select(t.Evaluation.id, t.Evaluation.version, t.Evaluation.job_id, t.Artifact.digest,
-               t.Evaluation.query_language, t.Evaluation.candidate_language)
-        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Evaluation.job_id)
+        statement.join(t.ExperimentJob, t.ExperimentJob.job_id == rows.job_id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
         .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
-              & (t.ExperimentCorpus.corpus_id == t.Evaluation.corpus_id))
-        .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
-        .outerjoin(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
+              & (t.ExperimentCorpus.corpus_id == place.corpus_id))
+        .join(t.Corpus, t.Corpus.id == place.corpus_id)
+        .outerjoin(t.Artifact, t.Artifact.id == made.outcomes_id)
         .where(
             t.Experiment.name == comparison.experiment,
             t.ExperimentCorpus.role == comparison.role,
-            t.Evaluation.setting_id.in_(settings),
-            t.Evaluation.measure == measure,
-            t.Evaluation.layer == cell["layer"],
+            place.setting_id.in_(settings),
+            defined,
+            rows.layer == cell["layer"],
             (t.Corpus.name == cell["corpus"]) | (t.Corpus.collection == cell["corpus"]),
-            asked_for(),
+            asked_for(rows),
         )
-        .order_by(t.Evaluation.id)
+        .order_by(rows.id)
     )  # fmt: skip
     return list(connection.execute(statement).all())
 

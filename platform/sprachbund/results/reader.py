@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sprachbund.db.views import VIEWS
 from sprachbund.db.views.columns import Type
 from sprachbund.results import query
+from sprachbund.results.pair_sums import METRICS_OF_PAIRS, SUMS, long, pair_sums_sql
 from sprachbund.vocabulary import layer_order
 
 # Frames may be larger than what a typed-in query should give.
@@ -32,6 +33,11 @@ def typed(frame: pl.DataFrame, view: str, reckoned: Mapping[str, Type] | None = 
     return frame.cast({name: _DTYPES[types[name]] for name in frame.columns})
 
 
+def schema(view: str) -> dict[str, Any]:
+    """The types of a view's columns."""
+    return {column.name: _DTYPES[column.type] for column in VIEWS[view].columns}
+
+
 def read_view(
     engine: Engine, view: str, where: str, params: Mapping[str, Any], columns: Sequence[str] = ("*",)
 ) -> pl.DataFrame:
@@ -42,20 +48,21 @@ def read_view(
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads one experiment's parts of a comparison."""
+    """Reads one experiment's parts of a comparison, at one layer or (None) at all."""
 
     engine: Engine
     experiment: str
     role: str
     scope: str
+    layer: str | None = None
 
     def _rows(self, sql: str, **params: Any) -> pl.DataFrame:
         return query.run(self.engine, sql, {"experiment": self.experiment, **params}, **LIMITS)
 
     def _compared(self, view: str, *columns: str) -> pl.DataFrame:
         """Columns of a view over comparisons, in this role and scope."""
-        params = {"experiment": self.experiment, "role": self.role, "scope": self.scope}
-        where = "experiment = :experiment AND role = :role AND scope = :scope"
+        params = {"experiment": self.experiment, "role": self.role, "scope": self.scope, **self._at_layer}
+        where = f"experiment = :experiment AND role = :role AND scope = :scope{self._layers}"
         return read_view(self.engine, view, where, params, ("corpus", "setting_key", "layer", "metric", *columns))
 
     def settings(self) -> pl.DataFrame:
@@ -115,32 +122,41 @@ class Reader:
 
     def sums(self, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
         """Sums over language pairs (or languages, for metrics of one language) by where the target stands."""
+        of_pairs = [metric for metric in metrics if metric in METRICS_OF_PAIRS]
+        others = [metric for metric in metrics if metric not in METRICS_OF_PAIRS]
+        frames = [self._of_pairs(of_pairs, extra)] if of_pairs else []
+        frames += [self._of_others(others, extra)] if others else []
+        order = ["corpus", "setting_key", "layer", "layer_ordinal", "metric", "target_side", *extra, *SUMS]
+        return pl.concat([frame.select(order) for frame in frames])
+
+    def _of_pairs(self, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
+        found = self._rows(pair_sums_sql(metrics, extra, self.layer is not None), role=self.role, **self._at_layer)
+        return long(found, metrics, extra)
+
+    def _of_others(self, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
         names = {f"metric_{number}": metric for number, metric in enumerate(metrics)}
         listed = ", ".join(f":{name}" for name in names)
         columns = ", ".join(["setting_key", "layer", "layer_ordinal", "metric", "target_side", *extra])
+        found = self._rows(
+            f"SELECT coalesce(collection, corpus) AS corpus, {columns}, sum(value) AS sum_value, "  # noqa: S608 - fixed names
+            f"count(value) AS n_values, sum(baseline) AS sum_baseline, count(baseline) AS n_baselines "
+            f"FROM alignment_results WHERE experiment = :experiment AND role = :role AND metric IN ({listed})"
+            f"{self._layers} GROUP BY coalesce(collection, corpus), {columns}",
+            role=self.role, **names, **self._at_layer,
+        )  # fmt: skip
         summed: dict[str, Type] = {
-            "sum_value": "real",
-            "n_values": "integer",
-            "sum_baseline": "real",
-            "n_baselines": "integer",
-        }
-        frames = [
-            typed(
-                self._rows(
-                    f"SELECT coalesce(collection, corpus) AS corpus, {columns}, sum(value) AS sum_value, "  # noqa: S608 - fixed names
-                    f"count(value) AS n_values, sum(baseline) AS sum_baseline, "
-                    f"count(baseline) AS n_baselines FROM {view} "
-                    f"WHERE experiment = :experiment AND role = :role AND metric IN ({listed}) "
-                    f"GROUP BY coalesce(collection, corpus), {columns}",
-                    role=self.role,
-                    **names,
-                ),
-                view,
-                summed,
-            )
-            for view in ("retrieval_results", "alignment_results")
-        ]
-        return pl.concat(frames)
+            "sum_value": "real", "n_values": "integer", "sum_baseline": "real", "n_baselines": "integer",
+        }  # fmt: skip
+        return typed(found, "alignment_results", summed)
+
+    @property
+    def _layers(self) -> str:
+        """SQL: the condition on a view's layer."""
+        return "" if self.layer is None else " AND layer = :layer"
+
+    @property
+    def _at_layer(self) -> dict[str, str]:
+        return {} if self.layer is None else {"layer": self.layer}
 
     def chosen(self) -> pl.DataFrame:
         """Settings (key and label) and layers that were chosen on the select role."""

@@ -3,7 +3,7 @@
 from pkgutil import resolve_name
 from typing import Literal
 
-from sprachbund.measures import MEASURES
+from sprachbund.measures import OF_PAIRS
 from sprachbund_runners.evaluation.distances import (
     LanguageVectors,
     centroid_distance,
@@ -59,9 +59,5 @@ def one_sided(
     )
 
 
-PAIR_MEASURES: dict[str, PairMeasure] = {
-    measure.name: resolve_name(measure.function)
-    for measure in MEASURES.values()
-    if measure.extent == "pair" and not measure.optional and measure.function
-}
+PAIR_MEASURES: dict[str, PairMeasure] = {name: resolve_name(measure.function) for name, measure in OF_PAIRS.items()}
 """Those of every pair that is evaluated."""

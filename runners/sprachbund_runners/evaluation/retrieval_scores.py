@@ -21,6 +21,8 @@ from sprachbund_runners.evaluation.retrieval import (
 )
 from sprachbund_runners.evaluation.scores import PairScores
 
+COUNTS = ("greater", "ties", "n_candidates")
+"""What is kept of a direction: the fields of `RetrievalOutcome`."""
 RANK_METRICS = ("top1", "top5", "top10", "mrr", "meaning_abx")
 """Retrieval metrics that follow from the stored counts; the others are stored item by item."""
 
@@ -58,7 +60,7 @@ def retrieval_scores(x: LanguageVectors, y: LanguageVectors) -> PairScores:
     arrays: dict[str, NDArray[Any]] = {
         f"{direction}_{name}": getattr(getattr(found.cosine, direction), name)
         for direction in ("forward", "backward")
-        for name in ("greater", "ties", "n_candidates")
+        for name in COUNTS
     }
     arrays |= _mined_arrays(mine(found.forward, found.backward, x.unit, y.unit, x.groups, y.groups))
     return PairScores(forward, backward, arrays=arrays, notes=notes)

@@ -1,4 +1,4 @@
-"""Rows of evaluations and their metrics."""
+"""Rows of evaluations and their metrics. What every pair is measured by has a table of its own: `pair_rows`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from sqlalchemy import Connection, delete, insert
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import id_of
-from sprachbund.measures import MEASURES
+from sprachbund.measures import COMPARED, MEASURES
 from sprachbund.queue import Claim
 from sprachbund.work.keys import content_key
-from sprachbund_runners.evaluation.retrieval_scores import RANK_METRICS
+from sprachbund_runners.evaluation.retrieval_scores import COUNTS, RANK_METRICS
 from sprachbund_runners.evaluation.scores import Level, PairScores
 
 NAN = float("nan")
@@ -49,18 +49,33 @@ def mean_level(values: NDArray[np.float64], low: float, high: float) -> Level:
 
 
 def kept_outcomes(prefix: str, scores: PairScores) -> dict[str, NDArray[Any]]:
-    """Per-item outcomes by tensor name; metrics that follow from stored counts are not stored beside them."""
-    found = {f"{prefix}/{name.replace('_', '/', 1)}": values for name, values in scores.arrays.items()}
+    """Per-item outcomes by tensor name: those that comparisons may ask for and that follow from no stored counts."""
+    found = {}
+    for name, values in scores.arrays.items():
+        side, _, what = name.partition("_")
+        found[f"{prefix}/{side}/{what}"] = compact(values) if what in COUNTS else values
     for side, items in (("forward", scores.forward), ("backward", scores.backward), ("both", scores.both)):
         for name, values in items.items():
-            if not (f"{side}_greater" in scores.arrays and name in RANK_METRICS):
+            counted = f"{side}_greater" in scores.arrays and name in RANK_METRICS
+            if name in COMPARED and not counted:
                 found[f"{prefix}/{side}/{name}"] = compact(values)
     return found
 
 
-def compact(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Hits and misses as uint8, anything else as float32."""
-    return values.astype(np.uint8 if np.isin(values, (0.0, 1.0)).all() else np.float32)
+def compact(values: NDArray[Any]) -> NDArray[Any]:
+    """Counts in the smallest type that has them, anything else as float32; one item where all are alike."""
+    if len(values) and np.array_equal(values, np.broadcast_to(values[:1], values.shape), equal_nan=True):
+        values = values[:1]
+    if np.isin(values, (0.0, 1.0)).all():
+        return values.astype(np.uint8)
+    if np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.min_scalar_type(values.max()))
+    return values.astype(np.float32)
+
+
+def whole(stored: NDArray[Any], n: int) -> NDArray[Any]:
+    """What `compact` made one item of, again one per item."""
+    return np.broadcast_to(stored, n) if len(stored) == 1 else stored
 
 
 def write_evaluations(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from sprachbund.corpora.corpus import code_of
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.base import Payload
 from sprachbund.work.payloads.star import Starred
@@ -50,3 +51,8 @@ def cells(payload: Starred) -> int:
 def tensor_prefix(number: int, layer: str, measure: str) -> str:
     """Where a star's file has the outcomes of its pair of this number."""
     return f"{number}/{layer}/{measure}"
+
+
+def numbered(payload: Starred) -> dict[tuple[str, str], int]:
+    """The number of each pair in its star, by its sides' languages."""
+    return {(code_of(pair.first), code_of(pair.second)): number for number, pair in enumerate(payload.pairs)}

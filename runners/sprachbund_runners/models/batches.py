@@ -19,9 +19,9 @@ from sprachbund_runners.models.loading import LoadedModel
 R = TypeVar("R")
 
 MAX_PADDING = 0.04
-"""Share of a batch's places that may be padding, unless the batch would have fewer than `MIN_TOKENS` places."""
+"""Share of a batch's places that may be padding, unless the batch would have fewer than `fewest_tokens`."""
 MIN_TOKENS = 1024
-"""Places below which a batch is never ended for its padding: a GPU would wait for its weights and its kernels."""
+FILL = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,11 +193,18 @@ def tokenise(loaded: LoadedModel, texts: Sequence[str], max_length: int | None =
     return TokenisedTexts(tuple(ids), tuple(special), len(too_long), limit)
 
 
+def fewest_tokens(max_tokens_per_batch: int) -> int:
+    """Places below which a batch is not ended for its padding: a quarter of a small budget (a CPU's), where larger
+    batches only press out of a core's cache; `MIN_TOKENS` of a large one: a GPU would wait for weights and kernels.
+    """
+    return min(MIN_TOKENS, max_tokens_per_batch // FILL)
+
+
 def plan_batches(lengths: NDArray[np.int64], max_tokens_per_batch: int) -> list[NDArray[np.int64]]:
     """Rows of each batch: longest texts first, padded size within the budget (or a single text), every row once.
 
     A batch ends where another text would make more than `MAX_PADDING` of its places padding, once it has
-    `MIN_TOKENS` places. The plan depends on the arguments alone.
+    `fewest_tokens`. The plan depends on the arguments alone.
     """
     if max_tokens_per_batch < 1:
         raise ModelError(f"max_tokens_per_batch is {max_tokens_per_batch}, expected a positive number")
@@ -211,7 +218,7 @@ def plan_batches(lengths: NDArray[np.int64], max_tokens_per_batch: int) -> list[
         places = longest * np.arange(1, size + 1)
         # Texts only get shorter, so the share of padding only grows: these are the first so many sizes.
         tight = places - (tokens[start + 1 : start + size + 1] - tokens[start]) <= MAX_PADDING * places
-        enough = -(-MIN_TOKENS // longest)
+        enough = max(1, -(-fewest_tokens(max_tokens_per_batch) // longest))
         ends.append(start + min(size, max(int(tight.sum()), enough)))
     return [order[start:end] for start, end in pairwise(ends)]
 

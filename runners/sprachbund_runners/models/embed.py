@@ -12,6 +12,7 @@ from sprachbund.errors import ModelError
 from sprachbund.vocabulary import EMBEDDING_POOLINGS, FINAL
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.models.batches import (
+    FILL,
     Batch,
     BatchMasks,
     PassReport,
@@ -26,8 +27,6 @@ from sprachbund_runners.models.loading import LoadedModel
 from sprachbund_runners.models.pooling import TokenSelection, WordSelection, check_pooling
 from sprachbund_runners.models.steering import RowVariants, effective, steering_variants
 
-# Batches that one variant fills to a quarter are not joined: larger ones only press out of a core's cache.
-FILL = 4
 WORD = "word"
 """In place of which tokens of a text count: embeddings of its words, each from its own pieces."""
 

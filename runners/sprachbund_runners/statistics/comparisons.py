@@ -108,8 +108,8 @@ class Swaps:
     def adjusted(self) -> NDArray[np.float64]:
         """p of all columns, in their order."""
         observed = np.concatenate(self._observed) if self._observed else np.empty(0)
-        # A swap that changes nothing gives T itself, up to rounding.
-        below = np.searchsorted(np.sort(self._largest), observed * (1 - 1e-12))
+        # A swap that changes nothing gives T itself, up to rounding; columns have length 1, and so has that a scale.
+        below = np.searchsorted(np.sort(self._largest), observed - 1e-12 * (1 + observed))
         return np.asarray((1.0 + self.resamples - below) / (1.0 + self.resamples))
 
 

@@ -180,11 +180,11 @@ def test_database_at_another_revision(
 
 
 def test_database_at_an_older_revision(root: Path, sprachbund: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sprachbund.db import migrate
+    from sprachbund.db import revisions
 
-    older = migrate.head()
+    older = revisions.head()
     # As if this program had one revision more than the database.
-    monkeypatch.setattr(migrate, "head", lambda: "newer")
+    monkeypatch.setattr(revisions, "head", lambda: "newer")
     refused(sprachbund("run"), f"revision {older}", "needs newer", "sprachbund db upgrade")
     refused(sprachbund("db", "check"), f"revision {older}", "needs newer")
 

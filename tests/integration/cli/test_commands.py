@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from sprachbund import workspace
 from sprachbund.cli.main import app
-from sprachbund.db import migrate
+from sprachbund.db import revisions
 from sprachbund.errors import QueryError
 from sprachbund.spec.reading import read_yaml
 
@@ -200,7 +200,7 @@ def test_views_and_presets(sprachbund: Command) -> None:
 
 
 def test_database_commands(root: Path, sprachbund: Command) -> None:
-    head = migrate.head()
+    head = revisions.head()
     assert worked(sprachbund("db", "current")).out == f"database {head}, this version {head}\n"
     assert worked(sprachbund("db", "check")).out == "the schema is as it should be\n"
     assert worked(sprachbund("db", "upgrade")).out == f"schema {head} → {head}\n"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 from pytest_alembic.tests import (  # noqa: F401 - collected here
     test_model_definitions_match_ddl,
     test_single_head_revision,
@@ -19,7 +20,7 @@ from pytest_alembic.tests import (  # noqa: F401 - collected here
 )
 from sqlalchemy import Engine, inspect, select, text
 
-from sprachbund.db import migrate, views
+from sprachbund.db import migrate, revisions, views
 from sprachbund.db.engine import connect, reading, sqlite_path, writing
 from sprachbund.db.tables import Base, MetricName
 from sprachbund.errors import DatabaseError
@@ -70,12 +71,12 @@ def empty_engine(empty_database_url: str) -> Any:
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Adds a revision after the head, in a copy of the migrations; called with one more statement for it."""
     folder = tmp_path / "migrations"
-    head = migrate.head()
-    shutil.copytree(migrate.migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    head = revisions.head()
+    shutil.copytree(revisions.migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
 
     def add(more: str = "") -> None:
         (folder / "versions" / "9999_later.py").write_text(SECOND.format(head=head, more=more))
-        monkeypatch.setattr(migrate, "migrations_folder", lambda: folder)
+        monkeypatch.setattr(revisions, "migrations_folder", lambda: folder)
 
     return add
 
@@ -115,12 +116,12 @@ def _views(engine: Engine) -> set[str]:
 
 
 def test_upgrade_from_nothing(empty_engine: Engine) -> None:
-    assert migrate.current(empty_engine) is None
+    assert revisions.current(empty_engine) is None
     with pytest.raises(DatabaseError, match="has no tables yet: run `sprachbund db upgrade`"):
-        migrate.require_current(empty_engine)
+        revisions.require_current(empty_engine)
     migrate.upgrade(empty_engine)
-    assert migrate.current(empty_engine) == migrate.head()
-    migrate.require_current(empty_engine)
+    assert revisions.current(empty_engine) == revisions.head()
+    revisions.require_current(empty_engine)
     migrate.check(empty_engine)
     assert _views(empty_engine) == set(views.VIEWS)
     with reading(empty_engine) as connection:
@@ -128,6 +129,15 @@ def test_upgrade_from_nothing(empty_engine: Engine) -> None:
         assert connection.scalar(text("SELECT median(x) FROM (SELECT 1.5 AS x) AS data")) == 1.5
     assert rows.keys() == METRICS.keys()
     assert all((rows[name].unit, rows[name].better) == (each.unit, each.better) for name, each in METRICS.items())
+
+
+def test_revisions_are_those_of_alembic(later: Any) -> None:
+    first = revisions.head()
+    later()
+    scripts = ScriptDirectory.from_config(migrate.configuration())
+    assert revisions.known() == {each.revision: each.down_revision for each in scripts.walk_revisions()}
+    assert revisions.known() == {first: None, "9999": first}
+    assert revisions.head() == scripts.get_current_head() == "9999"
 
 
 def test_up_down_up_with_rows_in_every_table(empty_engine: Engine) -> None:
@@ -160,12 +170,12 @@ def test_metric_names_follow_the_program(engine: Engine) -> None:
 def test_later_revision_keeps_all_rows_and_children(engine: Engine, later: Any) -> None:
     """On SQLite the parent of cascading children is rebuilt; with foreign keys on that would empty them."""
     before = _fill(engine)
-    first = migrate.head()
+    first = revisions.head()
     later()
     with pytest.raises(DatabaseError, match=rf"is at revision {first}, this program needs 9999: run `sprachbund db"):
-        migrate.require_current(engine)
+        revisions.require_current(engine)
     migrate.upgrade(engine)
-    assert migrate.current(engine) == "9999"
+    assert revisions.current(engine) == "9999"
     assert _counts(engine) == before
     assert _views(engine) == set(views.VIEWS)
     with pytest.raises(
@@ -184,22 +194,22 @@ def test_foreign_keys_are_on_again_after_a_migration(engine: Engine) -> None:
 
 
 def test_unknown_revision_is_refused(engine: Engine, later: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = migrate.migrations_folder()
+    known = revisions.migrations_folder()
     later()
     migrate.upgrade(engine)
-    monkeypatch.setattr(migrate, "migrations_folder", lambda: known)
+    monkeypatch.setattr(revisions, "migrations_folder", lambda: known)
     with pytest.raises(DatabaseError, match=r"revision 9999, which this program does not know") as raised:
-        migrate.require_current(engine)
+        revisions.require_current(engine)
     assert "another version of sprachbund made it" in str(raised.value)
     with pytest.raises(DatabaseError, match="9999"):
         migrate.upgrade(engine)
-    assert migrate.current(engine) == "9999"
+    assert revisions.current(engine) == "9999"
 
 
 @pytest.mark.parametrize("cause", ["raises", "breaks foreign keys"])
 def test_failed_migration_leaves_everything_as_it_was(engine: Engine, later: Any, cause: str) -> None:
     before = _fill(engine)
-    first = migrate.head()
+    first = revisions.head()
     if cause == "raises":
         later("raise ZeroDivisionError")
         with pytest.raises(ZeroDivisionError):
@@ -212,7 +222,7 @@ def test_failed_migration_leaves_everything_as_it_was(engine: Engine, later: Any
         later('op.execute("DELETE FROM languages")')
         with pytest.raises(sa.exc.IntegrityError):
             migrate.upgrade(engine)
-    assert migrate.current(engine) == first
+    assert revisions.current(engine) == first
     assert _counts(engine) == before
     assert _views(engine) == set(views.VIEWS)
     assert "note" not in {column["name"] for column in inspect(engine).get_columns("jobs")}
@@ -221,7 +231,7 @@ def test_failed_migration_leaves_everything_as_it_was(engine: Engine, later: Any
 def test_sqlite_file_with_data_is_backed_up(sqlite_engine: Engine, later: Any) -> None:
     path = sqlite_path(sqlite_engine)
     assert path is not None
-    first = migrate.head()
+    first = revisions.head()
     migrate.upgrade(sqlite_engine)
     before = _fill(sqlite_engine)
     migrate.upgrade(sqlite_engine)
@@ -243,7 +253,7 @@ def test_sqlite_file_without_data_is_not_backed_up(sqlite_engine: Engine, later:
     assert path is not None
     later()
     migrate.upgrade(sqlite_engine)
-    assert migrate.current(sqlite_engine) == "9999"
+    assert revisions.current(sqlite_engine) == "9999"
     assert not list(path.parent.glob("*backup*"))
 
 
@@ -251,7 +261,7 @@ def test_failed_backup_undoes_the_migration(sqlite_engine: Engine, later: Any, m
     path = sqlite_path(sqlite_engine)
     assert path is not None
     _fill(sqlite_engine)
-    first = migrate.head()
+    first = revisions.head()
     later()
 
     def full(source: Path, target: Path) -> None:
@@ -260,7 +270,7 @@ def test_failed_backup_undoes_the_migration(sqlite_engine: Engine, later: Any, m
     monkeypatch.setattr(migrate.os, "replace", full)
     with pytest.raises(DatabaseError, match=r"undone: the backup .* failed: .*No space left"):
         migrate.upgrade(sqlite_engine)
-    assert migrate.current(sqlite_engine) == first
+    assert revisions.current(sqlite_engine) == first
     assert not list(path.parent.glob("*backup*"))
 
 
@@ -332,12 +342,12 @@ def test_check_of_the_alembic_command(engine: Engine, database_url: str, monkeyp
 
 
 def test_migrations_of_a_package_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = migrate.migrations_folder()
+    here = revisions.migrations_folder()
     assert (here / "env.py").is_file()
     package = tmp_path / "site-packages" / "sprachbund"
     package.mkdir(parents=True)
-    monkeypatch.setattr(migrate.sprachbund, "__path__", [str(package)])
+    monkeypatch.setattr(revisions.sprachbund, "__path__", [str(package)])
     with pytest.raises(DatabaseError, match="the migrations are missing"):
-        migrate.migrations_folder()
+        revisions.migrations_folder()
     shutil.copytree(here, package / "_migrations")
-    assert migrate.migrations_folder() == package / "_migrations"
+    assert revisions.migrations_folder() == package / "_migrations"

@@ -1,6 +1,6 @@
 """The queue against a model of it in a few dictionaries, driven by hypothesis, on both engines."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from sprachbund.db.engine import writing
 from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobAttempt, JobEdge, Runner
@@ -23,8 +23,10 @@ from sprachbund.errors import LeaseLost
 from sprachbund.queue import Queue, insert_jobs
 
 MAX_LOSSES, MAX_FAILURES = 2, 2
-N_JOBS = 6
-indices = st.integers(0, N_JOBS - 1)
+N_JOBS, MOST_JOBS = 6, 9
+NAMES = ("one", "two")
+indices = st.integers(0, MOST_JOBS - 1)
+early = st.integers(0, N_JOBS - 1)
 
 
 @dataclass(slots=True)
@@ -62,53 +64,96 @@ class Machine(RuleBasedStateMachine):
         self.claims: list[tuple[int, Any]] = []
         self.cancelled = {"one": False, "two": False}
         self.planned: dict[str, set[int]] = {"one": set(), "two": set()}
+        self.experiments: dict[str, int] = {}
+        self.ids: dict[str, int] = {}
 
     @initialize(
         priorities=st.lists(st.integers(0, 1), min_size=N_JOBS, max_size=N_JOBS),
         bundles=st.lists(st.integers(0, 1), min_size=N_JOBS, max_size=N_JOBS),
         kinds=st.lists(st.sampled_from("ab"), min_size=N_JOBS, max_size=N_JOBS),
         edges=st.dictionaries(
-            st.tuples(indices, indices).filter(lambda edge: edge[0] > edge[1]), st.booleans(), max_size=7
+            st.tuples(early, early).filter(lambda edge: edge[0] > edge[1]), st.booleans(), max_size=7
         ),
-        two=st.sets(indices),
+        two=st.sets(early),
     )
     def submit(self, priorities: list[int], bundles: list[int], kinds: list[str], edges: Any, two: set[int]) -> None:
         self.runners = [self.queue.register_runner(f"r{i}", "h", i, {"kinds": {"a": 1, "b": 1}}) for i in range(2)]
-        rows = [
-            {
-                "key": str(i), "kind": kinds[i], "version": 1, "subject": "s", "bundle": f"{kinds[i]}{bundles[i]}",
-                "model": None, "payload": {}, "label": "", "priority": priorities[i],
-            }
-            for i in range(N_JOBS)
-        ]  # fmt: skip
-        for i in range(N_JOBS):
-            hard, soft = (
-                frozenset(needed for (job, needed), lenient in edges.items() if job == i and lenient is which)
-                for which in (False, True)
-            )
-            self.jobs[i] = Expected(i, priorities[i], bundles[i], kinds[i], hard, soft)
-        self.planned = {"one": set(range(N_JOBS)), "two": two}
         with writing(self.engine) as connection:
-            hard_edges, soft_edges = (
-                [(str(job), str(needed)) for (job, needed), lenient in edges.items() if lenient is which]
-                for which in (False, True)
-            )
-            self.ids = insert_jobs(connection, rows, hard_edges, soft_edges)
-            for name, planned in self.planned.items():
+            for name in self.planned:
                 row = {"revision": 1, "spec": {}, "spec_digest": "", "submitted_ms": 0, "cancelled": False, "audit": {}}
                 added = insert(Experiment).values(name=name, **row).returning(Experiment.id)
-                experiment = connection.scalar(added)
-                for i in planned:
-                    link = {"experiment_id": experiment, "job_id": self.ids[str(i)]}
-                    connection.execute(insert(ExperimentJob).values(**link))
+                self.experiments[name] = connection.scalar(added) or 0
+            jobs = [Expected(i, priorities[i], bundles[i], kinds[i], *self.needs_of(i, edges)) for i in range(N_JOBS)]
+            self.insert(connection, jobs, {"one": set(range(N_JOBS)), "two": two})
+
+    @staticmethod
+    def needs_of(i: int, edges: Mapping[tuple[int, int], bool]) -> tuple[frozenset[int], frozenset[int]]:
+        hard, soft = (
+            frozenset(needed for (job, needed), lenient in edges.items() if job == i and lenient is which)
+            for which in (False, True)
+        )
+        return hard, soft
+
+    def insert(self, connection: Connection, jobs: list[Expected], planned: Mapping[str, set[int]]) -> None:
+        rows = [
+            {
+                "key": str(job.number), "kind": job.kind, "version": 1, "subject": "s",
+                "bundle": f"{job.kind}{job.bundle}", "model": None, "payload": {}, "label": "",
+                "priority": job.priority,
+            }
+            for job in jobs
+        ]  # fmt: skip
+        hard, soft = (
+            [(str(job.number), str(needed)) for job in jobs for needed in sorted(of(job))]
+            for of in (lambda job: job.needs, lambda job: job.soft)
+        )
+        self.ids |= insert_jobs(connection, rows, hard, soft)
+        for name, numbers in planned.items():
+            self.planned[name] |= numbers
+            for i in numbers:
+                link = {"experiment_id": self.experiments[name], "job_id": self.ids[str(i)]}
+                connection.execute(insert(ExperimentJob).values(**link))
+        self.jobs |= {job.number: job for job in jobs if job.number not in self.jobs}
+
+    @precondition(lambda self: len(self.jobs) < MOST_JOBS)
+    @rule(
+        priority=st.integers(0, 1), bundle=st.integers(0, 1), kind=st.sampled_from("ab"), name=st.sampled_from(NAMES),
+        needs=st.dictionaries(indices, st.booleans(), max_size=4),
+    )  # fmt: skip
+    def add(self, priority: int, bundle: int, kind: str, name: str, needs: dict[int, bool]) -> None:
+        """A job that needs older ones, whatever has become of them."""
+        i = len(self.jobs)
+        edges = {(i, needed): lenient for needed, lenient in needs.items() if needed in self.jobs}
+        job = Expected(i, priority, bundle, kind, *self.needs_of(i, edges))
+        with writing(self.engine) as connection:
+            self.insert(connection, [job], {name: {i}})
+
+    @rule(i=indices)
+    def submit_again(self, i: int) -> None:
+        if i not in self.jobs:
+            return
+        job = self.jobs[i]
+        with writing(self.engine) as connection:
+            self.insert(connection, [job], {})
+        if job.state in ("failed", "cancelled"):
+            self.reopened(job)
+            self.redo({i})
+
+    def open_needs(self, job: Expected) -> int:
+        hard = [needed for needed in job.needs if self.jobs[needed].state != "done"]
+        soft = [needed for needed in job.soft if self.jobs[needed].state != "done" and not self.dead(needed)]
+        return len(hard) + len(soft)
+
+    def doomed(self, job: Expected) -> bool:
+        return job.state == "running" and job.expired and (job.losses + 1 >= MAX_LOSSES or not self.wanted(job))
 
     def ready(self, job: Expected) -> bool:
         due = (job.state == "queued" and not job.paused) or (job.state == "running" and job.expired)
-        return (
-            due
-            and all(self.jobs[needed].state == "done" for needed in job.needs)
-            and all(self.jobs[needed].state == "done" or self.dead(needed) for needed in job.soft)
-        )
+        return due and not self.doomed(job) and self.open_needs(job) == 0
+
+    def candidates(self, kinds: str) -> list[Expected]:
+        ready = (job for job in self.jobs.values() if self.ready(job) and job.kind in kinds)
+        return sorted(ready, key=lambda job: (job.priority, job.number))
 
     def dead(self, i: int) -> bool:
         """Whether a job will not be done unless somebody tries again."""
@@ -126,36 +171,24 @@ class Machine(RuleBasedStateMachine):
     @rule(runner=st.integers(0, 1), limit=st.integers(1, 3), kinds=st.sampled_from(["a", "b", "ab"]))
     def claim(self, runner: int, limit: int, kinds: str) -> None:
         found = self.queue.claim(self.runners[runner], dict.fromkeys(kinds, 1), limit=limit)
-        expected: list[Expected] = []
-        while not expected:
-            candidates = sorted(
-                (job for job in self.jobs.values() if self.ready(job) and job.kind in kinds),
-                key=lambda job: (job.priority, job.number),
-            )
-            if not candidates:
-                break
-            head = candidates[0]
-            siblings = [job for job in candidates if (job.kind, job.bundle) == (head.kind, head.bundle) and job != head]
-            # One statement decides for all of them on what it sees at its start.
-            fates = []
-            for job in [head, *sorted(siblings, key=lambda job: job.number)][:limit]:
-                lost = job.state == "running"
-                if lost and not self.wanted(job):
-                    fates.append((job, lost, "cancelled"))
-                elif lost and job.losses + 1 >= MAX_LOSSES:
-                    fates.append((job, lost, "failed"))
-                else:
-                    fates.append((job, lost, "running"))
-            for job, lost, state in fates:
-                job.state, job.expired = state, False
-                job.losses += lost
-                if lost:
-                    job.outcomes[-1] = "lost"
-                if state == "running":
-                    job.attempt += 1
-                    job.runner = runner
-                    job.outcomes.append("running")
-                    expected.append(job)
+        # What nobody takes over is ended where there is nothing else to claim.
+        while not (candidates := self.candidates(kinds)) and (doomed := [*filter(self.doomed, self.jobs.values())]):
+            states = ["failed" if self.wanted(job) else "cancelled" for job in doomed]
+            for job, state in zip(doomed, states, strict=True):
+                job.state, job.expired, job.outcomes[-1] = state, False, "lost"
+                job.losses += 1
+        expected = []
+        if candidates:
+            head, *others = candidates
+            siblings = [job for job in others if (job.kind, job.bundle) == (head.kind, head.bundle)]
+            expected = [head, *sorted(siblings, key=lambda job: job.number)][:limit]
+        for job in expected:
+            if job.state == "running":
+                job.losses += 1
+                job.outcomes[-1] = "lost"
+            job.state, job.expired, job.runner = "running", False, runner
+            job.attempt += 1
+            job.outcomes.append("running")
         assert [int(claim.key) for claim in found] == sorted(job.number for job in expected)
         assert [claim.attempt for claim in found] == [self.jobs[int(claim.key)].attempt for claim in found]
         self.claims += [(runner, claim) for claim in found]
@@ -217,6 +250,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(i=indices)
     def expire(self, i: int) -> None:
+        if i not in self.jobs:
+            return
         with writing(self.engine) as connection:
             chosen = update(Job).where(Job.id == self.ids[str(i)], Job.state == "running")
             connection.execute(chosen.values(lease_expires_ms=0))
@@ -229,7 +264,7 @@ class Machine(RuleBasedStateMachine):
         for job in self.jobs.values():
             job.paused = False
 
-    @rule(name=st.sampled_from(["one", "two"]))
+    @rule(name=st.sampled_from(NAMES))
     def cancel(self, name: str) -> None:
         count = self.queue.cancel_experiment(name)
         self.cancelled[name] = True
@@ -240,7 +275,7 @@ class Machine(RuleBasedStateMachine):
                 job.state = "cancelled"
         assert count == total
 
-    @rule(name=st.sampled_from(["one", "two"]))
+    @rule(name=st.sampled_from(NAMES))
     def retry(self, name: str) -> None:
         count = self.queue.retry(name)
         self.cancelled[name] = False
@@ -270,6 +305,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(i=indices)
     def reopen(self, i: int) -> None:
+        if i not in self.jobs:
+            return
         done = self.jobs[i].state == "done"
         assert self.queue.reopen([self.ids[str(i)]]) == done
         if done:
@@ -290,8 +327,9 @@ class Machine(RuleBasedStateMachine):
             for row in connection.execute(select(JobAttempt.__table__).order_by(JobAttempt.attempt)):
                 outcomes[keys[row.job_id]].append(row.outcome)
         for i, job in self.jobs.items():
-            found = (rows[i].state, rows[i].attempt, rows[i].failures, rows[i].losses)
-            assert found == (job.state, job.attempt, job.failures, job.losses), f"job {i}"
+            found = (rows[i].state, rows[i].attempt, rows[i].failures, rows[i].losses, rows[i].open_needs)
+            expected = (job.state, job.attempt, job.failures, job.losses, self.open_needs(job))
+            assert found == expected, f"job {i}"
             assert outcomes[i] == job.outcomes, f"job {i}"
             if job.state == "running":
                 assert rows[i].runner_id == self.runners[job.runner or 0]
@@ -326,7 +364,5 @@ def machine(engine: Engine) -> Iterator[Callable[[], Machine]]:
 
 def test_queue_behaves_as_its_model(machine: Callable[[], Machine], engine_name: str) -> None:
     examples = 40 if engine_name == "sqlite" else 15
-    relaxed = settings(
-        max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    relaxed = settings(max_examples=examples, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine, settings=relaxed)

@@ -32,6 +32,13 @@ class TestInserting:
             desk.add(desk.job("a"), edges=[("a", "z")])
         assert desk.states() == {}
 
+    def test_needs_must_come_before(self, desk: Any) -> None:
+        with pytest.raises(ValueError, match="job a needs job b, which does not exist or does not come before it"):
+            desk.add(desk.job("a"), desk.job("b"), edges=[("a", "b")])
+        with pytest.raises(ValueError, match="of job z, which is not inserted"):
+            desk.add(desk.job("a"), edges=[("z", "a")])
+        assert desk.states() == {}
+
     def test_many(self, desk: Any) -> None:
         keys = [f"k{i}" for i in range(1203)]
         ids = desk.add(*(desk.job(key) for key in keys), edges=list(zip(keys[1:], keys, strict=False)))
@@ -109,9 +116,9 @@ class TestClaiming:
 
     def test_siblings_that_are_not_ready_or_not_suited_stay(self, desk: Any) -> None:
         desk.add(
+            desk.job("e", priority=11),
             *(desk.job(key, bundle="x") for key in "abc"),
             desk.job("d", bundle="x", version=2),
-            desk.job("e"),
             edges=[("b", "e")],
         )
         assert desk.claim(9) == ["a", "c"]
@@ -139,8 +146,8 @@ class TestClaiming:
         assert desk.claim(256) == [f"{i:02}" for i in range(34, 40)]
 
     def test_needs_come_first(self, desk: Any) -> None:
-        desk.add(*(desk.job(key) for key in "abc"), edges=[("a", "b"), ("b", "c")])
-        for key in "cba":
+        desk.add(*(desk.job(key) for key in "abc"), edges=[("b", "a"), ("c", "b")])
+        for key in "abc":
             (claim,) = desk.take(9)
             assert claim.key == key
             assert desk.take(9) == []
@@ -277,6 +284,9 @@ class TestLeases:
         desk.take()
         desk.expire()
         assert desk.claim() == ["c"]
+        # They are ended where there is nothing else to do.
+        assert desk.states() == {"a": "running", "b": "running", "c": "running"}
+        assert desk.claim() == []
         assert desk.states() == {"a": "failed", "b": "failed", "c": "running"}
 
     def test_lost_job_that_nobody_wants_is_cancelled(self, desk: Any) -> None:

@@ -15,6 +15,7 @@ from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs import JOBS
 from sprachbund_runners.jobs.compare import levels, pair_statistics
+from sprachbund_runners.jobs.evaluation_rows import whole
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.comparisons import max_t
 from sprachbund_runners.statistics.crossed import crossed_effects
@@ -56,22 +57,25 @@ def cells(space, setting, metric, layer="final"):
 
 
 def items(space, setting, layer="final"):
-    """top1 of every ordered pair, item by item, from the stored rank counts."""
+    """top1 of every ordered pair, and the stored counts it follows from, item by item."""
     statement = (
-        select(t.Evaluation, t.Artifact.uri, t.Artifact.digest)
-        .join(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
-        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
-        .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
-        .where(t.ExperimentSetting.label == setting, t.Evaluation.measure == "retrieval",
-               t.Evaluation.layer == layer)
-    )  # fmt: skip
+        select(t.Job.payload, t.Artifact.uri, t.Artifact.digest)
+        .join(t.PairEvaluation, t.PairEvaluation.job_id == t.Job.id)
+        .join(t.Artifact, t.Artifact.id == t.PairEvaluation.outcomes_id)
+        .join(t.Evaluand, t.Evaluand.id == t.PairEvaluation.evaluand_id)
+        .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Evaluand.setting_id)
+        .where(t.ExperimentSetting.label == setting)
+    )
     found = {}
     with reading(space.engine) as connection:
-        for row in connection.execute(statement):
-            tensors = load_tensors(space.store.fetch(row.uri, row.digest))
-            greater, ties = (tensors[f"{row.outcomes_tensor}/{name}"] for name in ("greater", "ties"))
-            pair = (row.query_language, row.candidate_language)
-            found[pair] = (np.where(greater == 0, 1 / (1 + ties), 0.0), greater, ties)
+        rows = connection.execute(statement).all()
+    for payload, uri, digest in rows:
+        tensors = load_tensors(space.store.fetch(uri, digest))
+        for number, pair in enumerate(payload["pairs"]):
+            for way, sides in (("forward", ("first", "second")), ("backward", ("second", "first"))):
+                prefix = f"{number}/{layer}/retrieval/{way}"
+                greater, ties = (whole(tensors[f"{prefix}/{name}"], 30) for name in ("greater", "ties"))
+                found[pair[sides[0]], pair[sides[1]]] = (np.where(greater == 0, 1 / (1 + ties), 0.0), greater, ties)
     return found
 
 

@@ -20,6 +20,7 @@ from sprachbund.errors import SpecError
 from sprachbund.workspace import Workspace
 from sprachbund_runners.models import embed as embedding
 from sprachbund_runners.models import respond as responding
+from support.finished import pair_values
 
 Make = Callable[..., dict[str, Any]]
 # What the tests of reuse plan: candidates to choose from, controls, both kinds of centring, at one layer.
@@ -76,8 +77,8 @@ def test_one_spec_fills_every_table_and_view(space: Workspace, experiment: Make,
     assert states(space) == {"done": submitted.n_new}
     # Four fit languages, 30 sentences each, read once for all targets, sites and scorers.
     assert passes["respond"] == 4 * 30
-    for table in (t.UnitStatistics, t.ExpertSet, t.ExpertUnit, t.Snapshot, t.SnapshotPart, t.Evaluation, t.Metric,
-                  t.Comparison, t.ControlComparison, t.Choice, t.ExpertOverlap):  # fmt: skip
+    for table in (t.UnitStatistics, t.ExpertSet, t.ExpertUnit, t.Snapshot, t.SnapshotPart, t.PairResult, t.Evaluation,
+                  t.Metric, t.Comparison, t.ControlComparison, t.Choice, t.ExpertOverlap):  # fmt: skip
         assert count(space, table) > 0, table
     frame = space.results(submitted)
     # Every ordered pair of three languages at four layers, under every setting, for every retrieval metric.
@@ -272,18 +273,15 @@ def test_two_texts_of_one_name_are_refused(
 
 
 def _values(space: Workspace, metric: str | None = None) -> dict[str, tuple[float, ...]]:
-    statement = (
-        select(t.Evaluation.key, t.Metric.name, t.Metric.value)
-        .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
-        .order_by(t.Evaluation.key, t.Metric.name)
-    )
-    if metric is not None:
-        statement = statement.where(t.Metric.name == metric)
-    with reading(space.engine) as connection:
-        rows = connection.execute(statement).all()
     found: dict[str, list[float]] = {}
-    for key, _, value in rows:
-        found.setdefault(key, []).append(value)
+    for (*place, name), value in sorted(pair_values(space).items()):
+        if metric in (None, name):
+            found.setdefault(" ".join(place), []).append(value)
+    statement = select(t.Evaluation.key, t.Metric.name, t.Metric.value).join(t.Metric).order_by(t.Metric.name)
+    with reading(space.engine) as connection:
+        for key, name, value in connection.execute(statement):
+            if metric in (None, name):
+                found.setdefault(key, []).append(value)
     return {key: tuple(np.round(values, 12)) for key, values in found.items()}
 
 

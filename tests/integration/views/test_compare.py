@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sprachbund.errors import QueryError
 from sprachbund.report import tables
 from sprachbund.results import comparison as results
+from sprachbund.results.frames import collected, frames
 
 OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
 SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]
@@ -172,7 +173,7 @@ def test_cells_that_are_not_there_yet_are_named(make_sqlite):
     with made.engine.begin() as connection:
         jobs = [number for name, number in made.made.ids.items() if name == "pair test centring deu_Latn eng_Latn"]
         connection.execute(text("UPDATE jobs SET state = 'queued' WHERE id = :id"), {"id": jobs[0]})
-        connection.execute(text("DELETE FROM evaluations WHERE job_id = :id"), {"id": jobs[0]})
+        connection.execute(text("DELETE FROM pair_results WHERE job_id = :id"), {"id": jobs[0]})
     found = results.compare(made.engine, "made")
     assert found.missing == [
         *(f"centring, layer {layer}, top1 on book: 6 of 12 pairs" for layer in ("0", "1", "10", "final")),
@@ -189,8 +190,8 @@ def test_nothing_done_yet_is_all_missing(make_sqlite):
     assert len(found.missing) == 7 * 4
     assert found.rows.height == 0
     assert tables.to_markdown(found).count("missing:") == 21
-    assert results.retrieval(made.engine, "made").height == 0
-    assert results.retrieval(made.engine, "made").schema["value"] == pl.Float64
+    assert collected(frames(made.engine, "made")).height == 0
+    assert collected(frames(made.engine, "made")).schema["value"] == pl.Float64
 
 
 @pytest.mark.parametrize(

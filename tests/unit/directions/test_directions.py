@@ -117,7 +117,7 @@ def test_lda_equals_scikit_learn(width: int) -> None:
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(2, 40), width=st.integers(1, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_ledoit_wolf_equals_scikit_learn(seed: int, n: int, width: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(n, width)) ** 3
     rows -= rows.mean(axis=0)

@@ -133,7 +133,7 @@ def test_bootstrap_draws_count_triples_by_multiplicity(space, task, together):
                 assert score.weighted_wins[draw] / total == pytest.approx(weighted, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(2, 4))
 def test_small_whole_numbers_with_many_ties(seed, n_classes):
     """Coordinates 0, 1, 2: squared Euclidean distances are exact and tie all the time, also of unequal vectors."""

@@ -24,7 +24,7 @@ def mean(values):
     return sum(values) / len(values) if values else float("nan")
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(data=st.data(), n=st.integers(1, 12), seed=st.integers(0, 5))
 def test_item_distances_equal_the_pairs_written_out(data, n, seed):
     x, y = np.random.default_rng(seed).standard_normal((2, n, 5)) + 0.3
@@ -41,7 +41,7 @@ def test_item_distances_equal_the_pairs_written_out(data, n, seed):
     assert found.gap == pytest.approx(np.array(unpaired) - paired, abs=1e-12, nan_ok=True)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(data=st.data(), n=st.integers(1, 12), seed=st.integers(0, 5))
 def test_spread_and_within_equal_the_pairs_written_out(data, n, seed):
     x = np.random.default_rng(seed).standard_normal((n, 5)) + 0.5
@@ -97,7 +97,7 @@ def test_lengths_and_groups_are_checked():
         language_vectors(np.array([[1.0], [0.0]]), name="deu_Latn")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(n=st.integers(3, 9), seed=st.integers(0, 1000), data=st.data())
 def test_space_distances_equal_the_definitions(n, seed, data):
     languages = [f"l{i}" for i in range(n)]

@@ -137,7 +137,7 @@ def test_nearest_items_equal_sklearns():
     assert (found == np.sort(expected, axis=1)).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(1, 4))
 def test_ties_go_to_the_first_and_equal_texts_are_left_out(seed, k):
     rng = np.random.default_rng(seed)

@@ -79,7 +79,7 @@ def test_neighbours_are_the_largest_similarities(sides, block_size, cache_bytes)
             assert near.means(k) == pytest.approx(np.array([nearest_mean(row, k) for row in matrix]), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), n=st.integers(1, 14), block_size=st.integers(1, 16))
 def test_means_count_every_copy_of_a_vector(data, n, block_size):
     pool = np.random.default_rng(n).standard_normal((5, 6))
@@ -161,7 +161,7 @@ def test_xsim_looks_at_the_nearest_only():
     assert (limited >= free).all() and (limited > free).any()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data(), n=st.integers(1, 5), name=st.sampled_from(["ratio", "distance"]))
 def test_copies_share_what_every_order_of_candidates_gives_on_average(data, n, name):
     pool = np.abs(np.random.default_rng(5).standard_normal((4, 6)))
@@ -215,7 +215,7 @@ def test_copies_share_predictions():
     assert items["f1"].tolist() == [1.0, 1.0, 0.5, 0.5]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), n=st.integers(2, 10), block_size=st.integers(1, 12))
 def test_mexa_is_a_strict_win_in_row_and_column(data, n, block_size):
     rows = st.lists(st.lists(st.sampled_from([-1, 1]), min_size=16, max_size=16), min_size=n, max_size=n)

@@ -120,7 +120,7 @@ def angular(a, b):
     return np.arccos(np.clip(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b), -1, 1)) / np.pi
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), n=st.integers(1, 10), block_size=st.integers(1, 12), seed=st.integers(0, 5))
 def test_language_abx_equals_the_triples(data, n, block_size, seed):
     rng = np.random.default_rng(seed)

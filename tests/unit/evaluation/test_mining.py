@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sprachbund_runners.evaluation.margins import Refused
@@ -54,7 +54,6 @@ def test_mining_follows_the_procedure(copies):
     assert 0.2 < scores.f1 < 1
 
 
-@settings(deadline=None)
 @given(
     pairs=st.lists(st.tuples(st.sampled_from([0.5, 0.7, 0.9, 1.0, 1.2]), st.booleans()), max_size=12),
     more=st.integers(0, 4),

@@ -19,7 +19,7 @@ def sides(n=300, d=16, noise=1.0, seed=0):
     return x, (x + noise * rng.standard_normal(x.shape)).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), n=st.integers(1, 25))
 def test_lists_rank_what_they_hold_as_retrieval_does(data, n):
     rng = np.random.default_rng(n)

@@ -51,7 +51,7 @@ def sign_vectors(n, d, distinct):
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     data=st.data(),
     n=st.integers(1, 14),

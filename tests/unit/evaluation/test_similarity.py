@@ -20,7 +20,7 @@ def assembled(x, y, block_size):
     return out[np.ix_(x.inverse, y.inverse)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 20),
     m=st.integers(1, 20),

@@ -29,7 +29,7 @@ def reference(logits: np.ndarray, uniform: float, temperature: float, top_p: flo
     return kept[-1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 10_000),
     width=st.integers(1, 40),

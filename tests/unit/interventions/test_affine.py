@@ -61,7 +61,7 @@ def test_simple_maps() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_linear_act_equals_a_loop(data: st.DataObject) -> None:
     """With ties (values on a coarse grid), constant units, and unequal numbers of sentences."""
     n, m, k = (data.draw(st.integers(1, size)) for size in (12, 12, 5))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sprachbund.errors import SpecError
@@ -151,7 +151,6 @@ def test_no_word_means_two_languages() -> None:
     assert [word for word, count in words.items() if count > 1] == []
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_word_is_found_or_refused_in_one_line(word: str) -> None:
     code = languages.find(word)

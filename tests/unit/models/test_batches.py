@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sprachbund.errors import CorpusError, ModelError
 from sprachbund_runners.models.batches import (
     MAX_PADDING,
-    MIN_TOKENS,
     Batch,
+    fewest_tokens,
     is_out_of_memory,
     make_batch,
     plan_batches,
@@ -42,7 +42,7 @@ def slow_plan(lengths: list[int], budget: int) -> list[list[int]]:
             longest = lengths[last[0]]
             places = longest * (len(last) + 1)
             padding = places - sum(lengths[each] for each in last) - lengths[row]
-            small = longest * len(last) < MIN_TOKENS
+            small = longest * len(last) < fewest_tokens(budget)
             if places <= budget and (small or padding <= MAX_PADDING * places):
                 last.append(row)
                 continue
@@ -65,13 +65,17 @@ def test_a_plan_bounds_the_padding_of_every_batch_that_is_not_small(lengths: lis
         places = max(found) * len(found)
         assert len(batch) == 1 or places <= budget
         # Without its last text it had too few places to end, or its padding is within the bound.
-        assert places - max(found) < MIN_TOKENS or 1 - sum(found) / places <= MAX_PADDING + 1e-12
+        assert places - max(found) < fewest_tokens(budget) or 1 - sum(found) / places <= MAX_PADDING + 1e-12
     for batch, after in pairwise(batches):
         longest = lengths[batch[0]]
         full = longest * (len(batch) + 1) > budget
         places = longest * (len(batch) + 1)
         loose = sum(lengths[row] for row in batch) + lengths[after[0]] < (1 - MAX_PADDING) * places + 1e-9
-        assert full or (loose and longest * len(batch) >= MIN_TOKENS)
+        assert full or (loose and longest * len(batch) >= fewest_tokens(budget))
+
+
+def test_a_small_budget_is_filled_to_a_quarter_a_large_one_to_what_keeps_a_gpu_busy() -> None:
+    assert [fewest_tokens(budget) for budget in (1, 1024, 4096, 32_768)] == [0, 256, 1024, 1024]
 
 
 def test_a_budget_below_one_is_refused() -> None:
@@ -158,7 +162,7 @@ def test_same_batches_same_bytes(loaded: LoadedModel, texts: list[str]) -> None:
 
 def test_the_report_counts_padding_and_progress(bloom: LoadedModel) -> None:
     done: list[int] = []
-    report = embed(bloom, ["w1", "w1 w2 w3", "w1 w2"], ["0"], max_tokens_per_batch=6, progress=done.append).report
+    report = embed(bloom, ["w1", "w1 w2 w3", "w1 w2"], ["0"], max_tokens_per_batch=16, progress=done.append).report
     assert (report.n_texts, report.n_tokens, report.n_padded_tokens, report.n_batches) == (3, 6, 7, 2)
     assert done == [2, 1]
 

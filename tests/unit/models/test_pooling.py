@@ -25,7 +25,7 @@ def batch_of(lengths: list[int], side: str, specials: int) -> Batch:
     return Batch(np.arange(len(lengths)), np.array(lengths), n_special, ids, present.long(), special)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(2, 9), min_size=1, max_size=4),
     st.sampled_from(["left", "right"]),

@@ -23,7 +23,7 @@ def by_torch(activations: torch.Tensor, tokens: Tokens, pivot: torch.Tensor | No
     return reduce_by_torch(activations, tokens.selection, pivot, highest)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(2, CHUNK + 9), min_size=1, max_size=4),
     st.sampled_from(["all", "content", "first", "last"]),

@@ -70,7 +70,7 @@ def pieces_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return load(folder)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_pieces_are_the_tokens_that_have_a_character_of_the_word(data: st.DataObject) -> None:
     spans = data.draw(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), min_size=1, max_size=6))

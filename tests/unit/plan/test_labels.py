@@ -87,7 +87,7 @@ def check(blueprint: Blueprint, models: tuple[PlanModel, ...]) -> None:
 
 
 @given(st.lists(rows, min_size=1, max_size=3), st.sampled_from([MODELS[:1], MODELS]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_labels_of_any_accepted_spec(interventions: list[object], models: tuple[PlanModel, ...]) -> None:
     try:
         blueprint = drawn(interventions, models)

@@ -331,7 +331,7 @@ _PAIRS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(_LAYERS, _SPOKEN, _PAIRS, st.integers(0, 2)), min_size=1, max_size=4))
 def test_any_history_covers_every_pair_and_layer_exactly_once(
     history: list[tuple[list[str], list[str], str | list[list[str]], int]],

@@ -26,7 +26,7 @@ def by_the_peer(row: list[float], is_positive: list[bool]) -> float:
 values = st.sampled_from([-2.0, -0.0, 0.0, 0.25, 1.0, 3.0]) | st.floats(-9, 9, width=32)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(values, st.integers(0, 3)), min_size=8, max_size=120))
 def test_equal_to_scikit_learn_on_the_same_bins(rows: list[tuple[float, int]]) -> None:
     rows = [*rows, (0.5, 0), (0.5, 1), (0.75, 2)]

@@ -116,7 +116,7 @@ def rows_with_languages(draw: st.DrawFn) -> tuple[NDArray[np.float32], NDArray[n
     return np.array(rows, dtype=np.float32), np.array(languages, dtype=np.int16)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows_with_languages(), st.randoms(use_true_random=False))
 def test_equal_to_slow_references(data: tuple[NDArray[np.float32], NDArray[np.int16]], random: object) -> None:
     responses, language_of = data
@@ -139,7 +139,7 @@ def test_equal_to_slow_references(data: tuple[NDArray[np.float32], NDArray[np.in
             assert scores.effect[t, u] == scores.values["cohens_d"][t, u]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows_with_languages(), st.randoms(use_true_random=False))
 def test_the_order_of_sentences_changes_no_bit(
     data: tuple[NDArray[np.float32], NDArray[np.int16]], random: object

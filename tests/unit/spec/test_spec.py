@@ -200,7 +200,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(WORDS, VALUES, max_size=4))
 def test_what_is_written_is_read_again(content: dict[str, Any]) -> None:
     text = write_yaml(content)

@@ -50,7 +50,7 @@ def by_hand(outcomes, groups, counts):
     return np.array(out)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     items=st.lists(
         st.tuples(st.floats(-5, 5, width=32), st.floats(0, 1, width=32), st.integers(0, 4)), min_size=1, max_size=12

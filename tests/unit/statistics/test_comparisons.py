@@ -70,7 +70,7 @@ def all_swaps(differences):
     return [np.mean([value >= t - 1e-9 for value in largest]) for t in observed]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(rows=st.lists(st.tuples(*[st.sampled_from([-1.0, 0.0, 0.5, 1.0])] * 3), min_size=2, max_size=8))
 def test_max_t_approaches_all_swaps(rows):
     differences = np.array(rows)

@@ -77,7 +77,7 @@ def decided(given_pairs, ordered, variances, seed):
 DESIGNS = ["all", "self pairs", "one direction", "missing", "corpora", "drawn rows"]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.sampled_from(DESIGNS), st.integers(4, 11), st.booleans(), st.integers(0, 2), st.sampled_from([-0.9, 0, 0.9]),
     st.tuples(*[st.sampled_from([0.0, 0.3, 1.0])] * 3), st.integers(0, 10_000), st.booleans(),

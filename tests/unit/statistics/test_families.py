@@ -62,7 +62,7 @@ tests_of = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tests=tests_of, most=st.integers(1, 10), unit=st.sampled_from(["item", "group"]))
 def test_max_t_in_blocks_is_that_of_the_whole_family(tests, most, unit):
     items = Items.of(CORPORA, unit)

@@ -73,7 +73,7 @@ def test_tests_of_pairs_are_those_of_their_items(data, places):
         if not any(0.5 in each for each in both):
             counts = mcnemar_counts(*both)
             p = float(mcnemar_exact(*counts))
-            expected.append({"evaluation_id": after.evaluation_id, "only_setting": counts[0],
+            expected.append({"result_id": after.result_id, "only_setting": counts[0],
                              "only_baseline": counts[1], "p": p})  # fmt: skip
             place = after.corpus, after.query, after.candidate
             assert (own.items(place) == both[0]).all()
@@ -87,7 +87,7 @@ class Stored:
         self.stored, self.read = cells, []
 
     def ids(self, setting, layer):
-        return tuple(cell.evaluation_id for cell in self.stored)
+        return tuple(cell.result_id for cell in self.stored)
 
     def cells(self, setting, layers, metrics):
         self.read += [(setting, layer) for layer in layers]

@@ -199,7 +199,7 @@ def test_one_query_language_is_a_model_about_that_language():
     assert (found.low[0], found.high[0]) == pytest.approx(expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(3, 6), st.integers(0, 5), st.booleans())
 def test_medians_over_pairs_equal_resampling_by_hand(n, seed, tied):
     query, candidate = ordered_pairs(n)

@@ -5,5 +5,6 @@ from sprachbund.db.tables.catalogue import *  # noqa: F403
 from sprachbund.db.tables.comparisons import *  # noqa: F403
 from sprachbund.db.tables.edits import *  # noqa: F403
 from sprachbund.db.tables.evaluations import *  # noqa: F403
+from sprachbund.db.tables.pairs import *  # noqa: F403
 from sprachbund.db.tables.texts import *  # noqa: F403
 from sprachbund.db.tables.work import *  # noqa: F403

@@ -113,7 +113,7 @@ class PairTest(Base):
     __tablename__ = "pair_tests"
     __table_args__ = (Index(None, "job_id"), {"sqlite_with_rowid": False})
 
-    evaluation_id: Mapped[int] = mapped_column(reference("evaluations.id", cascade=True), primary_key=True)
+    result_id: Mapped[int] = mapped_column(reference("pair_results.id", cascade=True), primary_key=True)
     job_id: Mapped[int] = mapped_column(reference("jobs.id"), primary_key=True)
     only_setting: Mapped[int]
     only_baseline: Mapped[int]
@@ -153,7 +153,7 @@ class AdjustedPairTest(Base):
     __tablename__ = "adjusted_pair_tests"
     __table_args__ = (Index(None, "family_id"), {"sqlite_with_rowid": False})
 
-    evaluation_id: Mapped[int] = mapped_column(reference("evaluations.id", cascade=True), primary_key=True)
+    result_id: Mapped[int] = mapped_column(reference("pair_results.id", cascade=True), primary_key=True)
     family_id: Mapped[int] = mapped_column(reference("families.id", cascade=True), primary_key=True)
     q: Mapped[float] = mapped_column(Float)
 

@@ -9,6 +9,8 @@ from sprachbund.db.tables.base import Base, Id, Json, Milliseconds, among, refer
 from sprachbund.vocabulary import ROLES
 
 JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
+# Where claims look.
+_READY = text("state = 'queued' AND open_needs = 0")
 
 
 class Experiment(Base):
@@ -102,8 +104,8 @@ class Job(Base):
             "ix_jobs_claim",
             "priority",
             "id",
-            sqlite_where=text("state = 'queued'"),
-            postgresql_where=text("state = 'queued'"),
+            sqlite_where=_READY,
+            postgresql_where=_READY,
         ),
         Index("ix_jobs_bundle_state", "bundle", "state"),
         Index(
@@ -121,9 +123,10 @@ class Job(Base):
     subject: Mapped[str] = mapped_column(String(40))
     bundle: Mapped[str] = mapped_column(String(40))
     model: Mapped[str | None] = mapped_column(String(80))
-    payload: Mapped[dict[str, Any]] = mapped_column(Json)
     label: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(9))
+    # How many needs are neither done nor, where they are soft, lost: see `queue/needs.py`.
+    open_needs: Mapped[int]
     # Smaller is earlier.
     priority: Mapped[int]
     available_ms: Mapped[Milliseconds]
@@ -135,6 +138,8 @@ class Job(Base):
     failures: Mapped[int]
     losses: Mapped[int]
     error: Mapped[str | None] = mapped_column(Text)
+    # Last: SQLite reads through what comes before a column, and payloads may be long.
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
 
 
 class JobEdge(Base):

@@ -2,7 +2,7 @@
 
 
 def adjusted(
-    column: str, table: str = "adjusted_pair_tests", key: str = "evaluation_id", test: str = "pt.evaluation_id"
+    column: str, table: str = "adjusted_pair_tests", key: str = "result_id", test: str = "pt.result_id"
 ) -> str:
     """SQL: a column of the adjusted test (`a`) or of its family (`f`); NULL where the experiment (`x`) has none.
 

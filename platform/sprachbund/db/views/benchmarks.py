@@ -1,8 +1,9 @@
 """Views on benchmarks' conventions, on what must be known of single metrics, and on what models were trained on."""
 
 from sprachbund.db.views.asked import asked
-from sprachbund.db.views.columns import Column, View, changed, of
+from sprachbund.db.views.columns import Column, Source, View, changed, of
 from sprachbund.db.views.evaluated import EVALUATED
+from sprachbund.db.views.pairs import by_measure, by_metric, rows_of_pairs
 from sprachbund.db.views.setting import setting_columns
 
 # Which metric a benchmark averages, over which ordered language pairs.
@@ -22,39 +23,22 @@ _CONVENTIONS = """
 """
 _WHO = ("experiment", "model", "revision", "setting", "setting_key", "setting_ordinal", "corpus", "split", "role")
 _SCORED = ", ".join(f"q.{name}" for name in _WHO)
+_METRICS = ("top1", "meaning_abx", "bitext_f1", "bitext_accuracy", "xsim", "xsim_text", "csls_top1", "mexa")
 _SCORES = f"""
     SELECT x.name AS experiment, xs.model AS model, m.revision AS revision, xs.label AS setting, s.key AS setting_key,
         xs.ordinal AS setting_ordinal, coalesce(c.collection, c.name) AS corpus, c.split AS split, xc.role AS role,
         e.layer AS layer, xl.ordinal AS layer_ordinal, e.query_language AS query_language,
-        e.candidate_language AS candidate_language, r.name AS metric, r.value AS value
-    FROM experiments x
-    CROSS JOIN experiment_jobs xj
-    CROSS JOIN evaluations e
-    CROSS JOIN experiment_layers xl
-    CROSS JOIN experiment_corpora xc
-    CROSS JOIN corpora c
-    CROSS JOIN experiment_settings xs
-    CROSS JOIN settings s
-    CROSS JOIN models m
-    CROSS JOIN metrics r
-    WHERE xj.experiment_id = x.id
-        AND e.job_id = xj.job_id AND e.measure = 'retrieval' AND {asked("e")}
-        AND xl.experiment_id = x.id AND xl.layer = e.layer
-        AND xc.experiment_id = x.id AND xc.corpus_id = e.corpus_id AND xc.role <> 'fit'
-        AND c.id = e.corpus_id
-        AND xs.experiment_id = x.id AND xs.setting_id = e.setting_id
-        AND s.id = xs.setting_id
-        AND m.id = s.model_id
-        AND r.evaluation_id = e.id
-"""  # noqa: S608 - our own names
+        e.candidate_language AS candidate_language, r.name AS metric, {by_metric(_METRICS, "e.{}".format)} AS value
+    {rows_of_pairs("CROSS JOIN metric_names r")}
+"""
 _AT_A_LAYER = f"""
 FROM (
     SELECT {_SCORED}, k.convention AS convention, q.layer AS layer, q.layer_ordinal AS layer_ordinal, q.value AS value
     FROM ({_SCORES}) q
     JOIN ({_CONVENTIONS}) k ON k.metric = q.metric
-    WHERE k.pairs = 'all'
+    WHERE q.value IS NOT NULL AND (k.pairs = 'all'
         OR (k.pairs = 'into_english' AND q.candidate_language = 'eng_Latn' AND q.query_language <> 'eng_Latn')
-        OR (k.pairs = 'from_english' AND q.query_language = 'eng_Latn' AND q.candidate_language <> 'eng_Latn')
+        OR (k.pairs = 'from_english' AND q.query_language = 'eng_Latn' AND q.candidate_language <> 'eng_Latn'))
 ) q
 GROUP BY {_SCORED}, q.convention, q.layer, q.layer_ordinal
 """  # noqa: S608 - our own names
@@ -65,7 +49,8 @@ FROM (
         CASE WHEN o.convention = 'mexa_mean_layers' THEN avg(q.value) ELSE max(q.value) END AS value
     FROM ({_SCORES}) q
     CROSS JOIN (SELECT 'mexa_mean_layers' AS convention UNION ALL SELECT 'mexa_max_layers') o
-    WHERE q.metric = 'mexa' AND q.candidate_language = 'eng_Latn' AND q.query_language <> 'eng_Latn'
+    WHERE q.metric = 'mexa' AND q.value IS NOT NULL
+        AND q.candidate_language = 'eng_Latn' AND q.query_language <> 'eng_Latn'
     GROUP BY {_SCORED}, q.query_language, o.convention
 ) q
 GROUP BY {_SCORED}, q.convention, q.layer, q.layer_ordinal
@@ -96,21 +81,33 @@ BENCHMARK_SCORES = View(
     ),
 )  # fmt: skip
 
+_NAMED = """
+JOIN experiment_layers xl ON xl.experiment_id = x.id AND xl.layer = e.layer
+JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = {of}.setting_id
+JOIN settings s ON s.id = xs.setting_id
+JOIN models m ON m.id = s.model_id
+JOIN corpora c ON c.id = {of}.corpus_id
+"""
 METRIC_NOTES = View(
     "metric_notes",
     "What must be known of one metric of one evaluation: why it has no value, or that it was approximated.",
     (
+        Source(
+            f"""
+FROM experiments x
+JOIN experiment_jobs xj ON xj.experiment_id = x.id
+JOIN pair_results e ON e.job_id = xj.job_id AND {asked("e")}
+JOIN evaluands v ON v.id = e.evaluand_id
+JOIN pair_notes n ON n.result_id = e.id
+{_NAMED.format(of="v")}""",
+            {"measure": by_measure("n.metric")},
+        ),
         f"""
 FROM experiments x
 JOIN experiment_jobs xj ON xj.experiment_id = x.id
 JOIN evaluations e ON e.job_id = xj.job_id AND {asked("e")}
 JOIN evaluation_notes n ON n.evaluation_id = e.id
-JOIN experiment_layers xl ON xl.experiment_id = x.id AND xl.layer = e.layer
-JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = e.setting_id
-JOIN settings s ON s.id = xs.setting_id
-JOIN models m ON m.id = s.model_id
-JOIN corpora c ON c.id = e.corpus_id
-""",
+{_NAMED.format(of="e")}""",
     ),
     (
         *setting_columns("experiment model revision setting setting_key"),

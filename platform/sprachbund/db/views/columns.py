@@ -1,7 +1,7 @@
 """What a view is made of. Its SELECT, its section of docs/views.md and the types of its frames follow from it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sprachbund.errors import DatabaseError
@@ -39,16 +39,23 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A FROM part (joins, WHERE, GROUP BY) and a list of columns; `description` says what a row is.
+class Source:
+    """A FROM part (joins, WHERE, GROUP BY), and the view's columns that are other expressions over it, by name."""
 
-    sources: the FROM part. Of several, each yields rows by the same columns (UNION ALL). `before` stands before
-    SELECT (WITH …).
+    sql: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """FROM parts and a list of columns; `description` says what a row is.
+
+    sources: the FROM part. Of several, each yields rows (UNION ALL). `before` stands before SELECT (WITH …).
     """
 
     name: str
     description: str
-    sources: tuple[str, ...]
+    sources: tuple[str | Source, ...]
     columns: tuple[Column, ...]
     before: str = ""
 
@@ -60,11 +67,15 @@ class View:
         """The SELECT for an engine (`sqlite` or `postgresql`); raises DatabaseError for any other."""
         if dialect not in _DIALECTS:
             raise DatabaseError(f"no views for database '{dialect}'; expected sqlite or postgresql")
-        columns = ",\n    ".join(f"{column.sql} AS {column.name}" for column in self.columns)
-        sql = self.before + "\nUNION ALL\n".join(f"SELECT\n    {columns}\n{each.strip()}" for each in self.sources)
+        sources = (each if isinstance(each, Source) else Source(each) for each in self.sources)
+        sql = self.before + "\nUNION ALL\n".join(map(self._select, sources))
         for portable, native in _DIALECTS[dialect].items():
             sql = sql.replace(portable, native)
         return sql
+
+    def _select(self, source: Source) -> str:
+        columns = (f"{source.columns.get(each.name, each.sql)} AS {each.name}" for each in self.columns)
+        return "SELECT\n    " + ",\n    ".join(columns) + f"\n{source.sql.strip()}"
 
     def markdown(self) -> str:
         """The view's section of the reference page."""

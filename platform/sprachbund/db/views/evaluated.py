@@ -1,8 +1,9 @@
 """Views of single evaluations: retrieval of one language pair, numbers on the embedding space.
 
-They go from the experiment downwards (experiment → its jobs → rows of those jobs), so that a filter on the
-experiment's name reads only its rows, through indexes. CROSS JOIN is meant: SQLite keeps the order of its
-operands, and would otherwise cross all settings with all evaluations; to PostgreSQL it is an inner join.
+They go from the experiment downwards, so that a filter on its name reads only its rows, through indexes: of pairs to
+its settings and from them to results, which have their dimensions joined and their metrics in columns; of anything
+else to its jobs and their rows. CROSS JOIN is meant: SQLite keeps the order of its operands, and would otherwise cross
+all settings with all evaluations; to PostgreSQL it is an inner join.
 """
 
 from string import Template
@@ -10,7 +11,9 @@ from string import Template
 from sprachbund.db.views.adjusted import adjusted
 from sprachbund.db.views.asked import asked, planned
 from sprachbund.db.views.columns import Column, View, changed
+from sprachbund.db.views.pairs import of_pairs
 from sprachbund.db.views.setting import chosen, setting_columns
+from sprachbund.measures import OF_PAIRS
 
 _TARGET_SIDE = """CASE
         WHEN i.target IS NULL OR e.query_language IS NULL THEN NULL
@@ -45,11 +48,11 @@ EVALUATED = (
     Column("baseline", "br.value", "real", "the metric of the setting's baseline, everything else equal"),
     Column("delta", "r.value - br.value", "real", "value minus baseline, in the metric's points"),
     Column(
-        "p", "pt.p", "real",
+        "p", "CAST(NULL AS DOUBLE PRECISION)", "real",
         "of top1: McNemar's exact test of this pair against the baseline; NULL for controls, ties and other metrics",
     ),
     Column(
-        "q", adjusted("a.q"), "real",
+        "q", "CAST(NULL AS DOUBLE PRECISION)", "real",
         "that p-value adjusted within the family of all compared settings, layers and pairs",
     ),
     chosen("e.layer"),
@@ -85,8 +88,6 @@ LEFT JOIN evaluations b
     AND $same
     AND $planned
 LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
-LEFT JOIN pair_tests pt ON pt.evaluation_id = e.id AND r.name = 'top1'
-    AND EXISTS (SELECT 1 FROM experiment_jobs pj WHERE pj.experiment_id = x.id AND pj.job_id = pt.job_id)
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id
     AND xl.experiment_id = x.id AND xl.layer = e.layer
@@ -107,12 +108,6 @@ def _from(same: str, measures: str) -> str:
     return _FROM.substitute(same=same, measures=measures, asked=asked("e"), planned=planned("b"))
 
 
-def of_pairs(measures: str) -> str:
-    """The FROM part over evaluations of pairs: plain equality of both languages can use an index or a hash."""
-    same = "b.query_language = e.query_language AND b.candidate_language = e.candidate_language"
-    return _from(same, measures)
-
-
 def of_scopes(measures: str) -> str:
     """The FROM part over evaluations of which a language, or both, may be NULL."""
     same = """b.query_language IS NOT DISTINCT FROM e.query_language
@@ -121,10 +116,16 @@ def of_scopes(measures: str) -> str:
     return _from(same, measures)
 
 
+def of_other_pairs(measures: str) -> str:
+    """The FROM part over evaluations of pairs that only some experiments ask for, in rows of their own."""
+    same = "b.query_language = e.query_language AND b.candidate_language = e.candidate_language"
+    return _from(same, f"{measures} AND e.candidate_language IS NOT NULL")
+
+
 RETRIEVAL_RESULTS = View(
     "retrieval_results",
     "One retrieval metric of one ordered language pair under one setting at one layer.",
-    (of_pairs("e.measure = 'retrieval'"),),
+    (of_pairs(OF_PAIRS["retrieval"].metrics),),
     (
         *EVALUATED,
         Column(
@@ -136,12 +137,13 @@ RETRIEVAL_RESULTS = View(
     ),
 )  # fmt: skip
 
-_OF_SPACE = "e.measure NOT IN ('retrieval', 'abx', 'probe') AND e.candidate_language"
+_SPACE = [name for measure in OF_PAIRS.values() if measure.name != "retrieval" for name in measure.metrics]
+_OF_SPACE = "e.measure NOT IN ('abx', 'probe')"
 ALIGNMENT_RESULTS = View(
     "alignment_results",
     "One number on the embedding space: distances of an unordered language pair (sides in alphabetical order), the "
     "geometry of one language, or of the whole space (languages are NULL).",
-    (of_pairs(f"{_OF_SPACE} IS NOT NULL"), of_scopes(f"{_OF_SPACE} IS NULL")),
+    (of_pairs(_SPACE), of_other_pairs(_OF_SPACE), of_scopes(f"{_OF_SPACE} AND e.candidate_language IS NULL")),
     (
         *changed(
             EVALUATED,

@@ -131,15 +131,22 @@ _OF_BASELINE = Template(
             AND r.evaluation_id = b.id AND r.name = '$metric' AND $which
             AND $planned)"""
 )
-_SAME_SCOPE = "b.scope_digest = e.scope_digest"
+_TO_TARGET_OF_BASELINE = f"""(SELECT avg(b.centroid_distance) FROM evaluands v CROSS JOIN pair_results b
+        WHERE v.setting_id = xs.baseline_id
+            AND v.corpus_id = e.corpus_id AND v.pooling = e.pooling AND v.tokens = e.tokens
+            AND b.evaluand_id = v.id AND b.layer = e.layer
+            AND (b.query_language = i.target OR b.candidate_language = i.target)
+            AND {planned("b")})"""  # noqa: S608 - our own names
 
 
-def _before_and_after(
-    name: str, says: str, before: tuple[str, str], after: str, which: str = _SAME_SCOPE
-) -> tuple[Column, Column]:
-    """A distance of the baseline (its measure and metric) and of the setting (its metric)."""
-    measure, metric = before
-    of_baseline = _OF_BASELINE.substitute(measure=measure, metric=metric, which=which, planned=planned("b"))
+def _of_baseline(measure: str, metric: str, which: str = "") -> str:
+    """SQL: the mean of a metric of the baseline's space or languages."""
+    which = f"b.scope_digest = e.scope_digest{which}"
+    return _OF_BASELINE.substitute(measure=measure, metric=metric, which=which, planned=planned("b"))
+
+
+def _before_and_after(name: str, says: str, of_baseline: str, after: str) -> tuple[Column, Column]:
+    """A distance of the baseline and of the setting (its metric)."""
     own = f"(SELECT r.value FROM metrics r WHERE r.evaluation_id = e.id AND r.name = '{after}')"  # noqa: S608
     return (
         Column(f"{name}_before", of_baseline, "real", f"{says}, of the baseline"),
@@ -182,20 +189,19 @@ WHERE xj.experiment_id = x.id
         *of(EVALUATED, "corpus role layer layer_ordinal"),
         *_before_and_after(
             "all_pairs", "mean distance between the languages' means, all pairs",
-            ("space", "all_pairs_distance"), "all_pairs_distance",
+            _of_baseline("space", "all_pairs_distance"), "all_pairs_distance",
         ),
         *_before_and_after(
             "target_to_medoid", "distance of the target's mean to the medoid of the others; NULL without target",
-            ("spread", "to_medoid_of_others"), "target_to_medoid", f"{_SAME_SCOPE} AND b.query_language = i.target",
+            _of_baseline("spread", "to_medoid_of_others", " AND b.query_language = i.target"), "target_to_medoid",
         ),
         *_before_and_after(
             "others_to_medoid", "mean distance of the others' means to the medoid; NULL without target",
-            ("spread", "to_medoid_of_others"), "others_to_medoid", f"{_SAME_SCOPE} AND b.query_language <> i.target",
+            _of_baseline("spread", "to_medoid_of_others", " AND b.query_language <> i.target"), "others_to_medoid",
         ),
         *_before_and_after(
             "to_target", "mean distance of the others' means to the target's; NULL without target",
-            ("distances", "centroid_distance"), "others_to_target",
-            "(b.query_language = i.target OR b.candidate_language = i.target)",
+            _TO_TARGET_OF_BASELINE, "others_to_target",
         ),
     ),
 )  # fmt: skip

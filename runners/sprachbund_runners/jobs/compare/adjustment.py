@@ -57,7 +57,7 @@ def _write(connection: Connection, job: int, found: Sequence[Family]) -> None:
         number = connection.execute(insert(t.Family).values(**row).returning(t.Family.id)).scalar_one()
         of_pairs = family.scope is None
         table = t.AdjustedPairTest if of_pairs else t.AdjustedComparison
-        for chunk in chunks(families.rows(family, number, "evaluation_id" if of_pairs else "comparison_id")):
+        for chunk in chunks(families.rows(family, number, "result_id" if of_pairs else "comparison_id")):
             connection.execute(insert(table), chunk)
 
 
@@ -94,13 +94,13 @@ def _compared(claim: Claim[AdjustmentPayload]) -> Select[int, str, str, str, str
 
 
 def _pair_tests(connection: Connection, claim: Claim[AdjustmentPayload]) -> NDArray[np.void]:
-    """`id` of the evaluation and `p` of every pair test."""
+    """`id` of the result and `p` of every pair test."""
     statement = (
-        select(t.PairTest.evaluation_id, t.PairTest.p)
+        select(t.PairTest.result_id, t.PairTest.p)
         .join(t.JobEdge, t.JobEdge.needs_id == t.PairTest.job_id)
-        .join(t.Evaluation, t.Evaluation.id == t.PairTest.evaluation_id)
-        .where(t.JobEdge.job_id == claim.job_id, t.Evaluation.layer.in_(claim.payload.layers))
-        .order_by(t.PairTest.evaluation_id)
+        .join(t.PairResult, t.PairResult.id == t.PairTest.result_id)
+        .where(t.JobEdge.job_id == claim.job_id, t.PairResult.layer.in_(claim.payload.layers))
+        .order_by(t.PairTest.result_id)
     )
     rows = connection.execute(statement, execution_options={"yield_per": 10_000})
     return np.fromiter((tuple(row) for row in rows), np.dtype([("id", np.int64), ("p", np.float64)]))

@@ -63,7 +63,7 @@ class Hits:
         items = cell.items[TESTED]
         if ((items == 0) | (items == 1)).all():
             self.rows[cell.corpus, cell.query, cell.candidate] = len(self.ids)
-            self.ids.append(cell.evaluation_id)
+            self.ids.append(cell.result_id)
             self._sizes.append(len(items))
             self._packed.append(np.packbits(items == 1))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from sqlalchemy import Connection, select
 
 from sprachbund.db import tables as t
 from sprachbund.files.tensors import open_tensors
-from sprachbund.measures import MEASURES
-from sprachbund.work.kinds import read_payload
+from sprachbund.measures import MEASURES, OF_PAIRS
 from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.pairs import PairEvaluationPayload
+from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
-from sprachbund_runners.evaluation.retrieval_scores import RANK_METRICS, retrieval_items
+from sprachbund_runners.evaluation.retrieval_scores import COUNTS, RANK_METRICS, retrieval_items
 from sprachbund_runners.jobs.context import Context
+from sprachbund_runners.jobs.evaluation_rows import whole
+from sprachbund_runners.jobs.serving import numbered, tensor_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +33,27 @@ class Cell:
     directed: bool
     items: Mapping[str, NDArray[np.float64]]
     groups: Sequence[str] | None
-    evaluation_id: int
+    result_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    measure: str
+    """An ordered pair at a layer. `number`: the pair's in its job; `forward`: its first side asks."""
+
     corpus: str
-    query: str | None
-    candidate: str | None
+    query: str
+    candidate: str
     path: Path
-    tensor: str
+    number: int
+    forward: bool
     text_key: str
-    evaluation_id: int
+    result_id: int
+
+    def tensor(self, layer: str, measure: str) -> str | None:
+        """Where the file has a measure's outcomes; what has no direction is had with the first side's."""
+        if not MEASURES[measure].directed:
+            return f"{tensor_prefix(self.number, layer, measure)}/both" if self.forward else None
+        return f"{tensor_prefix(self.number, layer, measure)}/{'forward' if self.forward else 'backward'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +85,38 @@ class Outcomes:
         wanted = Wanted.of(payload)
         statement = (
             select(
-                t.Evaluation.id.label("evaluation_id"), t.Setting.key, t.Evaluation.layer,
-                t.Evaluation.measure, t.Corpus.key.label("corpus"),
-                t.Evaluation.query_language, t.Evaluation.candidate_language, t.Evaluation.outcomes_tensor,
-                t.Evaluation.outcomes_id, t.Evaluation.job_id, t.Job.key.label("job_key"),
+                t.PairResult.id, t.Setting.key, t.PairResult.layer, t.Corpus.key.label("corpus"),
+                t.PairResult.query_language, t.PairResult.candidate_language, t.PairEvaluation.outcomes_id,
+                t.PairResult.job_id, t.Job.key.label("job_key"),
             )
-            .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
-            .join(t.Job, t.Job.id == t.Evaluation.job_id)
-            .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
-            .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
+            .join(t.JobEdge, t.JobEdge.needs_id == t.PairResult.job_id)
+            .join(t.Job, t.Job.id == t.PairResult.job_id)
+            .join(t.PairEvaluation, t.PairEvaluation.job_id == t.PairResult.job_id)
+            .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
+            .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
+            .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
             .where(
-                t.JobEdge.job_id == job, t.Job.state == "done", t.Evaluation.outcomes_id.is_not(None),
-                t.Evaluation.layer.in_(layers),
+                t.JobEdge.job_id == job, t.Job.state == "done", t.PairEvaluation.outcomes_id.is_not(None),
+                t.PairResult.layer.in_(layers),
             )
-            .order_by(t.Evaluation.id)
+            .order_by(t.PairResult.id)
         )  # fmt: skip
         with context.reading() as connection:
             paths: dict[int, Path] = {}
             texts: dict[int, str] = {}
+            numbers: dict[int, dict[tuple[str, str], int]] = {}
             for row in connection.execute(statement):
-                if not wanted.has(row.job_key, row.query_language, row.candidate_language):
+                pair = (row.query_language, row.candidate_language)
+                if not wanted.has(row.job_key, *pair):
                     continue
-                if row.outcomes_id not in paths:
-                    paths[row.outcomes_id] = context.artifact(connection, row.outcomes_id, row.job_id)
-                if row.job_id not in texts:
-                    texts[row.job_id] = _text_key(connection, row.job_id)
+                if row.job_id not in paths:
+                    paths[row.job_id] = context.artifact(connection, row.outcomes_id, row.job_id)
+                    asked = _payload(connection, row.job_id)
+                    numbers[row.job_id], texts[row.job_id] = numbered(asked), asked.text_keys[0]
+                forward = pair in numbers[row.job_id]
                 place = _Place(
-                    row.measure, row.corpus, row.query_language, row.candidate_language, paths[row.outcomes_id],
-                    row.outcomes_tensor, texts[row.job_id], row.evaluation_id,
+                    row.corpus, *pair, paths[row.job_id], numbers[row.job_id][pair if forward else pair[::-1]],
+                    forward, texts[row.job_id], row.id,
                 )  # fmt: skip
                 found._places.setdefault((row.key, row.layer), []).append(place)
         return found
@@ -114,43 +130,50 @@ class Outcomes:
         files: dict[Path, list[tuple[str, _Place]]] = {}
         for layer in layers:
             for place in self._places.get((setting, layer), ()):
-                if not set(metrics).isdisjoint(MEASURES[place.measure].metrics):
-                    files.setdefault(place.path, []).append((layer, place))
+                files.setdefault(place.path, []).append((layer, place))
         for path, places in files.items():
-            for (layer, place), items in zip(places, _load(path, [place for _, place in places], metrics), strict=True):
-                directed, groups = MEASURES[place.measure].directed, self.context.text(place.text_key).groups
-                evaluation = place.evaluation_id
-                yield layer, Cell(place.corpus, place.query, place.candidate, directed, items, groups, evaluation)
+            for layer, place, measure, items in self._load(path, places, metrics):
+                directed, groups = MEASURES[measure].directed, self.context.text(place.text_key).groups
+                yield layer, Cell(place.corpus, place.query, place.candidate, directed, items, groups, place.result_id)
 
     def ids(self, setting: str, layer: str) -> tuple[int, ...]:
-        """The evaluations of a setting at a layer, which tell all of its outcomes."""
-        return tuple(place.evaluation_id for place in self._places.get((setting, layer), ()))
+        """The results of a setting at a layer, which tell all of its outcomes."""
+        return tuple(place.result_id for place in self._places.get((setting, layer), ()))
 
-
-def _load(path: Path, places: Sequence[_Place], metrics: Collection[str]) -> list[dict[str, NDArray[np.float64]]]:
-    """Values item by item of the metrics that each place's measure has."""
-    with open_tensors(path) as file:
-        names = set(file.keys())
-        return [_items(file, names, place, metrics) for place in places]
+    def _load(
+        self, path: Path, places: Iterable[tuple[str, _Place]], metrics: Collection[str]
+    ) -> list[tuple[str, _Place, str, dict[str, NDArray[np.float64]]]]:
+        """Values item by item of the metrics by each measure of each pair: not all pairs have all measures."""
+        asked = {
+            name: [metric for metric in metrics if metric in measure.metrics] for name, measure in OF_PAIRS.items()
+        }
+        found = []
+        with open_tensors(path) as file:
+            names = set(file.keys())
+            there = {name.rpartition("/")[0] for name in names}
+            for (layer, place), measure in product(places, OF_PAIRS):
+                tensor = place.tensor(layer, measure)
+                # Paraphrases have no language ABX, nor has a pair of which one side is steered.
+                if tensor is not None and tensor in there and asked[measure]:
+                    n = len(self.context.text(place.text_key).sentences)
+                    found.append((layer, place, measure, _items(file, names, tensor, asked[measure], n)))
+        return found
 
 
 def _items(
-    file: Any, names: Collection[str], place: _Place, metrics: Collection[str]
+    file: Any, names: Collection[str], tensor: str, wanted: Sequence[str], n: int
 ) -> dict[str, NDArray[np.float64]]:
-    wanted = [metric for metric in metrics if metric in MEASURES[place.measure].metrics]
+    def stored(name: str, dtype: type[Any]) -> NDArray[Any]:
+        return whole(file.get_tensor(f"{tensor}/{name}"), n).astype(dtype)
+
     found: dict[str, NDArray[np.float64]] = {}
-    counts = [f"{place.tensor}/{name}" for name in ("greater", "ties", "n_candidates")]
     # Approximate search has hits, but no counts to rank by.
-    if place.measure == "retrieval" and counts[0] in names and set(RANK_METRICS).intersection(wanted):
-        items = retrieval_items(RetrievalOutcome(*map(file.get_tensor, counts)))
+    if f"{tensor}/{COUNTS[0]}" in names and set(RANK_METRICS).intersection(wanted):
+        items = retrieval_items(RetrievalOutcome(*(stored(name, np.int32) for name in COUNTS)))
         found.update({metric: items[metric] for metric in wanted if metric in items})
-    for metric in wanted:
-        if metric not in found:
-            found[metric] = file.get_tensor(f"{place.tensor}/{metric}").astype(np.float64)
-    return found
+    return found | {metric: stored(metric, np.float64) for metric in wanted if metric not in found}
 
 
-def _text_key(connection: Connection, job_id: int) -> str:
-    """A text of the job's corpus: all have the same items and groups."""
-    row = connection.execute(select(t.Job.kind, t.Job.payload).where(t.Job.id == job_id)).one()
-    return read_payload(row.kind, row.payload, f"job {job_id}").text_keys[0]
+def _payload(connection: Connection, job_id: int) -> PairEvaluationPayload:
+    stored = connection.execute(select(t.Job.payload).where(t.Job.id == job_id)).scalar_one()
+    return from_json(PairEvaluationPayload, stored, f"job {job_id}")

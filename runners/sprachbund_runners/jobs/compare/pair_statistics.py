@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from sprachbund.db import tables as t
-from sprachbund.measures import MEASURES
+from sprachbund.measures import measure_of
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.outcomes import Wanted
 from sprachbund_runners.jobs.compare.scopes import inside, scope_of, scopes_of
@@ -67,31 +67,26 @@ class PairValues:
         settings = {key for each in payload.claimed for key in (each.setting, each.reference)}
         statement = (
             select(
-                t.Setting.key, t.Evaluation.layer, t.Metric.name, t.Corpus.key.label("corpus"),
-                t.Evaluation.query_language, t.Evaluation.candidate_language, t.Metric.value,
-                t.Job.key.label("job_key"),
+                t.Setting.key, t.PairResult.layer, t.Corpus.key.label("corpus"), t.PairResult.query_language,
+                t.PairResult.candidate_language, t.Job.key.label("job_key"),
+                *(getattr(t.PairResult, name) for name in names),
             )
-            .join(t.JobEdge, t.JobEdge.needs_id == t.Evaluation.job_id)
-            .join(t.Job, t.Job.id == t.Evaluation.job_id)
-            .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
-            .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
-            .join(t.Corpus, t.Corpus.id == t.Evaluation.corpus_id)
-            .where(
-                t.JobEdge.job_id == job,
-                t.Setting.key.in_(settings),
-                t.Evaluation.layer.in_(layers),
-                t.Metric.name.in_(names),
-                t.Evaluation.candidate_language.is_not(None),
-            )
-            .order_by(t.Evaluation.id)
+            .join(t.JobEdge, t.JobEdge.needs_id == t.PairResult.job_id)
+            .join(t.Job, t.Job.id == t.PairResult.job_id)
+            .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
+            .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
+            .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
+            .where(t.JobEdge.job_id == job, t.Setting.key.in_(settings), t.PairResult.layer.in_(layers))
+            .order_by(t.PairResult.id)
         )  # fmt: skip
         with context.reading() as connection:
-            for row in connection.execute(statement):
+            for key, layer, corpus, query, candidate, job_key, *numbers in connection.execute(statement):
                 # Paraphrases pair a language with itself: there are no two languages to resample.
-                pair = (row.query_language, row.candidate_language)
-                if pair[0] != pair[1] and wanted.has(row.job_key, *pair):
-                    cells = found.values.setdefault((row.key, row.layer, row.name), {})
-                    cells[(row.corpus, *pair)] = row.value
+                if query == candidate or not wanted.has(job_key, query, candidate):
+                    continue
+                for name, value in zip(names, numbers, strict=True):
+                    if value is not None:
+                        found.values.setdefault((key, layer, name), {})[corpus, query, candidate] = value
         return found
 
     def cells(self, setting: str, layer: str, metric: str) -> dict[Pair, float]:
@@ -108,7 +103,7 @@ class PairValues:
 
 def directed(metric: str) -> bool:
     """Whether a pair has a value for each direction."""
-    return next(each.directed for each in MEASURES.values() if metric in each.metrics)
+    return measure_of(metric).directed
 
 
 def gains_by_place(

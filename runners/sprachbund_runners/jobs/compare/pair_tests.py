@@ -17,7 +17,7 @@ from sprachbund_runners.statistics.comparisons import mcnemar_exact
 
 @dataclass(frozen=True, slots=True)
 class PairTests:
-    """Tests of some pairs [pairs]: their evaluations, the items hit by one side alone, and p."""
+    """Tests of some pairs [pairs]: their results, the items hit by one side alone, and p."""
 
     ids: NDArray[np.int64]
     only_setting: NDArray[np.int64]
@@ -37,8 +37,8 @@ class PairTests:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows of the table, but for the job."""
         columns = (self.ids.tolist(), self.only_setting.tolist(), self.only_baseline.tolist(), self.p.tolist())
-        for evaluation, gained, lost, p in zip(*columns, strict=True):
-            yield {"evaluation_id": evaluation, "only_setting": gained, "only_baseline": lost, "p": p}
+        for result, gained, lost, p in zip(*columns, strict=True):
+            yield {"result_id": result, "only_setting": gained, "only_baseline": lost, "p": p}
 
 
 def tested(own: Hits, baseline: Hits) -> list[Pair]:

@@ -22,7 +22,8 @@ from sprachbund_runners.evaluation.retrieval_scores import listed_retrieval_scor
 from sprachbund_runners.evaluation.scores import Items, Level, PairScores, levels
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
-from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, EvaluationRow, kept_outcomes, write_evaluations
+from sprachbund_runners.jobs.evaluation_rows import RESAMPLES, SEED, EvaluationRow, kept_outcomes
+from sprachbund_runners.jobs.pair_rows import write_pair_results
 from sprachbund_runners.jobs.serving import cells, named, tensor_prefix
 
 
@@ -49,7 +50,7 @@ def _star(
     stored = context.save(found.tensors, {"key": claim.key})
 
     def write(connection: Connection) -> None:
-        write_evaluations(connection, claim, found.rows, context.store.record(connection, stored))
+        write_pair_results(connection, claim, found.rows, context.store.record(connection, stored))
 
     return Outcome(claim, write)
 
@@ -65,15 +66,12 @@ class _Found:
         """What a measure of a pair came to."""
         query, candidate = map(code_of, pair.sides)
         if MEASURES[measure].directed:
-            sides = ((query, candidate, "forward", scores.forward), (candidate, query, "backward", scores.backward))
+            sides = ((query, candidate, scores.forward), (candidate, query, scores.backward))
             # Of paraphrases only sentences ask: both directions would be of one and the same language pair.
             self.rows += [
-                EvaluationRow(
-                    measure, asking, answering, layer, _levels(items), f"{prefix}/{side}", of=pair.key,
-                    notes=scores.notes,
-                )
-                for asking, answering, side, items in (sides if query != candidate else sides[:1])
-            ]  # fmt: skip
+                EvaluationRow(measure, asking, answering, layer, _levels(items), notes=scores.notes)
+                for asking, answering, items in (sides if query != candidate else sides[:1])
+            ]
         else:
             n_items = _n_items(scores)
             values = {
@@ -81,7 +79,7 @@ class _Found:
                 for name, value in scores.values.items()
             }
             metrics = {**_levels(scores.both), **values}
-            self.rows.append(EvaluationRow(measure, query, candidate, layer, metrics, f"{prefix}/both", of=pair.key))
+            self.rows.append(EvaluationRow(measure, query, candidate, layer, metrics))
         self.tensors.update(kept_outcomes(prefix, scores))
 
 

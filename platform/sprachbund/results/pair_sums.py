@@ -1,0 +1,62 @@
+"""Sums over language pairs by where the target stands, read from the table of pairs a column per metric."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from sprachbund.db.views.pairs import against_baseline
+from sprachbund.measures import OF_PAIRS
+
+METRICS_OF_PAIRS = frozenset(name for measure in OF_PAIRS.values() for name in measure.metrics)
+_SIDE = """CASE WHEN i.target IS NULL THEN NULL
+        WHEN e.query_language = i.target AND e.candidate_language = i.target THEN 'both'
+        WHEN e.query_language = i.target THEN 'query' WHEN e.candidate_language = i.target THEN 'candidate'
+        ELSE 'neither' END"""
+_BY = {
+    "corpus": "coalesce(c.collection, c.name)",
+    "setting_key": "s.key",
+    "layer": "e.layer",
+    "layer_ordinal": "xl.ordinal",
+    "target_side": _SIDE,
+}
+_LANGUAGES = {"query_language": "e.query_language", "candidate_language": "e.candidate_language"}
+SUMS: dict[str, Any] = {
+    "sum_value": pl.Float64,
+    "n_values": pl.Int64,
+    "sum_baseline": pl.Float64,
+    "n_baselines": pl.Int64,
+}
+
+
+def pair_sums_sql(metrics: Sequence[str], extra: Sequence[str], one_layer: bool) -> str:
+    """SELECT of a row per corpus, setting, layer, target's side and languages (`extra`), with four sums per metric.
+
+    Bound: experiment, role, and `layer` if there is one layer. Columns of the metric of number i: `SUM_i`.
+    """
+    by = {**_BY, **{name: _LANGUAGES[name] for name in extra}}
+    sums = (
+        f"sum(e.{name}) AS sum_value_{i}, count(e.{name}) AS n_values_{i}, "
+        f"sum(b.{name}) AS sum_baseline_{i}, count(b.{name}) AS n_baselines_{i}"
+        for i, name in enumerate(metrics)
+    )
+    named = (f"{sql} AS {name}" for name, sql in by.items())
+    where = "AND x.name = :experiment AND xc.role = :role" + (" AND xl.layer = :layer" if one_layer else "")
+    grouped = "v.id, c.collection, c.name, s.key, e.layer, xl.ordinal, i.target, " + ", ".join(
+        [_SIDE, *(_LANGUAGES[name] for name in extra)]
+    )
+    return f"SELECT {', '.join([*named, *sums])} {against_baseline()} {where} GROUP BY {grouped}"
+
+
+def long(wide: pl.DataFrame, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
+    """A row per metric that is defined anywhere in the group, in place of columns."""
+    kept = [pl.col(name).cast(pl.Int64 if name == "layer_ordinal" else pl.String) for name in (*_BY, *extra)]
+    frames = [
+        wide.filter(pl.col(f"n_values_{i}") > 0).select(
+            *kept,
+            pl.lit(metric).alias("metric"),
+            *(pl.col(f"{name}_{i}").cast(dtype).alias(name) for name, dtype in SUMS.items()),
+        )
+        for i, metric in enumerate(metrics)
+    ]
+    return pl.concat(frames)

@@ -1,0 +1,74 @@
+"""Results as frames: what is asked for is read, whichever way it is asked for."""
+
+import polars as pl
+import pytest
+
+from sprachbund.errors import QueryError
+from sprachbund.results.frames import VIEW_OF, Frames, Kind, collected, frames
+from sprachbund.results.reader import read_view
+from support.made import STEERED, Database
+
+ORDER = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
+
+
+@pytest.mark.parametrize("kind", list(VIEW_OF))
+def test_batches_together_are_the_view(database: Database, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sprachbund.results.frames.BATCH", 8)
+    view = VIEW_OF[kind]
+    expected = read_view(database.engine, view, f"experiment = :name ORDER BY {ORDER}", {"name": "made"})
+    asked = frames(database.engine, "made", kind)
+    assert len(list(asked.batches())) > 1
+    assert collected(asked).equals(expected)
+    assert asked.scan().collect().equals(expected)
+    assert expected.height > 0
+
+
+def test_what_is_asked_for_is_all_that_is_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = collected(frames(database.engine, "made"))
+    of = {"metrics": ["mrr"], "layers": [1, "final"], "settings": [STEERED, "none"]}
+    expected = everything.filter(
+        pl.col("metric") == "mrr", pl.col("layer").is_in(["1", "final"]), pl.col("setting").is_in([STEERED, "none"])
+    )
+    found = frames(database.engine, "made", **of)
+    # In the order in which they are asked for.
+    assert collected(found).sort(ORDER.split(", ")).equals(expected.sort(ORDER.split(", ")))
+    read: list[list[str]] = []
+    batches = Frames.batches
+
+    def noted(self, columns=None):
+        read.append(list(columns or []))
+        return batches(self, columns)
+
+    monkeypatch.setattr(Frames, "batches", noted)
+    lazy = found.scan().filter(pl.col("delta") > 0).select("setting", "value")
+    assert (
+        lazy.collect()
+        .sort("value")
+        .equals(expected.filter(pl.col("delta") > 0).select("setting", "value").sort("value"))
+    )
+    assert sorted(read[-1]) == ["delta", "setting", "value"]
+    assert found.scan().head(5).collect().height == 5
+
+
+def test_nothing_asked_for_is_nothing(database: Database) -> None:
+    whole = collected(frames(database.engine, "made"))
+    for of in ({"metrics": []}, {"layers": []}, {"settings": []}):
+        none = collected(frames(database.engine, "made", **of))
+        assert (none.height, none.schema) == (0, whole.schema)
+        assert frames(database.engine, "made", **of).scan().collect().height == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "of", "said"),
+    [
+        ("retrieval", {"metrics": ["top2"]}, "unknown metric 'top2'"),
+        ("retrieval", {"metrics": ["paired_distance"]}, "unknown metric 'paired_distance'"),
+        ("alignment", {"layers": ["11"]}, "unknown layer '11'"),
+        ("retrieval", {"settings": ["nonne"]}, "unknown setting 'nonne' of experiment 'made'; did you mean 'none'"),
+        ("distance", {}, "unknown kind 'distance'"),
+    ],
+)
+def test_what_does_not_exist_is_refused(database: Database, kind: str, of: dict[str, list[str]], said: str) -> None:
+    with pytest.raises(QueryError) as error:
+        frames(database.engine, "made", kind, **of)
+    assert str(error.value).startswith(said)
