@@ -54,7 +54,7 @@ def codes(n: int) -> list[str]:
     return [f"q{a}{b}_Latn" for a, b in itertools.islice(itertools.product(letters, repeat=2), n)]
 
 
-def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: int = 4) -> None:
+def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: int = 4, items: int = N_ITEMS) -> None:
     """Text of both roles, and models that nobody loads."""
     config = {"model_type": "bloom", "hidden_size": 64, "n_layer": blocks, "n_head": 2, "vocab_size": 9}
     for number in range(models):
@@ -69,7 +69,7 @@ def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: i
             table.writerow(("item", "language", "text"))
             table.writerows(
                 (f"{role}{number}", language, f"{role} {number} in {language}")
-                for number in range(N_ITEMS)
+                for number in range(items)
                 for language in languages
             )
 
