@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 from growth import codes, write_sources
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
 from sprachbund.db import migrate
-from sprachbund.db.engine import connect
+from sprachbund.db import tables as t
+from sprachbund.db.engine import connect, reading
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.planning.submission import submit
 from sprachbund.progress import Silent
@@ -32,7 +33,8 @@ from sprachbund.work.payloads.compare import ADJUSTMENT, COMPARISON
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs import JOBS, Context
-from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
+from sprachbund_runners.jobs.evaluation_rows import EvaluationRow
+from sprachbund_runners.jobs.pair_rows import write_pair_results
 
 RETRIEVAL = ("top1", "mrr", "top5")
 DISTANCES = ("distance_gap", "paired_distance", "centroid_distance")
@@ -70,13 +72,13 @@ def evaluate(claim: Claim[Any], context: Context, items: int) -> Any:
                 tensors[f"{prefix}/ties"] = np.zeros(items, np.int32)
                 tensors[f"{prefix}/n_candidates"] = np.full(items, items, np.int32)
                 levels = {metric: Level(rng.random(), NAN, NAN, items, items) for metric in RETRIEVAL}
-                rows.append(EvaluationRow("retrieval", query, candidate, layer, levels, prefix, of=pair.key))
+                rows.append(EvaluationRow("retrieval", query, candidate, layer, levels))
             prefix = f"{number}/{layer}/distances/both"
             tensors |= {f"{prefix}/{metric}": rng.random(items, np.float32) for metric in DISTANCES}
             levels = {metric: Level(rng.random(), NAN, NAN, items, items) for metric in DISTANCES}
-            rows.append(EvaluationRow("distances", first, second, layer, levels, prefix, of=pair.key))
+            rows.append(EvaluationRow("distances", first, second, layer, levels))
     stored = context.save(tensors, {"key": claim.key})
-    return lambda connection: write_evaluations(connection, claim, rows, context.store.record(connection, stored))
+    return lambda connection: write_pair_results(connection, claim, rows, context.store.record(connection, stored))
 
 
 def workspace(folder: Path) -> tuple[Engine, Context, Queue]:
@@ -93,7 +95,7 @@ def claims(queue: Queue, kinds: Sequence[str]) -> Iterator[list[Claim[Any]]]:
 
 def prepare(folder: Path, spoken: Sequence[str], asked: argparse.Namespace) -> None:
     """All that comparisons need, done."""
-    write_sources(folder, spoken, 1, blocks=asked.layers)
+    write_sources(folder, spoken, 1, blocks=asked.layers, items=asked.items)
     engine, context, queue = workspace(folder)
     migrate.upgrade(engine)
     submit(engine, context.store, spec_of(spoken, asked.layers, asked.controls, asked.settings), folder)
@@ -122,6 +124,9 @@ def compare(folder: str) -> None:
                 outcome.write(connection)
             print(f"| {outcome.claim.label} | {time.process_time() - used:.1f} | {peak():,.0f} |", flush=True)
             used = time.process_time()
+    with reading(engine) as connection:
+        if not connection.scalar(select(func.count()).select_from(t.AdjustedPairTest)):
+            raise SystemExit("nothing was compared")
     engine.dispose()
 
 

@@ -6,11 +6,12 @@ reading their results, which are made up (`filled.py`, `reads.py`).
 A size is languages × settings × models [× layers]; `reads --sizes 22x790x1x32` is the whole steering study (11.7
 million cells, 6 GB on disk), of which one layer is read.
 
-Plans: real experiment files over generated text are submitted, nothing is run. Models are configurations without weights, settings are `none` and experts of as many targets and k as it takes, at one layer,
-and every pair of languages is evaluated on `test`. Each size is submitted in a process of its own. `processor`: seconds
-of that process, PostgreSQL's own not among them. `again`: the same file once more, which plans nothing. Peak memory is
-the process's, the libraries' ~150 MB included. Exponents are of languages, of settings and of models, by least squares
-in logarithms over the sizes that differ in that alone.
+Plans: real experiment files over generated text are submitted, nothing is run. Models are configurations without
+weights, settings are `none` and experts of as many targets and k as it takes, at one layer, and every pair of languages
+is evaluated on `test`. Each size is submitted in a process of its own. `processor`: seconds of that process,
+PostgreSQL's own not among them. `again`: the same file once more, which plans nothing. Peak memory is the process's,
+the libraries' ~150 MB included. Exponents are of languages, of settings and of models, by least squares in logarithms
+over the sizes that differ in that alone.
 """
 
 import argparse
@@ -64,7 +65,7 @@ def dimensions(size: str) -> tuple[int, int, int, int]:
     return languages, settings, models, layers
 
 
-def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: int = 4) -> None:
+def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: int = 4, items: int = N_ITEMS) -> None:
     """Text of both roles, and models that nobody loads."""
     config = {"model_type": "bloom", "hidden_size": 64, "n_layer": blocks, "n_head": 2, "vocab_size": 9}
     for number in range(models):
@@ -79,7 +80,7 @@ def write_sources(folder: Path, languages: Sequence[str], models: int, blocks: i
             table.writerow(("item", "language", "text"))
             table.writerows(
                 (f"{role}{number}", language, f"{role} {number} in {language}")
-                for number in range(N_ITEMS)
+                for number in range(items)
                 for language in languages
             )
 
