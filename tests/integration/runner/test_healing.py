@@ -74,6 +74,24 @@ def test_a_wholly_lost_store_heals(space: Workspace, experiment: Make, tmp_path:
     assert {name: after[name] for name in before} == pytest.approx(before, abs=1e-5)
 
 
+def test_tests_outlive_the_outcomes_they_were_made_of(space: Workspace, experiment: Make) -> None:
+    """A pair's row is written anew where its file is made again; McNemar's tests of it, and their q, are not."""
+    few = experiment(**FEW, languages=["eng_Latn", "deu_Latn"], choose=None)
+    space.submit(few)
+    run(space)
+    tested = "SELECT * FROM retrieval_results WHERE experiment = 'tiny' AND q IS NOT NULL ORDER BY setting, layer"
+    before = space.query(tested)
+    noted = space.query("SELECT count(*) AS n FROM metric_notes WHERE experiment = 'tiny'")
+    assert before.height > 0
+    with reading(space.engine) as connection:
+        files = list(connection.execute(select(t.PairEvaluation.outcomes_id)).scalars())
+    space.store.evict(space.engine, files)
+    space.submit({**few, "name": "wider", "statistics": {"resamples": 100, "metrics": ["top1", "mrr"]}})
+    assert "pair_evaluation" in kinds_of(space, run(space))
+    assert space.query(tested).equals(before)
+    assert space.query("SELECT count(*) AS n FROM metric_notes WHERE experiment = 'tiny'").equals(noted)
+
+
 def test_what_is_lost_while_others_wait_is_claimed_twice_at_most(
     space: Workspace, experiment: Make, tmp_path: Path
 ) -> None:
