@@ -1,8 +1,11 @@
 """Claim + finish of jobs by several processes, against procrastinate on the same PostgreSQL; and idle claims.
 
-    python benchmarks/job_queue.py [--jobs 2000] [--processes 8] [--waiting 400 4000 40000 400000] [--json]
+    python benchmarks/job_queue.py [--jobs 2000] [--processes 8] [--rounds 3]
+        [--waiting 400 4000 40000 400000] [--json]
 
-Both store the job's end durably (the server's defaults). Ours also keeps an attempt with runner, times and
+Jobs per second and, since machines are shared, processor time per job: of the workers, and of the PostgreSQL server
+where it runs here. Both take turns; figures are medians of rounds. Both store the job's end durably (the server's
+defaults). Ours also keeps an attempt with runner, times and
 environment, counts which jobs are ready, and fences each finish; procrastinate has neither needs nor leases. Idle: so
 many jobs wait for one that runs elsewhere; ms of a claim and of `has_work_for`, of this process's processor, and the
 least wall time, which has the server's. (The file is not called queue.py: run as a script, that would shadow the
@@ -12,23 +15,26 @@ standard library's.)
 import argparse
 import asyncio
 import importlib.util
+import itertools
 import json
 import logging
 import multiprocessing
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, text
 
 from sprachbund.db import migrate
 from sprachbund.db.engine import connect, reading, writing
@@ -38,6 +44,8 @@ from sprachbund.queue import Queue, insert_jobs
 SPAWN = multiprocessing.get_context("spawn")
 KINDS = {"noop": 1}
 IDLE_TURNS = 200
+OURS, PEER = "PostgreSQL, bundles of 1", "PostgreSQL, procrastinate"
+Work = Callable[[str, int, "Clock"], None]
 
 
 def row_of(i: int) -> dict[str, Any]:
@@ -61,16 +69,39 @@ def fill(url: str, n_jobs: int) -> None:
     engine.dispose()
 
 
-def work(url: str, limit: int, start: Barrier) -> None:
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What workers share: they start together, and say when they ended and what they used."""
+
+    start: Barrier
+    ended: Any
+    used: Any
+
+    @classmethod
+    def of(cls, n_processes: int) -> "Clock":
+        return cls(SPAWN.Barrier(n_processes + 1), SPAWN.Value("d", 0.0), SPAWN.Value("d", 0.0))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """One worker's work."""
+        self.start.wait(120)
+        before = time.process_time()
+        yield
+        with self.used.get_lock(), self.ended.get_lock():
+            self.used.value += time.process_time() - before
+            self.ended.value = max(self.ended.value, time.monotonic())
+
+
+def work(url: str, limit: int, clock: Clock) -> None:
     """One process: claim up to `limit` at a time and finish each, until nothing is left."""
     engine = connect(url)
     queue = Queue(engine)
     runner = queue.register_runner("bench", "host", os.getpid(), {"kinds": KINDS})
-    start.wait()
-    while claims := queue.claim(runner, KINDS, limit=limit):
-        for claim in claims:
-            with queue.finishing(claim):
-                pass
+    with clock.running():
+        while claims := queue.claim(runner, KINDS, limit=limit):
+            for claim in claims:
+                with queue.finishing(claim):
+                    pass
     engine.dispose()
 
 
@@ -99,34 +130,69 @@ def fill_procrastinate(url: str, n_jobs: int) -> None:
     asyncio.run(fill())
 
 
-def work_procrastinate(url: str, limit: int, start: Barrier) -> None:
+def work_procrastinate(url: str, limit: int, clock: Clock) -> None:
     """One process: a worker that ends when nothing is left."""
     logging.disable(logging.CRITICAL)
 
     async def serve() -> None:
         app = procrastinate_app(url)
         async with app.open_async():
-            start.wait()
-            await app.run_worker_async(
-                wait=False, concurrency=limit, listen_notify=False, install_signal_handlers=False
-            )
+            with clock.running():
+                await app.run_worker_async(
+                    wait=False, concurrency=limit, listen_notify=False, install_signal_handlers=False
+                )
 
     asyncio.run(serve())
 
 
-def rate(target: Callable[[str, int, Barrier], None], url: str, limit: int, n_jobs: int, n_processes: int) -> float:
-    """Jobs per second over all processes, from the moment all are connected."""
-    start = SPAWN.Barrier(n_processes + 1)
-    processes = [SPAWN.Process(target=target, args=(url, limit, start)) for _ in range(n_processes)]
-    for process in processes:
-        process.start()
-    start.wait(120)
-    begun = time.perf_counter()
-    for process in processes:
-        process.join()
-        if process.exitcode:
-            raise SystemExit(f"a worker ended with {process.exitcode}")
-    return n_jobs / (time.perf_counter() - begun)
+def server_seconds(url: str) -> float | None:
+    """Processor seconds of those processes of a PostgreSQL server that ended; None where it does not run here."""
+    engine = connect(url)
+    with engine.connect() as connection:
+        backend = Path(f"/proc/{connection.scalar(text('SELECT pg_backend_pid()'))}/stat")
+        postmaster = Path(f"/proc/{_stat(backend)[1]}/stat") if backend.exists() else None
+    engine.dispose()
+    # Until this connection's process is counted with the others.
+    time.sleep(0.3)
+    if postmaster is None or "postgres" not in postmaster.read_text(encoding="ascii"):
+        return None
+    of_children = _stat(postmaster)[13:15]
+    return sum(map(int, of_children)) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(path: Path) -> list[str]:
+    """The fields from the state on: see proc(5)."""
+    return path.read_text(encoding="ascii").rpartition(")")[2].split()
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """jobs: per second over all processes. processor: ms per job, the local server's among them."""
+
+    jobs: float
+    processor: float
+
+    @classmethod
+    def of(cls, target: Work, url: str, limit: int, n_jobs: int, n_processes: int) -> "Rate":
+        """From the moment all are connected to the last one's end."""
+        clock = Clock.of(n_processes)
+        before = server_seconds(url) if url.startswith("postgresql") else None
+        processes = [SPAWN.Process(target=target, args=(url, limit, clock)) for _ in range(n_processes)]
+        for process in processes:
+            process.start()
+        clock.start.wait(120)
+        begun = time.monotonic()
+        for process in processes:
+            process.join()
+            if process.exitcode:
+                raise SystemExit(f"a worker ended with {process.exitcode}")
+        after = None if before is None else server_seconds(url)
+        served = 0.0 if before is None or after is None else after - before
+        return cls(n_jobs / (clock.ended.value - begun), (clock.used.value + served) / n_jobs * 1e3)
+
+    @classmethod
+    def median(cls, rates: Sequence["Rate"]) -> "Rate":
+        return cls(*(statistics.median(getattr(each, name) for each in rates) for name in ("jobs", "processor")))
 
 
 def wait_for_one(engine: Engine, queue: Queue, n_jobs: int) -> None:
@@ -186,7 +252,7 @@ def idle_table(url: str, engine: str, waiting: Sequence[int], *, silent: bool) -
 @contextmanager
 def postgresql(given: str | None) -> Iterator[Callable[[str], str]]:
     """Makes databases: name to URL; on the given server or on one from a wheel."""
-    from sqlalchemy import create_engine, make_url, text
+    from sqlalchemy import create_engine, make_url
 
     from sprachbund.db.engine import parse_url
 
@@ -219,39 +285,55 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--waiting", type=int, nargs="*", default=[400, 4_000, 40_000, 400_000])
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args()
     found: dict[str, Any] = {}
 
-    def measure(name: str, target: Callable[[str, int, Barrier], None], url: str, limit: int) -> None:
-        found[name] = rate(target, url, limit, options.jobs, options.processes)
-        if not options.json:
-            print(f"{name:<34}{found[name]:>8.0f} jobs/s", flush=True)
+    def measure(subjects: Sequence[tuple[str, Work, Callable[[], str], int]]) -> None:
+        """(name, worker, a filled database's URL, jobs at a time), in turns."""
+        rates: dict[str, list[Rate]] = {name: [] for name, *_ in subjects}
+        for _ in range(options.rounds):
+            for name, target, filled, limit in subjects:
+                rates[name].append(Rate.of(target, filled(), limit, options.jobs, options.processes))
+        for name, of_name in rates.items():
+            rate = Rate.median(of_name)
+            found[name] = asdict(rate)
+            if not options.json:
+                print(f"{name:<34}{rate.jobs:>8.0f} jobs/s{rate.processor:>8.2f} ms of processors per job", flush=True)
+        if PEER in rates:
+            ratios = [a.jobs / b.jobs for a, b in zip(rates[OURS], rates[PEER], strict=True)]
+            found["ratio"] = statistics.median(ratios)
+            found["processor ratio"] = found[PEER]["processor"] / found[OURS]["processor"]
+            if not options.json:
+                said = f"{found['ratio']:.2f} × in jobs/s, {found['processor ratio']:.2f} × in processor time"
+                print(f"against procrastinate: {said}")
 
+    def filled(make: Callable[[str], str], filler: Callable[[str, int], None]) -> Callable[[], str]:
+        def fresh() -> str:
+            url = make(f"sprachbund_bench_{next(numbers)}")
+            filler(url, options.jobs)
+            return url
+
+        return fresh
+
+    numbers = itertools.count()
     with tempfile.TemporaryDirectory() as folder:
-        for limit in (1, 16):
-            url = f"sqlite:///{folder}/bench{limit}.db"
-            fill(url, options.jobs)
-            measure(f"SQLite, bundles of {limit}", work, url, limit)
+        ours = filled(lambda name: f"sqlite:///{folder}/{name}.db", fill)
+        measure([(f"SQLite, bundles of {limit}", work, ours, limit) for limit in (1, 16)])
         url = f"sqlite:///{folder}/idle.db"
         found["SQLite, idle"] = idle_table(url, "SQLite", options.waiting, silent=options.json)
     with postgresql(os.environ.get("SPRACHBUND_TEST_POSTGRES_URL")) as make:
-        for limit in (1, 16):
-            url = make(f"sprachbund_bench_{limit}")
-            fill(url, options.jobs)
-            measure(f"PostgreSQL, bundles of {limit}", work, url, limit)
-        url = make("sprachbund_bench_idle")
-        found["PostgreSQL, idle"] = idle_table(url, "PostgreSQL", options.waiting, silent=options.json)
+        ours = filled(make, fill)
+        subjects = [(OURS, work, ours, 1), ("PostgreSQL, bundles of 16", work, ours, 16)]
         if importlib.util.find_spec("procrastinate") is None:
             print("procrastinate is not installed (extra `bench`): no ratio", file=sys.stderr)
         else:
-            url = make("procrastinate_bench")
-            fill_procrastinate(url, options.jobs)
-            measure("PostgreSQL, procrastinate", work_procrastinate, url, 1)
-            found["ratio"] = found["PostgreSQL, bundles of 1"] / found["PostgreSQL, procrastinate"]
-            if not options.json:
-                print(f"{'ratio to procrastinate':<34}{found['ratio']:>8.2f} ×")
+            subjects.append((PEER, work_procrastinate, filled(make, fill_procrastinate), 1))
+        measure(subjects)
+        url = make("sprachbund_bench_idle")
+        found["PostgreSQL, idle"] = idle_table(url, "PostgreSQL", options.waiting, silent=options.json)
     if options.json:
         print(json.dumps({"processes": options.processes, "jobs": options.jobs, **found}))
 

@@ -35,6 +35,9 @@ def _by(dialect: str, index: str) -> str:
     return f"INDEXED BY {index}" if dialect == "sqlite" else ""
 
 
+# A claim is not waited for until it lies on the disk: fencing guards against one that a crash of the server undoes, and
+# a finish, which is waited for, takes the claims before it along.
+_UNHURRIED = "set_config('synchronous_commit', 'off', true)"
 # Read under the lock: what another runner did in the meantime counts.
 _HEAD = "job.id, job.priority, job.bundle, job.state"
 
@@ -93,7 +96,10 @@ def claim(dialect: str, n_kinds: int, *, preferring: bool, bundled: bool, sharin
         if bundled
         else "SELECT id, state FROM head"
     )
-    search = f"""WITH moment AS (SELECT {NOW_MS[dialect]} AS ms),
+    moment = f"moment AS (SELECT {NOW_MS[dialect]} AS ms)"
+    if dialect == "postgresql":
+        moment = f"moment AS MATERIALIZED (SELECT {NOW_MS[dialect]} AS ms, {_UNHURRIED})"
+    search = f"""WITH {moment},
     {heads},
     taken AS ({taken})"""
     take = """UPDATE jobs SET

@@ -101,6 +101,22 @@ def test_it_is_taken_in_when_it_comes(space: Workspace, experiment: Make, broken
     assert retried.rows.filter(pl.col("setting") == "experts eng_Latn k=12", pl.col("q").is_not_null()).height > 0
 
 
+def test_another_experiment_tries_again_what_failed(
+    space: Workspace, experiment: Make, broken: pytest.MonkeyPatch
+) -> None:
+    """Its comparison is new, and goes below what failed before anybody has run it: it is wanted all the same."""
+    steered = {"method": "experts", "k": [4, 12]}
+    space.submit(experiment(interventions=["none", steered], **FIELDS))
+    assert space.run().failed > 0
+    broken.undo()
+    submitted = space.submit(experiment(name="more", interventions=["none", "centring", steered], **FIELDS))
+    assert submitted.new["comparison"] > 0 and submitted.reopened > 0
+    assert "cancelled" not in space.queue.counts()
+    assert space.run().failed == 0
+    for name in ("tiny", "more"):
+        assert space.compare(name).missing == []
+
+
 def test_what_is_made_again_is_waited_for(space: Workspace, experiment: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody finds a file of an evaluation lost, and queues the evaluation again, just as a comparison begins."""
     compare = JOBS["comparison"]

@@ -30,9 +30,7 @@ LEFT JOIN runners w ON w.id = coalesce(j.runner_id, t.runner_id)
             """CASE
         WHEN j.state <> 'queued' THEN j.state
         WHEN j.id IN (SELECT id FROM dead) THEN 'blocked'
-        WHEN EXISTS (SELECT 1 FROM job_edges d JOIN jobs n ON n.id = d.needs_id
-            WHERE d.job_id = j.id AND n.state <> 'done' AND NOT (
-                d.soft AND n.id IN (SELECT id FROM dead))) THEN 'waiting'
+        WHEN j.open_needs > 0 THEN 'waiting'
         ELSE 'ready'
     END""",
             "text",
