@@ -1,10 +1,11 @@
 """What reading results costs, command by command, each in a process of its own, on a filled experiment."""
 
+import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,22 +44,25 @@ class Cost:
     peak: float
 
 
+# A small process between: what its child used is told apart from what this one did.
+_WATCHED = """
+import json, resource, subprocess, sys, time
+begun = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+seconds, used = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+if done.returncode:
+    sys.exit(done.stderr[-2000:])
+print(json.dumps([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
+"""
+
+
 def measured(command: Sequence[str], folder: Path) -> Cost:
     """What a command costs; SystemExit with what it said where it fails (1 says that cells are missing)."""
-    with tempfile.TemporaryFile() as said, open(os.devnull, "wb") as nowhere:
-        begun = time.perf_counter()
-        pid = os.fork()
-        if not pid:
-            os.chdir(folder)
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(said.fileno(), 2)
-            os.execv(command[0], command)
-        _, status, used = os.wait4(pid, 0)
-        seconds = time.perf_counter() - begun
-        if os.waitstatus_to_exitcode(status):
-            said.seek(0)
-            raise SystemExit(f"{' '.join(command)}: {said.read().decode()[-2000:]}")
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    watched = [sys.executable, "-S", "-E", "-c", _WATCHED, *command]
+    done = subprocess.run(watched, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)[:200]}: {done.stderr}")
+    return Cost(*json.loads(done.stdout))
 
 
 def commands(one_layer: bool) -> Iterator[tuple[str, list[str]]]:
