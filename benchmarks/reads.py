@@ -20,8 +20,8 @@ from sprachbund.planning.submission import submit
 
 NAME = "growth"
 DOCS = Path(__file__).parents[1] / "docs"
-# What a cell is stored in, with their indexes.
-OF_CELLS = ("pair_results", "pair_notes", "pair_tests", "adjusted_pair_tests")
+# What a cell is stored in: numbers, and tests with their q.
+OF_CELLS = {"results": ("pair_results", "pair_notes"), "tests": ("pair_tests", "adjusted_pair_tests")}
 _QUESTION = """
 import sys, sprachbund
 layer = {"layer": "final"} if ":layer" in sys.argv[1] else {}
@@ -93,12 +93,12 @@ def made(size: str, url: str, folder: Path) -> tuple[Engine, dict[str, int]]:
     return space.engine, fill(space.engine, NAME)
 
 
-def bytes_of_cells(connection: Connection) -> float:
-    """Bytes of all tables that cells are stored in, and of their indexes."""
+def bytes_of(connection: Connection, tables: Sequence[str]) -> float:
+    """Bytes of tables and of their indexes."""
     if connection.dialect.name == "postgresql":
-        sizes = (text("SELECT pg_total_relation_size(:name)").bindparams(name=name) for name in OF_CELLS)
+        sizes = (text("SELECT pg_total_relation_size(:name)").bindparams(name=name) for name in tables)
         return float(sum(connection.execute(size).scalar_one() for size in sizes))
-    listed = ", ".join(f"'{name}'" for name in OF_CELLS)
+    listed = ", ".join(f"'{name}'" for name in tables)
     size = f"SELECT sum(pgsize) FROM dbstat JOIN sqlite_master m USING (name) WHERE m.tbl_name IN ({listed})"  # noqa: S608
     return float(connection.execute(text(size)).scalar_one())
 
@@ -109,16 +109,18 @@ def reads(size: str, url: str) -> dict[str, Any]:
         folder = Path(name)
         engine, rows = made(size, url, folder)
         with engine.connect() as connection:
-            found = {"cells": rows["pair_results"], "bytes": bytes_of_cells(connection) / rows["pair_results"]}
+            n_cells = rows["pair_results"]
+            sizes = {what: bytes_of(connection, tables) / n_cells for what, tables in OF_CELLS.items()}
         engine.dispose()
-        return {**found, "commands": {
+        return {"cells": n_cells, "bytes": sizes, "commands": {
             what: measured(command, folder) for what, command in commands(dimensions(size)[3] == 1)
         }}  # fmt: skip
 
 
 def table(engine: str, size: str, found: dict[str, Any]) -> Iterator[str]:
     """Markdown."""
-    yield f"\n{engine}: {size.replace('x', ' × ')}, {found['cells']:,} cells of {found['bytes']:.0f} bytes\n"
+    sizes = " + ".join(f"{n:.0f} bytes of {what}" for what, n in found["bytes"].items())
+    yield f"\n{engine}: {size.replace('x', ' × ')}, {found['cells']:,} cells, each {sizes}\n"
     yield "| read | seconds | processor | peak memory |"
     yield "| --- | ---: | ---: | ---: |"
     for what, cost in found["commands"].items():
