@@ -1,6 +1,7 @@
 """`sprachbund compare`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,6 +85,8 @@ def compare(
             print_pareto(pareto.pareto(found), bool(forms), out)
         else:
             _print_explanation(number.explain_number(engine, found, str(explain_number)), bool(forms))
+    elif forms == ["csv"]:
+        sys.stdout.writelines(tables.csv_parts(found))
     elif forms:
         print(tables.render(found, forms[0]).rstrip("\n"))
     else:

@@ -114,7 +114,14 @@ def to_latex(comparison: Comparison) -> str:
 
 def to_csv(comparison: Comparison) -> str:
     """The comparison's rows, one number a line, with all columns."""
-    return comparison.rows.write_csv()
+    return "".join(csv_parts(comparison))
+
+
+def csv_parts(comparison: Comparison, n_rows: int = 10_000) -> Iterator[str]:
+    """`to_csv` so many rows at a time: of all pairs it is long."""
+    yield comparison.rows.head(0).write_csv()
+    for part in comparison.rows.iter_slices(n_rows):
+        yield part.write_csv(include_header=False)
 
 
 def to_json(comparison: Comparison) -> str:

@@ -16,8 +16,9 @@ from sprachbund.results.reader import Reader, read_view, schema
 
 Kind = Literal["retrieval", "alignment"]
 VIEW_OF: dict[Kind, str] = {"retrieval": "retrieval_results", "alignment": "alignment_results"}
-# Settings times layers that are read at once.
-BATCH = 8
+# Settings times layers times metrics that are read at once.
+BATCH = 120
+_MOST = OF_PAIRS["retrieval"].metrics
 _ORDER = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
 
 
@@ -39,7 +40,8 @@ class Frames:
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """The rows in the order of settings, layers and pairs, a frame for some settings."""
         n_layers = len(self.layers or Reader(self.engine, self.experiment, "test", "all").layers())
-        step = max(1, BATCH // max(1, n_layers))
+        n_metrics = len(_MOST if self.metrics is None else self.metrics)
+        step = max(1, BATCH // max(1, n_layers * n_metrics))
         shared, where = self._where()
         for start in range(0, len(self.settings), step):
             keys = _named("setting", self.settings[start : start + step])

@@ -13,7 +13,7 @@ ORDER = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate
 
 @pytest.mark.parametrize("kind", list(VIEW_OF))
 def test_batches_together_are_the_view(database: Database, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sprachbund.results.frames.BATCH", 8)
+    monkeypatch.setattr("sprachbund.results.frames.BATCH", 60)
     view = VIEW_OF[kind]
     expected = read_view(database.engine, view, f"experiment = :name ORDER BY {ORDER}", {"name": "made"})
     asked = frames(database.engine, "made", kind)
