@@ -11,7 +11,7 @@ from sprachbund.measures import METRICS
 from sprachbund.report.charts import Series, heat_map, line_chart, stacked_bars
 from sprachbund.report.page import Beside, Heading, Paragraph, Picture, Piece, Table
 from sprachbund.report.published import SOURCE, published
-from sprachbund.report.tables import EMPTY
+from sprachbund.report.tables import EMPTY, gaining
 from sprachbund.results import query
 from sprachbund.results.comparison import Comparison
 from sprachbund.results.reader import LIMITS, Reader, means
@@ -146,7 +146,7 @@ def gains(source: ReportedExperiment) -> list[Piece]:
         for row in own.iter_rows(named=True):
             rows.append([
                 row["setting"], _signed(row["median_gain"]), _span(row["median_low"], row["median_high"]),
-                f"{row['n_gaining']} of {row['n_pairs']}", _signed(row["mean_gain"]),
+                gaining(row), _signed(row["mean_gain"]),
                 _span(row["mean_low"], row["mean_high"]), _signed(row["least_gain"]), _signed(row["greatest_gain"]),
             ])  # fmt: skip
             marks.append("")

@@ -336,7 +336,12 @@ def _gain(row: dict[str, Any]) -> list[str]:
     if row["median_gain"] is None:
         return [EMPTY] * 3
     interval = _range(row["median_low"], row["median_high"], signed=True)
-    return [_signed(row["median_gain"]), interval, f"{row['n_gaining']} of {row['n_pairs']}"]
+    return [_signed(row["median_gain"]), interval, gaining(row)]
+
+
+def gaining(row: dict[str, Any]) -> str:
+    """How many pairs get better."""
+    return EMPTY if row["n_gaining"] is None else f"{row['n_gaining']} of {row['n_pairs']}"
 
 
 def _short(number: str) -> str:

@@ -300,9 +300,19 @@ def test_a_median_over_two_languages_has_no_interval():
     """Both directions of one pair enter every draw together: the interval would have no width."""
     payload = payload_of(())
     pairs = [("book", "eng_Latn", "deu_Latn"), ("book", "deu_Latn", "eng_Latn")]
-    row = pair_statistics.summed_up(np.array([0.1, 0.3]), pairs, True, payload)
+    row = pair_statistics.summed_up(np.array([0.1, 0.3]), pairs, "top1", payload)
     assert (row["n_languages"], row["median_gain"]) == (2, pytest.approx(0.2))
     assert (row["median_low"], row["median_high"]) == (None, None)
     more = [*pairs, ("book", "eng_Latn", "fra_Latn")]
-    row = pair_statistics.summed_up(np.array([0.1, 0.3, 0.5]), more, True, payload)
+    row = pair_statistics.summed_up(np.array([0.1, 0.3, 0.5]), more, "top1", payload)
     assert row["median_low"] < row["median_high"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "n"), [("top1", 2), ("xsim", 1), ("language_abx", 1), ("paired_distance", None), ("distance_gap", 2)]
+)
+def test_pairs_that_gain_are_those_that_get_better(metric, n):
+    """Less is better of an error; of a distance neither way is; and rounding is no gain."""
+    pairs = [("book", "eng_Latn", code) for code in ("deu_Latn", "fra_Latn", "jpn_Jpan", "spa_Latn", "zho_Hans")]
+    row = pair_statistics.summed_up(np.array([0.1, 0.3, -0.2, 5e-7, -5e-7]), pairs, metric, payload_of(()))
+    assert row["n_gaining"] == n

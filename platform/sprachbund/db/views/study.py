@@ -66,7 +66,10 @@ GAIN_SUMMARY = View(
             "lower end of its interval, languages resampled; NULL for fewer than 3 languages",
         ),
         Column("median_high", "c.median_high", "real", "upper end of that interval"),
-        Column("n_gaining", "c.n_gaining", "integer", "pairs whose gain is above 0"),
+        Column(
+            "n_gaining", "c.n_gaining", "integer",
+            "pairs that get better, by more than 1e-6; NULL where neither way of the metric is better",
+        ),
         Column("least_gain", "c.least_gain", "real", "smallest gain of a pair"),
         Column(
             "greatest_gain", "c.greatest_gain", "real", "greatest gain of a pair: the luckiest of many, biased upwards"

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from sprachbund.db import tables as t
-from sprachbund.measures import measure_of
+from sprachbund.measures import METRICS, measure_of
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
+from sprachbund_runners.jobs.compare.levels import ROUNDING
 from sprachbund_runners.jobs.compare.outcomes import Wanted
 from sprachbund_runners.jobs.compare.scopes import inside, scope_of, scopes_of
 from sprachbund_runners.jobs.context import Context
@@ -123,7 +124,7 @@ def gains_by_place(
                     if pairs:
                         gains = np.array([after[pair] - before[pair] for pair in pairs])
                         place = (setting.setting, layer, metric, name)
-                        found[place] = summed_up(gains, pairs, directed(metric), payload)
+                        found[place] = summed_up(gains, pairs, metric, payload)
     return found
 
 
@@ -154,9 +155,9 @@ def _languages(pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def summed_up(
-    gains: NDArray[np.float64], pairs: Sequence[Pair], ordered: bool, payload: ComparisonPayload
+    gains: NDArray[np.float64], pairs: Sequence[Pair], metric: str, payload: ComparisonPayload
 ) -> dict[str, Any]:
-    """A row's numbers over the gains of all pairs [pairs]; `ordered`: both directions of a pair are there."""
+    """A row's numbers over the differences of all pairs [pairs] in a metric."""
     query, candidate = _languages(pairs)
     n_languages = len(np.union1d(query, candidate))
     row: dict[str, Any] = {
@@ -164,7 +165,7 @@ def summed_up(
         "median_gain": float(np.median(gains)),
         "median_low": None,
         "median_high": None,
-        "n_gaining": int((gains > 0).sum()),
+        "n_gaining": _gaining(gains, metric),
         "least_gain": float(gains.min()),
         "greatest_gain": float(gains.max()),
     }
@@ -177,7 +178,7 @@ def summed_up(
         row |= {"median_low": float(median.low), "median_high": float(median.high)}
     if len(pairs) < 3:
         return row | dict.fromkeys(_CROSSED)
-    crossed = crossed_effects(gains, query, candidate, ordered=ordered, confidence=payload.confidence)
+    crossed = crossed_effects(gains, query, candidate, ordered=directed(metric), confidence=payload.confidence)
     return row | {
         "mean_gain": float(crossed.coefficients[0]),
         "mean_low": float(crossed.low[0]),
@@ -187,6 +188,14 @@ def summed_up(
         "candidate_variance": crossed.candidate_variance,
         "residual_variance": crossed.residual_variance,
     }
+
+
+def _gaining(gains: NDArray[np.float64], metric: str) -> int | None:
+    """How many pairs get better, by more than rounding; None where neither way is better."""
+    better = METRICS[metric].better
+    if better == "none":
+        return None
+    return int(((gains if better == "higher" else -gains) > ROUNDING).sum())
 
 
 def _columns(
