@@ -15,13 +15,13 @@ from sqlalchemy import Connection, Engine, Float, Integer, select, text, update
 from sprachbund.db import tables as t
 from sprachbund.db.engine import writing
 from sprachbund.db.tables.pairs import DRAWN_METRICS
-from sprachbund.measures import MEASURES, OF_PAIRS
+from sprachbund.measures import MEASURES, METRICS_OF_PAIRS, OF_PAIRS
 from sprachbund.vocabulary import SCOPES
 from sprachbund.work.kinds import read_payload
 
 N_ITEMS = 1000
 _UNDIRECTED = {name for measure in OF_PAIRS.values() if not measure.directed for name in measure.metrics}
-_METRICS = [name for measure in OF_PAIRS.values() for name in measure.metrics]
+_METRICS = METRICS_OF_PAIRS
 _ENDS = [f"{name}_{end}" for name in DRAWN_METRICS for end in ("low", "high")]
 
 
@@ -175,10 +175,10 @@ class _Filling:
         self, families: dict[tuple[str, str | None], list[int]], claimed: Sequence[tuple[int, int]]
     ) -> dict[str, int]:
         (job_id,) = (job_id for job_id, _ in _jobs(self.connection, "adjustment"))
-        named = [(number, job_id, *name, len(ids)) for number, (name, ids) in enumerate(families.items(), 1)]
+        named = [(number, job_id, "test", *name, len(ids)) for number, (name, ids) in enumerate(families.items(), 1)]
         of_pairs = len(named) + 1
-        named.append((of_pairs, job_id, "top1", None, 99))
-        copy(self.connection, t.Family, ("id", "job_id", "metric", "scope", "size"), named)
+        named.append((of_pairs, job_id, "test", "top1", None, 99))
+        copy(self.connection, t.Family, ("id", "job_id", "role", "metric", "scope", "size"), named)
         compared = ((each, number, 0.04) for number, ids in enumerate(families.values(), 1) for each in ids)
         pairs = ((result, of_pairs, 0.6) for _, result in self._tested(claimed))
         return {

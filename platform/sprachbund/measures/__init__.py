@@ -12,7 +12,18 @@ from types import ModuleType
 from sprachbund.measures.base import Measure, Metric
 from sprachbund.measures.requested import Request
 
-__all__ = ["CHOSEN_BY", "COMPARED", "MEASURES", "METRICS", "OF_PAIRS", "REQUESTS", "Measure", "Metric", "measure_of"]
+__all__ = [
+    "CHOSEN_BY",
+    "COMPARED",
+    "MEASURES",
+    "METRICS",
+    "METRICS_OF_PAIRS",
+    "OF_PAIRS",
+    "REQUESTS",
+    "Measure",
+    "Metric",
+    "measure_of",
+]
 
 # The order in which tables show them; further homes follow by name.
 _ORDER = (
@@ -44,6 +55,7 @@ OF_PAIRS: dict[str, Measure] = {
     if measure.extent == "pair" and not measure.optional and measure.function
 }
 """What every evaluated pair is measured by: their metrics are the columns of the table `pair_results`."""
+METRICS_OF_PAIRS = tuple(name for measure in OF_PAIRS.values() for name in measure.metrics)
 _MEASURE_OF = {name: measure for measure in MEASURES.values() for name in measure.metrics}
 REQUESTS: tuple[Request, ...] = tuple(home.REQUEST for home in _HOMES if hasattr(home, "REQUEST"))
 """The fields of the spec's `evaluations` that measures add."""

@@ -8,12 +8,10 @@ from sqlalchemy import Connection, Select, case, func, select
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import asked_for
-from sprachbund.measures import OF_PAIRS
+from sprachbund.measures import METRICS_OF_PAIRS
 from sprachbund.mirror.records import Group
 from sprachbund.work.payloads.measure import SPACE_EVALUATION
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
-
-_OF_PAIRS = {name for measure in OF_PAIRS.values() for name in measure.metrics}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Mean:
 
 def means(connection: Connection, experiment_id: int, setting_ids: Sequence[int], names: Sequence[str]) -> list[Mean]:
     """The means of these metrics of an experiment's settings, over whatever is there."""
-    asked = [name for name in names if name in _OF_PAIRS]
+    asked = [name for name in names if name in METRICS_OF_PAIRS]
     found = list(_of_pairs(connection, experiment_id, setting_ids, asked)) if asked else []
     return [*found, *_of_others(connection, experiment_id, setting_ids, names)]
 

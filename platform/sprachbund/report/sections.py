@@ -99,9 +99,12 @@ def heat_maps(source: ReportedExperiment) -> list[Piece]:
         plain = rows.filter(pl.col("method") == "none")
         caption = f"{corpus}, no intervention, {metric}, layer {source.layer}; rows ask, columns answer"
         pieces.append(_grid(caption, plain, "value", languages, 0.0, high))
-        for (target,), of_target in rows.filter(pl.col("method") != "none").group_by("target", maintain_order=True):
+        steered = rows.filter(pl.col("method") != "none")
+        for target, n_more in more.items():
             pieces.append(Heading(f"towards {target}" if target else "without a target"))
-            first = of_target.sort("chosen", "setting_ordinal", descending=[True, False])
+            first = steered.filter(pl.col("target").eq_missing(target)).sort(
+                "chosen", "setting_ordinal", descending=[True, False]
+            )
             of_settings = list(first.group_by("setting_key", "setting", maintain_order=True))
             maps = []
             for (_, label), own in of_settings:
@@ -109,8 +112,8 @@ def heat_maps(source: ReportedExperiment) -> list[Piece]:
                 maps.append(_grid(str(label), own, "value", languages, 0.0, high))
                 maps.append(_grid("… minus none", own, "delta", languages, -reach, reach, difference=True))
             pieces.append(Beside(maps))
-            if more[target] > 0:
-                pieces.append(Paragraph(f"{more[target]} more settings: view retrieval_results.", note=True))
+            if n_more > 0:
+                pieces.append(Paragraph(f"{n_more} more settings: view retrieval_results.", note=True))
     return pieces
 
 

@@ -1,4 +1,4 @@
-"""Results as Polars frames, read some settings at a time: what is asked for is read, and no more is held."""
+"""Results as Polars frames, read some rows at a time: what is asked for is read, and no more is held."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,25 +12,24 @@ from sprachbund.db.engine import reading
 from sprachbund.db.names import find_experiment, find_setting
 from sprachbund.errors import known
 from sprachbund.measures import METRICS, OF_PAIRS
-from sprachbund.results.reader import Reader, read_view, schema
+from sprachbund.results.reader import Reader, schema, stream_view
 
 Kind = Literal["retrieval", "alignment"]
 VIEW_OF: dict[Kind, str] = {"retrieval": "retrieval_results", "alignment": "alignment_results"}
-# Settings times layers times metrics that are read at once.
+# Settings times metrics that are sorted at once; of a setting with more layers or pairs, one layer.
 BATCH = 120
-_MOST = OF_PAIRS["retrieval"].metrics
-_ORDER = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
+_ORDER = "setting_ordinal, layer_ordinal, role, corpus, query_language, candidate_language, metric"
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What is read of an experiment: the view, and metrics, layers and settings' keys; None where all are."""
+    """What is read of an experiment: the view, metrics (None: all), layers and settings' keys, these in its order."""
 
     engine: Engine
     view: str
     experiment: str
     metrics: Sequence[str] | None
-    layers: Sequence[str] | None
+    layers: Sequence[str]
     settings: Sequence[str]
 
     def scan(self) -> pl.LazyFrame:
@@ -38,24 +37,30 @@ class Frames:
         return register_io_source(self._source, schema=schema(self.view), is_pure=True)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The rows in the order of settings, layers and pairs, a frame for some settings."""
-        n_layers = len(self.layers or Reader(self.engine, self.experiment, "test", "all").layers())
-        n_metrics = len(_MOST if self.metrics is None else self.metrics)
-        step = max(1, BATCH // max(1, n_layers * n_metrics))
+        """The rows in the order of settings, layers and pairs, some at a time."""
         shared, where = self._where()
-        for start in range(0, len(self.settings), step):
-            keys = _named("setting", self.settings[start : start + step])
-            of_settings = f"{where} AND setting_key IN ({_listed(keys)}) ORDER BY {_ORDER}"
-            yield read_view(self.engine, self.view, of_settings, {**shared, **keys}, columns or ("*",))
+        for settings, layers in self._parts():
+            keys, at = _named("setting", settings), _named("layer", layers)
+            of_part = f"{where} AND setting_key IN ({_listed(keys)}) AND layer IN ({_listed(at)}) ORDER BY {_ORDER}"
+            yield from stream_view(self.engine, self.view, of_part, {**shared, **keys, **at}, columns or ("*",))
+
+    def _parts(self) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+        """Settings and layers that are asked for at once: some settings of few layers, else layer by layer."""
+        n_metrics = len(OF_PAIRS["retrieval"].metrics if self.metrics is None else self.metrics)
+        step = BATCH // max(1, len(self.layers) * n_metrics)
+        if step:
+            yield from ((self.settings[start : start + step], self.layers)
+                        for start in range(0, len(self.settings) if self.layers else 0, step))  # fmt: skip
+        else:
+            yield from (([setting], [layer]) for setting in self.settings for layer in self.layers)
 
     def _where(self) -> tuple[dict[str, str], str]:
         params = {"experiment": self.experiment}
         where = "experiment = :experiment"
-        for column, asked in (("metric", self.metrics), ("layer", self.layers)):
-            if asked is not None:
-                named = _named(column, asked)
-                params |= named
-                where += f" AND {column} IN ({_listed(named) or 'NULL'})"
+        if self.metrics is not None:
+            named = _named("metric", self.metrics)
+            params |= named
+            where += f" AND metric IN ({_listed(named) or 'NULL'})"
         return params, where
 
     def _source(
@@ -63,10 +68,11 @@ class Frames:
     ) -> Iterator[pl.DataFrame]:
         left = n_rows
         for frame in self.batches(columns):
-            found = frame if predicate is None else frame.filter(predicate)
-            yield found if left is None else found.head(left)
+            # Rows are counted before they are filtered.
+            found = frame if left is None else frame.head(left)
+            yield found if predicate is None else found.filter(predicate)
             if left is not None:
-                left -= min(left, found.height)
+                left -= found.height
                 if not left:
                     return
 
@@ -82,18 +88,18 @@ def frames(
     known("kind", kind, VIEW_OF)
     with reading(engine) as connection:
         find_experiment(connection, experiment)
-        named = [find_setting(connection, each, experiment).key for each in settings or ()]
+        named = {find_setting(connection, each, experiment).key for each in settings or ()}
     read = Reader(engine, experiment, "test", "all")
-    if settings is None:
-        named = read.settings()["setting_key"].to_list()
-    asked = None if layers is None else [str(layer) for layer in layers]
-    for layer in asked or ():
-        known("layer", layer, read.layers())
+    planned = read.layers()
+    asked = {str(layer) for layer in (planned if layers is None else layers)}
+    for layer in sorted(asked):
+        known("layer", layer, planned)
     for metric in metrics or ():
         # Registered measures are an experiment's own.
         if "@" not in metric:
             known("metric", metric, OF_PAIRS["retrieval"].metrics if kind == "retrieval" else METRICS)
-    return Frames(engine, VIEW_OF[kind], experiment, metrics, asked, named)
+    keys = [key for key in read.settings()["setting_key"] if settings is None or key in named]
+    return Frames(engine, VIEW_OF[kind], experiment, metrics, [each for each in planned if each in asked], keys)
 
 
 def collected(asked: Frames) -> pl.DataFrame:

@@ -5,14 +5,11 @@ from typing import Any
 
 import polars as pl
 
+from sprachbund.db.views.columns import of
+from sprachbund.db.views.evaluated import EVALUATED
 from sprachbund.db.views.pairs import against_baseline
-from sprachbund.measures import OF_PAIRS
 
-METRICS_OF_PAIRS = frozenset(name for measure in OF_PAIRS.values() for name in measure.metrics)
-_SIDE = """CASE WHEN i.target IS NULL THEN NULL
-        WHEN e.query_language = i.target AND e.candidate_language = i.target THEN 'both'
-        WHEN e.query_language = i.target THEN 'query' WHEN e.candidate_language = i.target THEN 'candidate'
-        ELSE 'neither' END"""
+(_SIDE,) = (column.sql for column in of(EVALUATED, "target_side"))
 _BY = {
     "corpus": "coalesce(c.collection, c.name)",
     "setting_key": "s.key",
@@ -37,7 +34,7 @@ def pair_sums_sql(metrics: Sequence[str], extra: Sequence[str], one_layer: bool)
     by = {**_BY, **{name: _LANGUAGES[name] for name in extra}}
     sums = (
         f"sum(e.{name}) AS sum_value_{i}, count(e.{name}) AS n_values_{i}, "
-        f"sum(b.{name}) AS sum_baseline_{i}, count(b.{name}) AS n_baselines_{i}"
+        f"sum({_both(name)}) AS sum_baseline_{i}, count({_both(name)}) AS n_baselines_{i}"
         for i, name in enumerate(metrics)
     )
     named = (f"{sql} AS {name}" for name, sql in by.items())
@@ -46,6 +43,11 @@ def pair_sums_sql(metrics: Sequence[str], extra: Sequence[str], one_layer: bool)
         [_SIDE, *(_LANGUAGES[name] for name in extra)]
     )
     return f"SELECT {', '.join([*named, *sums])} {against_baseline()} {where} GROUP BY {grouped}"
+
+
+def _both(metric: str) -> str:
+    """SQL: the baseline's value where the setting has one too."""
+    return f"CASE WHEN e.{metric} IS NOT NULL THEN b.{metric} END"
 
 
 def long(wide: pl.DataFrame, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:

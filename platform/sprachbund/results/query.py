@@ -57,14 +57,28 @@ def run(
         QueryError: not one SELECT; an unknown table or column; longer than `limit_s` seconds; more than
             `max_rows` rows; or anything else that the database says.
     """
-    sql = _one_select(sql)
-    if engine.dialect.name == "sqlite":
-        names, rows = _run_sqlite(engine, sql, dict(params or {}), limit_s, max_rows)
-    else:
-        names, rows = _run_postgresql(engine, sql, params, limit_s, max_rows)
+    names, rows = next(_fetched(engine, sql, params, limit_s, max_rows + 1))
     if len(rows) > max_rows:
         raise QueryError(f"the query has more than {max_rows} rows; narrow it, or add LIMIT")
     return to_frame(names, rows)
+
+
+def stream(
+    engine: Engine, sql: str, params: Mapping[str, Any] | None = None, limit_s: float = 30, n_rows: int = 50_000
+) -> Iterator[pl.DataFrame]:
+    """As `run`, at most so many rows at a time, however many there are; at least one frame."""
+    for names, rows in _fetched(engine, sql, params, limit_s, n_rows):
+        yield to_frame(names, rows)
+
+
+def _fetched(
+    engine: Engine, sql: str, params: Mapping[str, Any] | None, limit_s: float, n_rows: int
+) -> Iterator[tuple[list[str], Rows]]:
+    """Names of the columns, and so many rows, until there are no more."""
+    sql = _one_select(sql)
+    if engine.dialect.name == "sqlite":
+        return _run_sqlite(engine, sql, dict(params or {}), limit_s, n_rows)
+    return _run_postgresql(engine, sql, params, limit_s, n_rows)
 
 
 def _one_select(sql: str) -> str:
@@ -82,7 +96,9 @@ def _one_select(sql: str) -> str:
 @contextmanager
 def _read_only_sqlite(engine: Engine, deadline: float) -> Iterator[sqlite3.Connection]:
     path = sqlite_path(engine)
-    raw = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=5)
+    uri = f"file:{quote(str(path))}?mode=ro"
+    # Rows may be fetched by another thread than the one that asked for them, one at a time (Polars' scans).
+    raw = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
     try:
         raw.execute("PRAGMA query_only = ON")
         register_aggregates(raw)
@@ -101,14 +117,13 @@ def _authorise(action: int, first: str | None, second: str | None, *_: str | Non
 
 
 def _run_sqlite(
-    engine: Engine, sql: str, params: dict[str, Any], limit_s: float, max_rows: int
-) -> tuple[list[str], Rows]:
+    engine: Engine, sql: str, params: dict[str, Any], limit_s: float, n_rows: int
+) -> Iterator[tuple[list[str], Rows]]:
     deadline = time.monotonic() + limit_s
     try:
         with _read_only_sqlite(engine, deadline) as raw:
             cursor = raw.execute(sql, params)
-            rows = cursor.fetchmany(max_rows + 1)
-            return [column[0] for column in cursor.description], rows
+            yield from _parts(cursor, [column[0] for column in cursor.description], n_rows)
     except (sqlite3.Error, sqlite3.Warning) as error:
         message = str(error)
         if "unable to open database" in message:
@@ -123,8 +138,8 @@ def _run_sqlite(
 
 
 def _run_postgresql(
-    engine: Engine, sql: str, params: Mapping[str, Any] | None, limit_s: float, max_rows: int
-) -> tuple[list[str], Rows]:
+    engine: Engine, sql: str, params: Mapping[str, Any] | None, limit_s: float, n_rows: int
+) -> Iterator[tuple[list[str], Rows]]:
     import psycopg
 
     try:
@@ -150,8 +165,7 @@ def _run_postgresql(
                 cursor.execute(percent_style(sql), dict(params))
             else:
                 cursor.execute(sql)
-            rows = cursor.fetchmany(max_rows + 1)
-            return [column.name for column in cursor.description or ()], rows
+            yield from _parts(cursor, [column.name for column in cursor.description or ()], n_rows)
     except psycopg.errors.QueryCanceled:
         raise QueryError(_too_long(limit_s)) from None
     except psycopg.Error as error:
@@ -164,6 +178,13 @@ def _run_postgresql(
     finally:
         # It is the pool's no longer; closing `pooled` too would roll back on a closed connection.
         raw.close()
+
+
+def _parts(cursor: Any, names: list[str], n_rows: int) -> Iterator[tuple[list[str], Rows]]:
+    rows = cursor.fetchmany(n_rows)
+    yield names, rows
+    while len(rows) == n_rows and (rows := cursor.fetchmany(n_rows)):
+        yield names, rows
 
 
 def percent_style(sql: str) -> str:

@@ -1,6 +1,6 @@
 """Reads the parts that results and comparisons are made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,9 @@ from sqlalchemy import Engine
 
 from sprachbund.db.views import VIEWS
 from sprachbund.db.views.columns import Type
+from sprachbund.measures import METRICS_OF_PAIRS
 from sprachbund.results import query
-from sprachbund.results.pair_sums import METRICS_OF_PAIRS, SUMS, long, pair_sums_sql
+from sprachbund.results.pair_sums import SUMS, long, pair_sums_sql
 from sprachbund.vocabulary import layer_order
 
 # Frames may be larger than what a typed-in query should give.
@@ -44,6 +45,15 @@ def read_view(
     """Rows of a view, typed as it declares. `where` is what follows WHERE, with the parameters :named."""
     sql = f"SELECT {', '.join(columns)} FROM {view} WHERE {where}"  # noqa: S608 - our own names
     return typed(query.run(engine, sql, params, **LIMITS), view)
+
+
+def stream_view(
+    engine: Engine, view: str, where: str, params: Mapping[str, Any], columns: Sequence[str]
+) -> Iterator[pl.DataFrame]:
+    """As `read_view`, some rows at a time."""
+    sql = f"SELECT {', '.join(columns)} FROM {view} WHERE {where}"  # noqa: S608 - our own names
+    for frame in query.stream(engine, sql, params, limit_s=LIMITS["limit_s"]):
+        yield typed(frame, view)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from sprachbund_runners.evaluation.scores import PairScores
 COUNTS = ("greater", "ties", "n_candidates")
 """What is kept of a direction: the fields of `RetrievalOutcome`."""
 RANK_METRICS = ("top1", "top5", "top10", "mrr", "meaning_abx")
-"""Retrieval metrics that follow from the stored counts; the others are stored item by item."""
+"""Retrieval metrics that follow from the stored counts; of the others those are stored that may be compared."""
 
 
 def retrieval_items(outcome: RetrievalOutcome) -> dict[str, NDArray[np.float64]]:

@@ -8,17 +8,16 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from sprachbund.db import tables as t
-from sprachbund.db.rows import id_of, upsert
+from sprachbund.db.rows import id_of, one_of, upsert
 from sprachbund.db.tables.pairs import DRAWN_METRICS
-from sprachbund.measures import OF_PAIRS
+from sprachbund.measures import METRICS_OF_PAIRS
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.pairs import PairEvaluationPayload
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow
 
 Place = tuple[Any, ...]  # layer, query, candidate
 
-_METRICS = tuple(metric for measure in OF_PAIRS.values() for metric in measure.metrics)
-_COLUMNS = (*_METRICS, *(f"{metric}_{end}" for metric in DRAWN_METRICS for end in ("low", "high")))
+_COLUMNS = (*METRICS_OF_PAIRS, *(f"{metric}_{end}" for metric in DRAWN_METRICS for end in ("low", "high")))
 
 
 @dataclass(slots=True)
@@ -66,7 +65,7 @@ def _stored(connection: Connection, job_id: int, values: Mapping[Place, Mapping[
     of_job = select(*columns, t.PairResult.id).where(t.PairResult.job_id == job_id)
     ids: dict[Place, int] = {tuple(place): number for *place, number in connection.execute(of_job)}
     if ids:
-        connection.execute(delete(t.PairNote).where(t.PairNote.result_id.in_(list(ids.values()))))
+        connection.execute(delete(t.PairNote).where(one_of(connection, t.PairNote.result_id, ids.values())))
         numbers: dict[str, Any] = {name: bindparam(name) for name in ("n_items", *_COLUMNS)}
         again = update(t.PairResult).where(t.PairResult.id == bindparam("result")).values(numbers)
         connection.execute(again, [{**values[place], "result": number} for place, number in ids.items()])

@@ -22,6 +22,7 @@ MAX_PADDING = 0.04
 """Share of a batch's places that may be padding, unless the batch would have fewer than `fewest_tokens`."""
 MIN_TOKENS = 1024
 FILL = 4
+"""Padding may end a batch from `MIN_TOKENS` on, of a small budget from so many parts of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -249,3 +249,22 @@ def test_csv_and_json_hold_every_row(comparison):
     assert len(content["controls"]) == comparison.controls.height > 0
     with pytest.raises(QueryError, match="unknown form 'xml'"):
         tables.render(comparison, "xml")
+
+
+def test_a_baseline_is_averaged_over_the_pairs_of_the_setting(make_sqlite):
+    """Where a metric is undefined of some pairs, differences are of the others, as in the views."""
+    made = make_sqlite()
+    with made.engine.begin() as connection:
+        undefined = text(
+            "UPDATE pair_results SET mrr = NULL WHERE query_language = 'deu_Latn' AND evaluand_id IN "
+            "(SELECT id FROM evaluands WHERE setting_id = :id)"
+        )
+        connection.execute(undefined, {"id": made.made.ids[STEERED]})
+        connection.execute(text("DELETE FROM comparisons"))
+    found = results.compare(made.engine, "made", metric="mrr", layer="final")
+    row = found.rows.filter(pl.col("setting") == STEERED, pl.col("metric") == "mrr").row(0, named=True)
+    after, before = (made.made.pairs("test", label, "mrr", "final") for label in (STEERED, "none"))
+    there = [pair for pair in after if pair[0] != "deu_Latn"]
+    assert row["n_pairs"] == len(there) == 9
+    assert row["value"] == pytest.approx(fmean(after[pair] for pair in there))
+    assert row["baseline"] == pytest.approx(fmean(before[pair] for pair in there))

@@ -8,7 +8,7 @@ import pytest
 
 from sprachbund.cli.compare import print_pareto
 from sprachbund.errors import QueryError
-from sprachbund.report import document
+from sprachbund.report import document, sections
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison as results
 from sprachbund.results import diff as results_diff
@@ -140,3 +140,13 @@ def test_a_report_has_its_sections_and_loads_nothing(database):
     assert ">Side effects</h2>" not in page
     with pytest.raises(QueryError, match="unknown layer"):
         document.report(database.engine, "made", layer="17")
+
+
+def test_a_report_says_how_many_settings_it_does_not_draw(database, monkeypatch):
+    """Also of a target of which none is drawn."""
+    monkeypatch.setattr(sections, "MOST_DRAWN", 0)
+    page = document.report(database.engine, "made", layer="1")
+    assert "towards fra_Latn" in page
+    assert "2 more settings: view retrieval_results." in page
+    monkeypatch.setattr(sections, "MOST_DRAWN", 24)
+    assert "more settings: view retrieval_results." not in document.report(database.engine, "made", layer="1")

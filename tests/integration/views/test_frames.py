@@ -8,16 +8,19 @@ from sprachbund.results.frames import VIEW_OF, Frames, Kind, collected, frames
 from sprachbund.results.reader import read_view
 from support.made import STEERED, Database
 
-ORDER = "setting_ordinal, role, corpus, layer_ordinal, query_language, candidate_language, metric"
+ORDER = "setting_ordinal, layer_ordinal, role, corpus, query_language, candidate_language, metric"
 
 
+@pytest.mark.parametrize("batch", [1, 60, 1000])
 @pytest.mark.parametrize("kind", list(VIEW_OF))
-def test_batches_together_are_the_view(database: Database, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sprachbund.results.frames.BATCH", 60)
+def test_batches_together_are_the_view(
+    database: Database, kind: Kind, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sprachbund.results.frames.BATCH", batch)
     view = VIEW_OF[kind]
     expected = read_view(database.engine, view, f"experiment = :name ORDER BY {ORDER}", {"name": "made"})
     asked = frames(database.engine, "made", kind)
-    assert len(list(asked.batches())) > 1
+    assert (len(list(asked.batches())) > 1) == (batch < 1000)
     assert collected(asked).equals(expected)
     assert asked.scan().collect().equals(expected)
     assert expected.height > 0
@@ -30,8 +33,10 @@ def test_what_is_asked_for_is_all_that_is_read(database: Database, monkeypatch: 
         pl.col("metric") == "mrr", pl.col("layer").is_in(["1", "final"]), pl.col("setting").is_in([STEERED, "none"])
     )
     found = frames(database.engine, "made", **of)
-    # In the order in which they are asked for.
-    assert collected(found).sort(ORDER.split(", ")).equals(expected.sort(ORDER.split(", ")))
+    assert collected(found).equals(expected)
+    # In the plan's order and once, however they are asked for.
+    again = {**of, "settings": ["none", STEERED, "none"], "layers": ["final", 1, 1]}
+    assert collected(frames(database.engine, "made", **again)).equals(expected)
     read: list[list[str]] = []
     batches = Frames.batches
 
@@ -47,7 +52,11 @@ def test_what_is_asked_for_is_all_that_is_read(database: Database, monkeypatch: 
         .equals(expected.filter(pl.col("delta") > 0).select("setting", "value").sort("value"))
     )
     assert sorted(read[-1]) == ["delta", "setting", "value"]
-    assert found.scan().head(5).collect().height == 5
+    assert found.scan().head(5).collect().equals(expected.head(5))
+    # The first rows and then a filter, or the other way round.
+    better = pl.col("delta") > 0
+    assert found.scan().head(20).filter(better).collect().equals(expected.head(20).filter(better))
+    assert found.scan().filter(better).head(20).collect().equals(expected.filter(better).head(20))
 
 
 def test_nothing_asked_for_is_nothing(database: Database) -> None:

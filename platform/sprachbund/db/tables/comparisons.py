@@ -121,16 +121,17 @@ class PairTest(Base):
 
 
 class Family(Base):
-    """Tests that one experiment asks together: all its compared settings and layers, on a metric and scope.
+    """Tests that one experiment asks together: all its compared settings and layers, on a role, metric and scope.
 
     Of tests pair by pair, over pairs too, the scope is NULL.
     """
 
     __tablename__ = "families"
-    __table_args__ = (Index(None, "job_id"),)
+    __table_args__ = (among("role", ROLES), Index(None, "job_id"))
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    role: Mapped[str] = mapped_column(String(8))
     metric: Mapped[str] = mapped_column(reference("metric_names.name"))
     scope: Mapped[str | None] = mapped_column(String(32))
     size: Mapped[int]

@@ -4,7 +4,7 @@ from sqlalchemy import Float, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sprachbund.db.tables.base import Base, Id, reference
-from sprachbund.measures import METRICS, OF_PAIRS
+from sprachbund.measures import METRICS, METRICS_OF_PAIRS
 
 
 class Evaluand(Base):
@@ -55,15 +55,12 @@ class PairResult(Base):
     n_items: Mapped[int]
 
 
-DRAWN_METRICS = tuple(
-    name for measure in OF_PAIRS.values() for name in measure.metrics if METRICS[name].interval == "bootstrap"
-)
+DRAWN_METRICS = tuple(name for name in METRICS_OF_PAIRS if METRICS[name].interval == "bootstrap")
 """Metrics of pairs whose intervals cannot be told from value and number of items."""
 
-for _measure in OF_PAIRS.values():
-    for _name in _measure.metrics:
-        for _column in (_name, f"{_name}_low", f"{_name}_high") if _name in DRAWN_METRICS else (_name,):
-            setattr(PairResult, _column, mapped_column(Float, nullable=True))
+for _name in METRICS_OF_PAIRS:
+    for _column in (_name, f"{_name}_low", f"{_name}_high") if _name in DRAWN_METRICS else (_name,):
+        setattr(PairResult, _column, mapped_column(Float, nullable=True))
 
 
 class PairNote(Base):

@@ -7,23 +7,27 @@ from sprachbund.db.views.pairs import by_measure, by_metric, rows_of_pairs
 from sprachbund.db.views.setting import setting_columns
 
 # Which metric a benchmark averages, over which ordered language pairs.
-_CONVENTIONS = """
-    SELECT 'study_top1' AS convention, 'top1' AS metric, 'all' AS pairs
-    UNION ALL SELECT 'meaning_abx', 'meaning_abx', 'all'
-    UNION ALL SELECT 'mteb_f1', 'bitext_f1', 'all'
-    UNION ALL SELECT 'mteb_f1_into_english', 'bitext_f1', 'into_english'
-    UNION ALL SELECT 'mteb_accuracy', 'bitext_accuracy', 'all'
-    UNION ALL SELECT 'xtreme_into_english', 'bitext_accuracy', 'into_english'
-    UNION ALL SELECT 'xtreme_from_english', 'bitext_accuracy', 'from_english'
-    UNION ALL SELECT 'xsim', 'xsim', 'all'
-    UNION ALL SELECT 'xsim_into_english', 'xsim', 'into_english'
-    UNION ALL SELECT 'xsim_text_into_english', 'xsim_text', 'into_english'
-    UNION ALL SELECT 'csls_top1', 'csls_top1', 'all'
-    UNION ALL SELECT 'mexa', 'mexa', 'into_english'
-"""
+_SCORED_BY = (
+    ("study_top1", "top1", "all"),
+    ("meaning_abx", "meaning_abx", "all"),
+    ("mteb_f1", "bitext_f1", "all"),
+    ("mteb_f1_into_english", "bitext_f1", "into_english"),
+    ("mteb_accuracy", "bitext_accuracy", "all"),
+    ("xtreme_into_english", "bitext_accuracy", "into_english"),
+    ("xtreme_from_english", "bitext_accuracy", "from_english"),
+    ("xsim", "xsim", "all"),
+    ("xsim_into_english", "xsim", "into_english"),
+    ("xsim_text_into_english", "xsim_text", "into_english"),
+    ("csls_top1", "csls_top1", "all"),
+    ("mexa", "mexa", "into_english"),
+)
+_CONVENTIONS = " UNION ALL ".join(
+    f"SELECT '{convention}' AS convention, '{metric}' AS metric, '{pairs}' AS pairs"
+    for convention, metric, pairs in _SCORED_BY
+)
 _WHO = ("experiment", "model", "revision", "setting", "setting_key", "setting_ordinal", "corpus", "split", "role")
 _SCORED = ", ".join(f"q.{name}" for name in _WHO)
-_METRICS = ("top1", "meaning_abx", "bitext_f1", "bitext_accuracy", "xsim", "xsim_text", "csls_top1", "mexa")
+_METRICS = sorted({metric for _, metric, _ in _SCORED_BY})
 _SCORES = f"""
     SELECT x.name AS experiment, xs.model AS model, m.revision AS revision, xs.label AS setting, s.key AS setting_key,
         xs.ordinal AS setting_ordinal, coalesce(c.collection, c.name) AS corpus, c.split AS split, xc.role AS role,

@@ -37,7 +37,7 @@ WHERE xj.experiment_id = x.id
 
 
 def _adjusted(column: str) -> str:
-    return adjusted(column, "adjusted_comparisons", "comparison_id", "c.id")
+    return adjusted(column, "adjusted_comparisons", "comparison_id", "c.id", "c")
 
 
 _COMPARED = (

@@ -52,8 +52,10 @@ LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = 
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id"""
 # The metric whose hits are tested pair by pair.
 TESTED = "top1"
+# A corpus in two roles has two tests of a pair, which say the same.
 _TESTS = """LEFT JOIN pair_tests pt ON pt.result_id = CASE r.name WHEN 'top1' THEN e.id END
-    AND EXISTS (SELECT 1 FROM experiment_jobs pj WHERE pj.experiment_id = x.id AND pj.job_id = pt.job_id)"""
+    AND pt.job_id = (SELECT min(pw.job_id) FROM pair_tests pw CROSS JOIN experiment_jobs pj
+        WHERE pw.result_id = e.id AND pj.experiment_id = x.id AND pj.job_id = pw.job_id)"""
 
 
 def rows_of_pairs(before: str = "", beside: str = "") -> str:
@@ -119,7 +121,7 @@ def of_pairs(names: Sequence[str]) -> Source:
         "pooling": "v.pooling",
         "tokens": "v.tokens",
         "n_items": "e.n_items",
-        "n_groups": "e.n_items",
+        "n_groups": "(SELECT max(w.n_groups) FROM corpus_texts w WHERE w.corpus_id = v.corpus_id)",
         "job": "e.job_id",
         "measure": by_measure("r.name"),
     }

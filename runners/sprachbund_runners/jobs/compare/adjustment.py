@@ -47,13 +47,14 @@ def _adjust(claim: Claim[AdjustmentPayload], context: Context) -> Outcome:
         found = [] if swapped else _by_p(connection, claim)
     if swapped:
         found = _Swapping(claim, context).families()
-    return Outcome(claim, lambda connection: _write(connection, claim.job_id, found))
+    return Outcome(claim, lambda connection: _write(connection, claim, found))
 
 
-def _write(connection: Connection, job: int, found: Sequence[Family]) -> None:
-    connection.execute(delete(t.Family).where(t.Family.job_id == job))
+def _write(connection: Connection, claim: Claim[AdjustmentPayload], found: Sequence[Family]) -> None:
+    connection.execute(delete(t.Family).where(t.Family.job_id == claim.job_id))
+    of = {"job_id": claim.job_id, "role": claim.payload.role}
     for family in found:
-        row = {"job_id": job, "metric": family.metric, "scope": family.scope, "size": len(family.ids)}
+        row = {**of, "metric": family.metric, "scope": family.scope, "size": len(family.ids)}
         number = connection.execute(insert(t.Family).values(**row).returning(t.Family.id)).scalar_one()
         of_pairs = family.scope is None
         table = t.AdjustedPairTest if of_pairs else t.AdjustedComparison
