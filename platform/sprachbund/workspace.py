@@ -8,7 +8,7 @@ frame = ws.results(experiment)
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sprachbund.mirror import Synced
     from sprachbund.results.comparison import Comparison
-    from sprachbund.results.frames import Frames
+    from sprachbund.results.frames import Frames, Some
 
 
 @dataclass(slots=True)
@@ -102,14 +102,14 @@ class Workspace:
         experiment: str | Submission,
         kind: Literal["retrieval", "alignment"] = "retrieval",
         *,
-        metrics: Sequence[str] | None = None,
-        layers: Sequence[str | int] | None = None,
-        settings: Sequence[str] | None = None,
+        metrics: "Some" = None,
+        layers: "Some" = None,
+        settings: "Some" = None,
     ) -> "pl.DataFrame":
         """Retrieval (or distance) numbers of an experiment, as a Polars frame with the view's columns.
 
-        metrics, layers, settings (labels, or starts of keys): these alone; default: all. Of a large experiment ask for
-        some, or `scan`.
+        metrics, layers, settings (labels, or starts of keys): this one, or these, alone; default: all. Of a large
+        experiment ask for some, or `scan`.
         """
         from sprachbund.results.frames import collected
 
@@ -120,9 +120,9 @@ class Workspace:
         experiment: str | Submission,
         kind: Literal["retrieval", "alignment"] = "retrieval",
         *,
-        metrics: Sequence[str] | None = None,
-        layers: Sequence[str | int] | None = None,
-        settings: Sequence[str] | None = None,
+        metrics: "Some" = None,
+        layers: "Some" = None,
+        settings: "Some" = None,
     ) -> "pl.LazyFrame":
         """As `results`, but read when it is collected or written (`sink_parquet`), some settings at a time."""
         return self._frames(experiment, kind, metrics, layers, settings).scan()

@@ -15,6 +15,8 @@ from sprachbund.measures import METRICS, OF_PAIRS
 from sprachbund.results.reader import Reader, schema, stream_view
 
 Kind = Literal["retrieval", "alignment"]
+# One name or several; None: all there are.
+Some = str | int | Sequence[str | int] | None
 VIEW_OF: dict[Kind, str] = {"retrieval": "retrieval_results", "alignment": "alignment_results"}
 # Settings times metrics that are sorted at once; of a setting with more layers or pairs, one layer.
 BATCH = 120
@@ -78,33 +80,39 @@ class Frames:
 
 
 def frames(
-    engine: Engine, experiment: str, kind: Kind = "retrieval", *, metrics: Sequence[str] | None = None,
-    layers: Sequence[str | int] | None = None, settings: Sequence[str] | None = None,
+    engine: Engine, experiment: str, kind: Kind = "retrieval", *, metrics: Some = None, layers: Some = None,
+    settings: Some = None,
 ) -> Frames:  # fmt: skip
     """What an experiment has of these metrics, layers and settings (labels, or the start of a key); None: of all.
 
     Raises QueryError for a kind, experiment, metric, layer or setting that does not exist.
     """
     known("kind", kind, VIEW_OF)
+    metrics, wanted, labels = (_several(each) for each in (metrics, layers, settings))
     with reading(engine) as connection:
         find_experiment(connection, experiment)
-        named = {find_setting(connection, each, experiment).key for each in settings or ()}
+        named = {find_setting(connection, each, experiment).key for each in labels or ()}
     read = Reader(engine, experiment, "test", "all")
     planned = read.layers()
-    asked = {str(layer) for layer in (planned if layers is None else layers)}
+    asked = set(planned if wanted is None else wanted)
     for layer in sorted(asked):
         known("layer", layer, planned)
     for metric in metrics or ():
         # Registered measures are an experiment's own.
         if "@" not in metric:
             known("metric", metric, OF_PAIRS["retrieval"].metrics if kind == "retrieval" else METRICS)
-    keys = [key for key in read.settings()["setting_key"] if settings is None or key in named]
+    keys = [key for key in read.settings()["setting_key"] if labels is None or key in named]
     return Frames(engine, VIEW_OF[kind], experiment, metrics, [each for each in planned if each in asked], keys)
 
 
 def collected(asked: Frames) -> pl.DataFrame:
     """All rows, in order."""
     return pl.concat([pl.DataFrame(schema=schema(asked.view)), *asked.batches()])
+
+
+def _several(names: Some) -> list[str] | None:
+    """One name or several, as text."""
+    return names if names is None else [str(each) for each in ([names] if isinstance(names, str | int) else names)]
 
 
 def _named(name: str, values: Sequence[str]) -> dict[str, str]:

@@ -59,6 +59,12 @@ def test_what_is_asked_for_is_all_that_is_read(database: Database, monkeypatch: 
     assert found.scan().filter(better).head(20).collect().equals(expected.filter(better).head(20))
 
 
+def test_one_name_is_as_good_as_a_list_of_one(database: Database) -> None:
+    several = collected(frames(database.engine, "made", metrics=["mrr"], layers=[1], settings=["none"]))
+    assert collected(frames(database.engine, "made", metrics="mrr", layers=1, settings="none")).equals(several)
+    assert several.height == 24
+
+
 def test_nothing_asked_for_is_nothing(database: Database) -> None:
     whole = collected(frames(database.engine, "made"))
     for of in ({"metrics": []}, {"layers": []}, {"settings": []}):
