@@ -176,6 +176,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     medians = rows["median_gain"].null_count() < rows.height
     columns = [*labels_of, comparison.metric, "interval", *(["median Δ", "interval", "gaining"] if medians else [])]
     columns += [f"Δ {comparison.vs or 'baseline'}", "interval", "ratio", "q", "detectable"]
+    columns += ["languages and items", "p"] if medians else []
     columns += [f"Δ {name} (p)" for name in names] + (["Δ centring"] if centring else [])
     cells: list[tuple[str, ...]] = []
     controls: list[bool] = []
@@ -193,6 +194,11 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
             _ratio(row["ratio"]),
             _probability(row["q"]),
             _number(row["detectable"]),
+            *(
+                [_range(row["population_low"], row["population_high"], signed=True), _probability(row["population_p"])]
+                if medians
+                else []
+            ),
             *(_against(beside.filter(pl.col("control") == name)) for name in names),
             *([_signed(row["delta_centring"])] if centring else []),
         ]
@@ -200,7 +206,8 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         controls.append(control)
     notes = [*_more_lines(comparison, rows), _pairs_note(rows), f"layer {layer}: {comparison.layer_reason}"]
     if medians:
-        notes.append("median Δ: over the language pairs, languages resampled for its interval; read it before the mean")
+        notes.append("median Δ: over the language pairs; its interval resamples languages, of which it takes 8")
+        notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
     notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
     notes.append("detectable: the smallest Δ that this test finds in 80 % of cases at 5 %, from the interval's width")
     if names:

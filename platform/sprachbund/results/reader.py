@@ -117,7 +117,10 @@ class Reader:
 
     def gains(self) -> pl.DataFrame:
         """Differences to each setting's own baseline pair by pair, summed up."""
-        return self._compared("gain_summary", "median_gain", "median_low", "median_high", "n_gaining")
+        return self._compared(
+            "gain_summary", "median_gain", "median_low", "median_high", "n_gaining", "mean_gain", "population_low",
+            "population_high", "population_p",
+        )  # fmt: skip
 
     def confidence(self) -> float:
         """Of the comparison's intervals, as the experiment file has it."""

@@ -1,5 +1,7 @@
 """Comparisons end to end: statistics over pairs, max-T, single items, recipes' reports, on a tiny model."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from sqlalchemy import select
@@ -20,6 +22,7 @@ from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.comparisons import max_t
 from sprachbund_runners.statistics.crossed import crossed_effects
 from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
+from sprachbund_runners.statistics.population import population_mean
 
 STEERED = "experts eng_Latn k=4"
 
@@ -97,12 +100,19 @@ def test_statistics_over_pairs_are_those_of_their_values(done):
         "SELECT * FROM gain_summary WHERE experiment = 'tiny' AND setting = :s AND layer = 'final' "
         "AND metric = 'top1' AND scope = 'all'", params={"s": STEERED},
     ).to_dicts()  # fmt: skip
-    expected = dyadic_bootstrap_median(gains, query, candidate, resamples=100, seed=0)
-    assert (row["median_gain"], row["median_low"], row["median_high"]) == pytest.approx(
-        (float(expected.estimate), float(expected.low), float(expected.high))
-    )
+    # Three languages are too few for an interval of the median.
+    assert row["median_gain"] == pytest.approx(np.median(gains))
+    assert (row["median_low"], row["median_high"]) == (None, None)
     model = crossed_effects(gains, query, candidate)
     assert (row["mean_gain"], row["mean_low"]) == pytest.approx((model.coefficients[0], model.low[0]))
+    assert (row["mean_error"], row["mean_degrees"]) == (pytest.approx(model.standard_errors[0]), model.degrees)
+    both = population_mean(row["mean_gain"], row["mean_error"], row["item_error"], row["mean_degrees"])
+    assert (row["population_low"], row["population_high"]) == pytest.approx((both.low, both.high))
+    assert row["population_p"] == pytest.approx(both.p)
+    # Over items: the mean over pairs of each item's difference, drawn item by item.
+    hits = [items(done, setting) for setting in (STEERED, "none")]
+    change = np.mean([hits[0][pair][0] - hits[1][pair][0] for pair in pairs], axis=0)
+    assert row["item_error"] == pytest.approx(change.std(ddof=1) / np.sqrt(len(change)), rel=0.3)
     assert (row["n_pairs"], row["n_languages"], row["n_gaining"]) == (6, 3, int((gains > 0).sum()))
     (row,) = done.query(
         "SELECT * FROM distance_correlations WHERE experiment = 'tiny' AND setting = :s AND layer = 'final' "
@@ -296,16 +306,20 @@ def test_settings_are_resampled_in_the_order_of_the_payload():
     assert [member for member, *_ in wanted] == ["steered", "none", *controls["random_units"]]
 
 
-def test_a_median_over_two_languages_has_no_interval():
-    """Both directions of one pair enter every draw together: the interval would have no width."""
-    payload = payload_of(())
-    pairs = [("book", "eng_Latn", "deu_Latn"), ("book", "deu_Latn", "eng_Latn")]
-    row = pair_statistics.summed_up(np.array([0.1, 0.3]), pairs, "top1", payload)
-    assert (row["n_languages"], row["median_gain"]) == (2, pytest.approx(0.2))
-    assert (row["median_low"], row["median_high"]) == (None, None)
-    more = [*pairs, ("book", "eng_Latn", "fra_Latn")]
-    row = pair_statistics.summed_up(np.array([0.1, 0.3, 0.5]), more, "top1", payload)
-    assert row["median_low"] < row["median_high"]
+@pytest.mark.parametrize("n_languages", [2, 7, 8])
+def test_a_median_over_few_languages_has_no_interval(n_languages):
+    """It would cover too seldom."""
+    languages = [f"q{letter}a_Latn" for letter in "bcdfghjk"[:n_languages]]
+    pairs = [("book", *pair) for pair in permutations(languages, 2)]
+    gains = np.random.default_rng(0).random(len(pairs))
+    row = pair_statistics.summed_up(gains, pairs, "top1", payload_of(()))
+    assert (row["n_languages"], row["median_gain"]) == (n_languages, pytest.approx(np.median(gains)))
+    if n_languages < 8:
+        assert (row["median_low"], row["median_high"]) == (None, None)
+    else:
+        query, candidate = (np.array([pair[side] for pair in pairs]) for side in (1, 2))
+        expected = dyadic_bootstrap_median(gains, query, candidate, resamples=100, seed=0)
+        assert (row["median_low"], row["median_high"]) == pytest.approx((float(expected.low), float(expected.high)))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,13 @@ class Comparison(Base):
     query_variance: Mapped[float | None] = mapped_column(Float)
     candidate_variance: Mapped[float | None] = mapped_column(Float)
     residual_variance: Mapped[float | None] = mapped_column(Float)
+    # Standard errors of the difference over languages (with degrees of freedom) and over items, and what both come to.
+    mean_error: Mapped[float | None] = mapped_column(Float)
+    mean_degrees: Mapped[int | None]
+    item_error: Mapped[float | None] = mapped_column(Float)
+    population_low: Mapped[float | None] = mapped_column(Float)
+    population_high: Mapped[float | None] = mapped_column(Float)
+    population_p: Mapped[float | None] = mapped_column(Float)
 
 
 class ControlComparison(Base):

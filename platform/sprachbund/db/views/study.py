@@ -81,6 +81,16 @@ GAIN_SUMMARY = View(
         Column("mean_low", "c.mean_low", "real", "lower end of its interval"),
         Column("mean_high", "c.mean_high", "real", "upper end of that interval"),
         Column("mean_p", "c.mean_p", "real", "its two-sided p"),
+        Column("mean_error", "c.mean_error", "real", "its standard error, over languages"),
+        Column("mean_degrees", "c.mean_degrees", "integer", "degrees of freedom of that"),
+        Column("item_error", "c.item_error", "real", "standard error of the mean difference over items alone"),
+        Column(
+            "population_low", "c.population_low", "real",
+            "lower end of the mean gain's interval over languages and items: read it before mean_low, and before "
+            "delta_ci_low of setting_comparison, which are of these items, or of these languages, alone",
+        ),
+        Column("population_high", "c.population_high", "real", "upper end of that interval"),
+        Column("population_p", "c.population_p", "real", "two-sided p of the mean gain over languages and items"),
         Column(
             "query_variance", "c.query_variance", "real",
             "variance between query languages; of a metric without direction: between languages",

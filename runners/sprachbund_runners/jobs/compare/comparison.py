@@ -37,6 +37,7 @@ from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
 from sprachbund_runners.statistics.bootstrap import Bootstrap, summarise_replicates
 from sprachbund_runners.statistics.comparisons import control_p
+from sprachbund_runners.statistics.population import item_error, population_mean
 
 # Where outcomes are is found for so many layers at once: more take memory, fewer open files more often.
 LAYERS = 4
@@ -138,7 +139,10 @@ def _write(connection: Connection, claim: Claim[ComparisonPayload], found: Found
         return
     # One statement for all: ids come back in the order of the rows.
     wanted = insert(t.Comparison).returning(t.Comparison.id, sort_by_parameter_order=True)
-    values = [{**_placed(row, ids, claim), **_gained(row, found.gains), "key": _key(row, claim)} for row in found.rows]
+    values = [
+        {**_placed(row, ids, claim), **_gained(row, found.gains, claim.payload.confidence), "key": _key(row, claim)}
+        for row in found.rows
+    ]
     found_ids = connection.execute(wanted, values).scalars()
     beside = [
         {"comparison_id": comparison_id, **each}
@@ -157,10 +161,15 @@ def _key(row: Mapping[str, Any], claim: Claim[ComparisonPayload]) -> str:
     return content_key("comparison", 1, job=claim.subject, **place)
 
 
-def _gained(row: Mapping[str, Any], gains: Mapping[Place, Mapping[str, Any]]) -> Mapping[str, Any]:
+def _gained(row: Mapping[str, Any], gains: Mapping[Place, Mapping[str, Any]], confidence: float) -> Mapping[str, Any]:
     """What the differences pair by pair come to; nothing of a row that is not compared."""
     place = (row["setting"], row["layer"], row["metric"], row["scope"])
-    return gains.get(place) or dict.fromkeys(GAINS)
+    found = gains.get(place)
+    if found is None or found["mean_error"] is None:
+        return found or dict.fromkeys(GAINS)
+    errors = found["mean_error"], row["item_error"], found["mean_degrees"]
+    both = population_mean(found["mean_gain"], *errors, confidence)
+    return {**found, "population_low": both.low, "population_high": both.high, "population_p": both.p}
 
 
 def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[ComparisonPayload]) -> dict[str, Any]:
@@ -200,6 +209,10 @@ def _row(
         "delta_ci_low": None,
         "delta_ci_high": None,
         "p": None,
+        "item_error": None,
+        "population_low": None,
+        "population_high": None,
+        "population_p": None,
     }
     if setting.baseline is not None:
         differences = own.replicates - baseline.replicates
@@ -210,6 +223,7 @@ def _row(
             "delta_ci_low": float(difference.low),
             "delta_ci_high": float(difference.high),
             "p": float(difference.p),
+            "item_error": item_error(differences, own.n_groups),
         }
     return row
 

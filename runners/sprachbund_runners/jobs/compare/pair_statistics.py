@@ -33,12 +33,16 @@ CORRELATED = (
     ("gain", "distance_drop"),
 )
 
+# Below this the dyadic bootstrap's interval of a median covers too seldom: .57 of cases at 3 languages, .83 at 5.
+FEWEST_LANGUAGES = 8
+
 Pair = tuple[str, str, str]  # corpus, query, candidate
 Place = tuple[str, str, str, str]  # setting, layer, metric, scope
 
 
 _CROSSED = (
-    "mean_gain", "mean_low", "mean_high", "mean_p", "query_variance", "candidate_variance", "residual_variance",
+    "mean_gain", "mean_low", "mean_high", "mean_p", "mean_error", "mean_degrees", "query_variance",
+    "candidate_variance", "residual_variance",
 )  # fmt: skip
 # The columns of a comparison that gains come to.
 GAINS = (
@@ -169,8 +173,7 @@ def summed_up(
         "least_gain": float(gains.min()),
         "greatest_gain": float(gains.max()),
     }
-    # Of two languages every draw that has their pair gives the same median.
-    if n_languages >= 3:
+    if n_languages >= FEWEST_LANGUAGES:
         median = dyadic_bootstrap_median(
             gains, query, candidate, resamples=payload.resamples, seed=payload.seed,
             confidence=payload.confidence,
@@ -184,6 +187,8 @@ def summed_up(
         "mean_low": float(crossed.low[0]),
         "mean_high": float(crossed.high[0]),
         "mean_p": float(crossed.p[0]),
+        "mean_error": float(crossed.standard_errors[0]),
+        "mean_degrees": crossed.degrees,
         "query_variance": crossed.query_variance,
         "candidate_variance": crossed.candidate_variance,
         "residual_variance": crossed.residual_variance,

@@ -1,0 +1,96 @@
+"""How often intervals of a mean gain have the true mean, over languages and items that are drawn anew.
+
+    python benchmarks/intervals.py [--trials 1000]
+
+Gains of ordered pairs, item by item: a mean, an effect of the query's and of the candidate's language, of the pair, of
+the item (the same for all pairs) and of the single answer, all normal. `items`: the paired bootstrap of the items, of
+these pairs. `languages`: crossed effects of the pairs' means. `both`: languages and items. Each interval is of 95 %.
+"""
+
+import argparse
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sprachbund_runners.statistics.bootstrap import bootstrap_replicates, summarise_replicates
+from sprachbund_runners.statistics.crossed import crossed_effects
+from sprachbund_runners.statistics.population import item_error, population_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Standard deviations of the effects."""
+
+    name: str
+    language: float
+    pair: float
+    item: float
+    answer: float
+
+
+DESIGNS = (
+    Design("languages vary", 1.0, 0.5, 0.0, 1.0),
+    Design("items vary", 0.0, 0.1, 3.0, 1.0),
+    Design("both alike", 0.5, 0.3, 3.0, 1.0),
+    Design("answers alone", 0.0, 0.0, 0.0, 1.0),
+)
+N_LANGUAGES = (5, 12, 22)
+N_ITEMS = 100
+INTERVALS = ("items", "languages", "both")
+
+
+def drawn(design: Design, n_languages: int, n_items: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Gains [ordered pairs, items] around 0."""
+    n_pairs = n_languages * (n_languages - 1)
+    query, candidate = sides(n_languages)
+    of_query, of_candidate = random.normal(0, design.language, (2, n_languages))
+    pairs = of_query[query] + of_candidate[candidate] + random.normal(0, design.pair, n_pairs)
+    items = random.normal(0, design.item, n_items)
+    return np.asarray(pairs[:, None] + items + random.normal(0, design.answer, (n_pairs, n_items)))
+
+
+def sides(n_languages: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Query and candidate of all ordered pairs."""
+    pairs = np.array(list(itertools.permutations(range(n_languages), 2)))
+    return pairs[:, 0], pairs[:, 1]
+
+
+def covered(gains: NDArray[np.float64], n_languages: int, seed: int) -> dict[str, bool]:
+    """Whether each interval has the true mean, 0."""
+    means, items = gains.mean(axis=1), gains.mean(axis=0)
+    replicates = bootstrap_replicates(items[:, None], None, 500, seed)[:, 0]
+    fixed = summarise_replicates(
+        float(items.mean()), replicates, confidence=0.95, n_items=len(items), n_groups=len(items)
+    )
+    crossed = crossed_effects(means, *sides(n_languages))
+    mean, error = float(crossed.coefficients[0]), float(crossed.standard_errors[0])
+    both = population_mean(mean, error, item_error(replicates, len(items)), crossed.degrees)
+    ends = ((fixed.low, fixed.high), (crossed.low[0], crossed.high[0]), (both.low, both.high))
+    return {name: bool(low <= 0 <= high) for name, (low, high) in zip(INTERVALS, ends, strict=True)}
+
+
+def coverage(design: Design, n_languages: int, trials: int, n_items: int = N_ITEMS, seed: int = 0) -> dict[str, float]:
+    """Shares of trials in which each interval has the true mean."""
+    random = np.random.default_rng(seed)
+    found = [covered(drawn(design, n_languages, n_items, random), n_languages, trial) for trial in range(trials)]
+    return {name: float(np.mean([each[name] for each in found])) for name in INTERVALS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=1000)
+    options = parser.parse_args()
+    print("| what varies | languages | " + " | ".join(INTERVALS) + " |")
+    print("| --- | ---: |" + " ---: |" * len(INTERVALS))
+    for design, n_languages in itertools.product(DESIGNS, N_LANGUAGES):
+        found = coverage(design, n_languages, options.trials)
+        print(
+            f"| {design.name} | {n_languages} | " + " | ".join(f"{found[name]:.3f}" for name in INTERVALS) + " |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

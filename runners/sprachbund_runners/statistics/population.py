@@ -1,0 +1,46 @@
+"""A mean difference for languages and items like these, not for these alone."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+from sprachbund_runners.statistics.intervals import check_confidence
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationMean:
+    """Interval and two-sided p of a mean."""
+
+    low: float
+    high: float
+    p: float
+
+
+def item_error(replicates: NDArray[np.float64], n: int) -> float:
+    """Standard error of a mean over n items (or groups) from its bootstrap replicates, which vary as by n - 1."""
+    return float(replicates.std()) * math.sqrt(n / (n - 1)) if n > 1 else 0.0
+
+
+def population_mean(
+    mean: float, language_error: float, item_error: float, degrees: int, confidence: float = 0.95
+) -> PopulationMean:
+    """The mean with languages and items both random: SE² = language_error² + item_error².
+
+    language_error: standard error of the mean over pairs with languages as crossed random effects; item_error: of the
+    same mean over items. degrees: of freedom of the former: Student's t, cautious where items dominate. Neither error
+    alone covers a mean over new languages and new items (Clark, J. Verbal Learning and Verbal Behavior 12, 1973).
+    Raises ValueError for a negative error or fewer than one degree.
+    """
+    check_confidence(confidence)
+    if not (language_error >= 0 and item_error >= 0 and degrees >= 1):
+        raise ValueError(
+            f"errors {language_error} and {item_error}, {degrees} degrees: expected none negative, and one"
+        )
+    error = math.hypot(language_error, item_error)
+    if error == 0:
+        return PopulationMean(mean, mean, float(mean == 0))
+    half = float(stdtrit(degrees, 0.5 + confidence / 2)) * error
+    return PopulationMean(mean - half, mean + half, float(2 * stdtr(degrees, -abs(mean) / error)))
