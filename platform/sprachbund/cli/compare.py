@@ -10,7 +10,7 @@ import typer
 from sprachbund import workspace
 from sprachbund.cli.output import print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
-from sprachbund.report import charts, tables
+from sprachbund.report import charts, rendering
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison, number, pareto
 
@@ -48,7 +48,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX tables (booktabs).")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown rendering.")] = False,
 ) -> None:
     """Settings side by side: every layer, then intervals, differences, q-values and controls at chosen layers.
 
@@ -86,9 +86,9 @@ def compare(
         else:
             _print_explanation(number.explain_number(engine, found, str(explain_number)), bool(forms))
     elif forms == ["csv"]:
-        sys.stdout.writelines(tables.csv_parts(found))
+        sys.stdout.writelines(rendering.csv_parts(found))
     elif forms:
-        print(tables.render(found, forms[0]).rstrip("\n"))
+        print(rendering.render(found, forms[0]).rstrip("\n"))
     else:
         _print(found)
     if found.missing and not partial:
@@ -155,4 +155,4 @@ def _fact(value: Any, most: int = 4) -> str:
 
 
 def _print(found: comparison.Comparison) -> None:
-    print_rendered(tables.console(found))
+    print_rendered(rendering.console(found))

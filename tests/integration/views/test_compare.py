@@ -11,7 +11,7 @@ from rich.console import Console
 from sqlalchemy import text
 
 from sprachbund.errors import QueryError
-from sprachbund.report import tables
+from sprachbund.report import rendering
 from sprachbund.results import comparison as results
 from sprachbund.results.frames import collected, frames
 
@@ -189,7 +189,7 @@ def test_nothing_done_yet_is_all_missing(make_sqlite):
     found = results.compare(made.engine, "made")
     assert len(found.missing) == 7 * 4
     assert found.rows.height == 0
-    assert tables.to_markdown(found).count("missing:") == 21
+    assert rendering.to_markdown(found).count("missing:") == 21
     assert collected(frames(made.engine, "made")).height == 0
     assert collected(frames(made.engine, "made")).schema["value"] == pl.Float64
 
@@ -217,11 +217,11 @@ def test_unknown_words_get_the_nearest(database, changes, message):
 
 def test_console_markdown_and_latex_show_the_numbers(database, comparison):
     console = Console(width=300, record=True, file=io.StringIO())
-    console.print(tables.console(comparison))
+    console.print(rendering.console(comparison))
     shown = {
         "console": console.export_text(),
-        "markdown": tables.render(comparison, "markdown"),
-        "latex": tables.render(comparison, "latex"),
+        "markdown": rendering.render(comparison, "markdown"),
+        "latex": rendering.render(comparison, "latex"),
     }
     value = f"{database.made.macro('test', STEERED, 'top1', 'final'):.3f}".lstrip("0")
     for form, page in shown.items():
@@ -240,15 +240,15 @@ def test_console_markdown_and_latex_show_the_numbers(database, comparison):
 
 
 def test_csv_and_json_hold_every_row(comparison):
-    found = list(csv.DictReader(io.StringIO(tables.render(comparison, "csv"))))
+    found = list(csv.DictReader(io.StringIO(rendering.render(comparison, "csv"))))
     assert len(found) == comparison.rows.height
-    content = json.loads(tables.render(comparison, "json"))
+    content = json.loads(rendering.render(comparison, "json"))
     assert len(content["rows"]) == comparison.rows.height
     assert content["metric"] == "top1"
     assert content["missing"] == []
     assert len(content["controls"]) == comparison.controls.height > 0
     with pytest.raises(QueryError, match="unknown form 'xml'"):
-        tables.render(comparison, "xml")
+        rendering.render(comparison, "xml")
 
 
 def test_a_baseline_is_averaged_over_the_pairs_of_the_setting(make_sqlite):

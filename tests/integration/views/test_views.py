@@ -107,7 +107,7 @@ def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
 
 def test_rows_come_in_the_order_of_settings_and_layers(database):
     frame = collected(frames(database.engine, "made"))
-    order = list(zip(frame["setting_ordinal"], frame["role"], frame["layer_ordinal"], strict=True))
+    order = list(zip(frame["setting_ordinal"], frame["layer_ordinal"], frame["role"], strict=True))
     assert order == sorted(order)
     assert frame["layer"].unique(maintain_order=True).to_list() == ["0", "1", "10", "final"]
 
