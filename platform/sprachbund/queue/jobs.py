@@ -127,7 +127,7 @@ class Queue:
                 return found
             # Others may go on without them.
             with turn(self._engine) as connection:
-                statements.bury(connection, doomed, LOST)
+                statements.bury(connection, doomed, LOST, self._max_losses)
 
     def alive(self) -> list[dict[str, Any]]:
         """Name, host and process id of the runners at work, in the order in which they began."""

@@ -142,7 +142,7 @@ def kind_parameters(kinds: Mapping[str, int]) -> dict[str, Any]:
     return names | {f"version_{i}": version for i, version in enumerate(kinds.values())}
 
 
-# Jobs whose leases ran out and that nobody takes over; `fated`: what becomes of them. Bound: max_losses.
+# Jobs whose leases ran out and that nobody takes over. Bound: max_losses.
 DOOMED = {
     dialect: text(f"""
     WITH moment AS (SELECT {now} AS ms)
@@ -153,16 +153,16 @@ DOOMED = {
 _BURY = f"""UPDATE jobs AS job SET
         state = CASE WHEN {_WANTED.format(job="job")} THEN 'failed' ELSE 'cancelled' END,
         losses = losses + 1, error = :lost, finished_ms = {{now}}, runner_id = NULL, lease_expires_ms = NULL
-    WHERE id IN {{ids}} AND {_EXPIRED.replace("(SELECT ms FROM moment)", "{now}")}
+    WHERE id IN {{ids}} AND {_EXPIRED.replace("(SELECT ms FROM moment)", "{now}")} AND {_DOOMED}
     RETURNING id"""
 _END_ATTEMPTS = """UPDATE job_attempts SET outcome = :outcome, finished_ms = {now}
     WHERE outcome = 'running' AND job_id IN {ids}"""
 
 
-def bury(connection: Connection, ids: Sequence[int], lost: str) -> int:
-    """End doomed jobs; returns how many. One whose runner was heard of meanwhile goes on."""
+def bury(connection: Connection, ids: Sequence[int], lost: str, max_losses: int) -> int:
+    """End doomed jobs; returns how many. One that was heard of, or is wanted again, meanwhile goes on."""
     with turning(connection, ids):
-        ended = list(ask(connection, _BURY, ids, lost=lost).scalars())
+        ended = list(ask(connection, _BURY, ids, lost=lost, max_losses=max_losses).scalars())
     ask(connection, _END_ATTEMPTS, ended, outcome="lost")
     return len(ended)
 

@@ -11,7 +11,8 @@ from sqlalchemy import insert, select
 from sprachbund.db.engine import now_ms, reading, writing
 from sprachbund.db.tables import Language
 from sprachbund.errors import LeaseLost
-from sprachbund.queue import Queue, enqueue, insert_jobs, reopen_wanted
+from sprachbund.queue import Queue, enqueue, insert_jobs, reopen_wanted, statements
+from sprachbund.queue.needs import turn
 
 
 class TestInserting:
@@ -325,3 +326,23 @@ class TestLeases:
         assert desk.take() == []
         assert desk.states() == {"a": "cancelled"}
         assert [attempt.outcome for attempt in desk.attempts("a")] == ["lost"]
+
+    @pytest.mark.parametrize("again", ["retry", "submit"])
+    def test_lost_job_that_is_wanted_again_before_it_is_given_up_goes_on(self, desk: Any, again: str) -> None:
+        desk.add(desk.job("a"))
+        desk.take()
+        desk.queue.cancel_experiment("study")
+        desk.expire()
+        with reading(desk.engine) as connection:
+            dialect = connection.dialect.name
+            doomed = list(connection.execute(statements.DOOMED[dialect], {"max_losses": 3}).scalars())
+        assert doomed == [desk.ids["a"]]
+        if again == "retry":
+            desk.queue.retry("study")
+        else:
+            desk.add(desk.job("a"), experiment="another")
+        with turn(desk.engine) as connection:
+            assert statements.bury(connection, doomed, "lost", 3) == 0
+        assert desk.states() == {"a": "running"}
+        assert desk.claim() == ["a"]
+        assert (desk.row("a").losses, [each.outcome for each in desk.attempts("a")]) == (1, ["lost", "running"])
