@@ -117,22 +117,28 @@ def reopen_ended(connection: Connection, chosen: ColumnElement[bool]) -> int:
     ended = select(Job.id).where(chosen, Job.state.in_(("failed", "cancelled")))
     ids = list(connection.execute(ended).scalars())
     if ids:
-        reopen(connection, ids)
-        statements.redo(connection, ids)
+        without = statements.gone_on_without(connection, ids)
+        with turning(connection, {*ids, *without}):
+            _queue_again(connection, ids)
+            statements.redo(connection, without)
     return len(ids)
 
 
 def reopen(connection: Connection, ids: Sequence[int]) -> None:
     """Queue jobs that ended again, with clean counters."""
     with turning(connection, ids):
-        connection.execute(
-            update(Job)
-            .where(one_of(connection, Job.id, ids))
-            .values(
-                state="queued", available_ms=now_ms(connection), failures=0, losses=0, error=None, finished_ms=None,
-                runner_id=None, lease_expires_ms=None,
-            )
-        )  # fmt: skip
+        _queue_again(connection, ids)
+
+
+def _queue_again(connection: Connection, ids: Sequence[int]) -> None:
+    connection.execute(
+        update(Job)
+        .where(one_of(connection, Job.id, ids))
+        .values(
+            state="queued", available_ms=now_ms(connection), failures=0, losses=0, error=None, finished_ms=None,
+            runner_id=None, lease_expires_ms=None,
+        )
+    )  # fmt: skip
 
 
 def unfinished_needs(connection: Connection, keys: Sequence[str]) -> list[str]:

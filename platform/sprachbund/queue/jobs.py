@@ -158,7 +158,7 @@ class Queue:
             held_by = select(Job.id).where(
                 Job.id.in_(attempts), Job.runner_id == first.runner_id, Job.state == "running"
             )
-            # In the order in which finishes lock rows.
+            # In the order in which finishes and turns lock rows.
             ordered = held_by.order_by(Job.id).with_for_update(key_share=True)
             held = connection.execute(
                 update(Job)
