@@ -48,19 +48,23 @@ def insert_jobs(
 
 @dataclass(slots=True)
 class _Insertion:
-    """Jobs on their way in. needs: of those that did not come yet; softly or not. new: ids of those that were added."""
+    """Jobs on their way in. needs: of those that did not come yet; softly or not. new: ids of those that were added.
+
+    lost: new jobs that needed a lost one when they came. A later job may bring it back, so they are looked up again.
+    """
 
     connection: Connection
     needs: dict[str, dict[str, bool]]
     ids: dict[str, int] = field(default_factory=dict)
     new: dict[str, int] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
 
     def add(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Rows by key, with their edges."""
         reopen_wanted(self.connection, list(rows))
         needs = {key: self.needs.pop(key, {}) for key in rows}
         named = {*rows, *chain.from_iterable(needs.values())}
-        older = open_among(self.connection, sorted(named - self.new.keys()))
+        older = open_among(self.connection, sorted(named - (self.new.keys() - self.lost)))
         added = [key for key in rows if key not in older]
         self.new.update(zip(added, _next_ids(self.connection, len(added)), strict=True))
         self.ids.update((key, self.new[key] if key in self.new else older[key][0]) for key in rows)
@@ -82,9 +86,11 @@ class _Insertion:
         """Ids of job and need, whether the edge is soft, and whether it is open."""
         number = self.new[job]
         for needed, lenient in needs.items():
-            other, hard, soft = older.get(needed) or (self.new.get(needed, number), True, True)
+            other, hard, soft = older.get(needed) or (self.new.get(needed, number), True, needed not in self.lost)
             if other >= number:
                 raise ValueError(f"job {job} needs job {needed}, which does not exist or does not come before it")
+            if hard and not lenient and not soft:
+                self.lost.add(job)
             yield number, other, lenient, soft if lenient else hard
 
 
@@ -111,22 +117,28 @@ def reopen_ended(connection: Connection, chosen: ColumnElement[bool]) -> int:
     ended = select(Job.id).where(chosen, Job.state.in_(("failed", "cancelled")))
     ids = list(connection.execute(ended).scalars())
     if ids:
-        reopen(connection, ids)
-        statements.redo(connection, ids)
+        without = statements.gone_on_without(connection, ids)
+        with turning(connection, {*ids, *without}):
+            _queue_again(connection, ids)
+            statements.redo(connection, without)
     return len(ids)
 
 
 def reopen(connection: Connection, ids: Sequence[int]) -> None:
     """Queue jobs that ended again, with clean counters."""
     with turning(connection, ids):
-        connection.execute(
-            update(Job)
-            .where(one_of(connection, Job.id, ids))
-            .values(
-                state="queued", available_ms=now_ms(connection), failures=0, losses=0, error=None, finished_ms=None,
-                runner_id=None, lease_expires_ms=None,
-            )
-        )  # fmt: skip
+        _queue_again(connection, ids)
+
+
+def _queue_again(connection: Connection, ids: Sequence[int]) -> None:
+    connection.execute(
+        update(Job)
+        .where(one_of(connection, Job.id, ids))
+        .values(
+            state="queued", available_ms=now_ms(connection), failures=0, losses=0, error=None, finished_ms=None,
+            runner_id=None, lease_expires_ms=None,
+        )
+    )  # fmt: skip
 
 
 def unfinished_needs(connection: Connection, keys: Sequence[str]) -> list[str]:

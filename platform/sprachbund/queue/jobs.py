@@ -127,7 +127,7 @@ class Queue:
                 return found
             # Others may go on without them.
             with turn(self._engine) as connection:
-                statements.bury(connection, doomed, LOST)
+                statements.bury(connection, doomed, LOST, self._max_losses)
 
     def alive(self) -> list[dict[str, Any]]:
         """Name, host and process id of the runners at work, in the order in which they began."""
@@ -158,7 +158,7 @@ class Queue:
             held_by = select(Job.id).where(
                 Job.id.in_(attempts), Job.runner_id == first.runner_id, Job.state == "running"
             )
-            # In the order in which finishes lock rows.
+            # In the order in which finishes and turns lock rows.
             ordered = held_by.order_by(Job.id).with_for_update(key_share=True)
             held = connection.execute(
                 update(Job)

@@ -46,6 +46,12 @@ _REGION = """
     )
     SELECT below.id FROM below
     WHERE (SELECT 1 FROM job_edges AS edge WHERE edge.needs_id = below.id AND edge.soft LIMIT 1) IS NOT NULL"""
+# Whatever of :ids, and of what needs them, a heartbeat may lock meanwhile: what runs, or may be claimed just now.
+_LOCK_ROWS = """
+    SELECT id FROM jobs
+    WHERE (state = 'running' OR (state = 'queued' AND open_needs = 0))
+        AND id IN (SELECT * FROM {ids} AS chosen UNION SELECT job_id FROM job_edges WHERE needs_id IN {ids})
+    ORDER BY id FOR NO KEY UPDATE"""
 _LOST_TO = f"""
     WITH lost (id) AS (SELECT need.id FROM jobs AS need WHERE need.id IN {{ids}} AND {LOST})
     SELECT edge.job_id, COUNT(*) FROM lost JOIN job_edges AS edge ON edge.needs_id = lost.id
@@ -85,8 +91,14 @@ def turn(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def turning(connection: Connection, ids: Collection[int]) -> Iterator[None]:
-    """A change of the states of jobs `ids` in a turn: numbers are right afterwards. None of them becomes done."""
+    """A change of the states of jobs `ids` in a turn: numbers are right afterwards. None of them becomes done.
+
+    What it changes is locked first, in the order of ids, which is that of heartbeats. What changes together in one
+    transaction belongs into one `turning`.
+    """
     region = list(ask(connection, _REGION, ids).scalars())
+    if connection.dialect.name == "postgresql":
+        ask(connection, _LOCK_ROWS, {*ids, *region})
     done = list(ask(connection, _DONE, ids).scalars())
     before = _counted(connection, _LOST_TO, region)
     yield

@@ -142,7 +142,7 @@ def kind_parameters(kinds: Mapping[str, int]) -> dict[str, Any]:
     return names | {f"version_{i}": version for i, version in enumerate(kinds.values())}
 
 
-# Jobs whose leases ran out and that nobody takes over; `fated`: what becomes of them. Bound: max_losses.
+# Jobs whose leases ran out and that nobody takes over. Bound: max_losses.
 DOOMED = {
     dialect: text(f"""
     WITH moment AS (SELECT {now} AS ms)
@@ -153,16 +153,16 @@ DOOMED = {
 _BURY = f"""UPDATE jobs AS job SET
         state = CASE WHEN {_WANTED.format(job="job")} THEN 'failed' ELSE 'cancelled' END,
         losses = losses + 1, error = :lost, finished_ms = {{now}}, runner_id = NULL, lease_expires_ms = NULL
-    WHERE id IN {{ids}} AND {_EXPIRED.replace("(SELECT ms FROM moment)", "{now}")}
+    WHERE id IN {{ids}} AND {_EXPIRED.replace("(SELECT ms FROM moment)", "{now}")} AND {_DOOMED}
     RETURNING id"""
 _END_ATTEMPTS = """UPDATE job_attempts SET outcome = :outcome, finished_ms = {now}
     WHERE outcome = 'running' AND job_id IN {ids}"""
 
 
-def bury(connection: Connection, ids: Sequence[int], lost: str) -> int:
-    """End doomed jobs; returns how many. One whose runner was heard of meanwhile goes on."""
+def bury(connection: Connection, ids: Sequence[int], lost: str, max_losses: int) -> int:
+    """End doomed jobs; returns how many. One that was heard of, or is wanted again, meanwhile goes on."""
     with turning(connection, ids):
-        ended = list(ask(connection, _BURY, ids, lost=lost).scalars())
+        ended = list(ask(connection, _BURY, ids, lost=lost, max_losses=max_losses).scalars())
     ask(connection, _END_ATTEMPTS, ended, outcome="lost")
     return len(ended)
 
@@ -271,20 +271,22 @@ CLEAN_RUNS = {
 }
 MARK_RUN = text("UPDATE mlflow_runs SET dirty = true WHERE experiment_id = :experiment_id AND setting_id = :setting_id")
 
-# What went on without a job that is tried again, near or far, and what was made of that, and whether anybody wants it.
-# So is what waits or runs, which looked at its needs before: a claim at the same moment then meets a changed row.
-# Through hard edges only queued jobs pass the news on.
-_WITHOUT = f"""
+# What goes on without a job that is tried again, near or far, and what is made of that. Through hard edges only queued
+# jobs pass the news on.
+_WITHOUT = """
     WITH RECURSIVE below (id, softly) AS (
         SELECT edge.job_id, edge.soft FROM job_edges AS edge JOIN jobs AS job ON job.id = edge.job_id
-        WHERE edge.needs_id IN {{ids}} AND (edge.soft OR job.state = 'queued')
+        WHERE edge.needs_id IN {ids} AND (edge.soft OR job.state = 'queued')
         UNION
         SELECT edge.job_id, (edge.soft OR below.softly) FROM below JOIN job_edges AS edge ON edge.needs_id = below.id
             JOIN jobs AS job ON job.id = edge.job_id
         WHERE edge.soft OR below.softly OR job.state = 'queued'
     )
+    SELECT id FROM below WHERE softly"""
+# Also what waits or runs, which looked at its needs before: a claim at the same moment then meets a changed row.
+_REDONE = f"""
     SELECT job.id, {_WANTED.format(job="job")} AS wanted FROM jobs AS job
-    WHERE job.state IN ('queued', 'running', 'done') AND job.id IN (SELECT id FROM below WHERE softly)"""
+    WHERE job.state IN ('queued', 'running', 'done') AND job.id IN {{ids}}"""
 _REDO = """
     UPDATE jobs SET
         available_ms = CASE WHEN state = 'queued' AND available_ms > {now} THEN available_ms ELSE {now} END,
@@ -292,19 +294,22 @@ _REDO = """
     WHERE id IN {ids}"""
 
 
-def redo(connection: Connection, ids: Sequence[int]) -> None:
-    """Queue once more whatever went on without the jobs `ids`, which are tried again, or cancel what nobody wants.
+def gone_on_without(connection: Connection, ids: Sequence[int]) -> list[int]:
+    """Jobs that went on without the jobs `ids`, or would, near or far, in whatever state."""
+    return list(ask(connection, _WITHOUT, ids).scalars())
 
-    A runner of it loses its lease.
+
+def redo(connection: Connection, ids: Sequence[int]) -> None:
+    """Queue once more those of `ids` that did not fail, or cancel what nobody wants; to be called in `turning`.
+
+    A runner of one loses its lease.
     """
     found: dict[bool, list[int]] = {True: [], False: []}
-    for number, wanted in ask(connection, _WITHOUT, ids):
+    for number, wanted in ask(connection, _REDONE, ids):
         found[bool(wanted)].append(number)
-    every = [*found[True], *found[False]]
-    with turning(connection, every):
-        ask(connection, _REDO, found[True], state="queued")
-        ask(connection, _REDO, found[False], state="cancelled")
-    ask(connection, _END_ATTEMPTS, every, outcome="released")
+    ask(connection, _REDO, found[True], state="queued")
+    ask(connection, _REDO, found[False], state="cancelled")
+    ask(connection, _END_ATTEMPTS, [*found[True], *found[False]], outcome="released")
 
 
 # What a job needs and is not done, and whether it will not come. Bound: job.

@@ -2,11 +2,12 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from sprachbund.db.engine import writing
 from sprachbund.db.tables import Job
@@ -105,6 +106,47 @@ def test_a_need_finishes_while_a_job_is_planned(several: Any) -> None:
     at_once(plan, finish)
     check(desk)
     assert desk.claim() == ["b"]
+
+
+@pytest.mark.parametrize("act", ["retry", "give up"])
+def test_a_turn_and_a_heartbeat_lock_rows_in_one_order(several: Any, act: str) -> None:
+    """Choices that one runner holds change together while their leases are renewed."""
+    desk = several
+    keys = "abcdefgh"
+    choices = [desk.job(key, priority=9 - i) for i, key in enumerate(keys)]
+    edges = [(key, "comparison") for key in keys]
+    desk.add(desk.job("edit"), desk.job("comparison"), *choices, edges=edges, soft=[("comparison", "edit")])
+    desk.queue.fail(desk.take()[0], "broken", retry=False)
+    desk.finish(desk.take()[0])
+    # The youngest first: rows lie in the file the other way round.
+    claims = [claim for _ in keys for claim in desk.take()]
+    assert [claim.key for claim in claims] == list(reversed(keys))
+    if act == "give up":
+        desk.queue.cancel_experiment("study")
+        desk.expire()
+    held = threading.Event()
+    numbers = sorted(claim.job_id for claim in claims)
+
+    def renew() -> None:
+        """As a heartbeat that is slow after its first row."""
+        with writing(desk.engine) as connection:
+            locked = select(Job.id).order_by(Job.id).with_for_update(key_share=True)
+            connection.execute(locked.where(Job.id == numbers[0]))
+            held.set()
+            time.sleep(0.5)
+            connection.execute(locked.where(Job.id.in_(numbers)))
+
+    def change() -> None:
+        assert held.wait(30)
+        if act == "retry":
+            assert desk.queue.retry() == 1
+        else:
+            assert desk.claim() == []
+
+    at_once(renew, change)
+    check(desk)
+    changed = {"retry": "queued", "give up": "cancelled"}[act]
+    assert {desk.states()[key] for key in keys} == {changed}
 
 
 @pytest.mark.parametrize("seed", range(3))

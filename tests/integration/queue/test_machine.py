@@ -20,13 +20,18 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sprachbund.db.engine import writing
 from sprachbund.db.tables import Experiment, ExperimentJob, Job, JobAttempt, JobEdge, Runner
 from sprachbund.errors import LeaseLost
-from sprachbund.queue import Queue, insert_jobs
+from sprachbund.queue import Queue, insert_jobs, reopen_wanted
 
 MAX_LOSSES, MAX_FAILURES = 2, 2
-N_JOBS, MOST_JOBS = 6, 9
+N_JOBS, MOST_JOBS, MOST_ADDED = 6, 9, 3
 NAMES = ("one", "two")
-indices = st.integers(0, MOST_JOBS - 1)
+indices = st.integers(0, MOST_JOBS + MOST_ADDED - 1)
 early = st.integers(0, N_JOBS - 1)
+# Priority, bundle, kind and needs of a job: so many places before it, softly or not.
+additions = st.tuples(
+    st.integers(0, 1), st.integers(0, 1), st.sampled_from("ab"),
+    st.dictionaries(st.integers(1, 4), st.booleans(), max_size=3),
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -117,16 +122,26 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.jobs) < MOST_JOBS)
     @rule(
-        priority=st.integers(0, 1), bundle=st.integers(0, 1), kind=st.sampled_from("ab"), name=st.sampled_from(NAMES),
-        needs=st.dictionaries(indices, st.booleans(), max_size=4),
+        drawn=st.lists(additions, min_size=1, max_size=MOST_ADDED), name=st.sampled_from(NAMES),
+        again=st.sets(indices, max_size=3),
     )  # fmt: skip
-    def add(self, priority: int, bundle: int, kind: str, name: str, needs: dict[int, bool]) -> None:
-        """A job that needs older ones, whatever has become of them."""
-        i = len(self.jobs)
-        edges = {(i, needed): lenient for needed, lenient in needs.items() if needed in self.jobs}
-        job = Expected(i, priority, bundle, kind, *self.needs_of(i, edges))
+    def add(self, drawn: list[tuple[int, int, str, dict[int, bool]]], name: str, again: set[int]) -> None:
+        """One submission: jobs that need each other and older ones, whatever has become of them; then some of those."""
+        first = len(self.jobs)
+        edges = {
+            (i, i - back): lenient
+            for i, (*_, needs) in enumerate(drawn, first)
+            for back, lenient in needs.items()
+            if back <= i
+        }
+        jobs = [Expected(i, *values, *self.needs_of(i, edges)) for i, (*values, _) in enumerate(drawn, first)]
+        ended = {i for i in again & self.jobs.keys() if self.jobs[i].state in ("failed", "cancelled")}
         with writing(self.engine) as connection:
-            self.insert(connection, [job], {name: {i}})
+            self.insert(connection, jobs, {name: {job.number for job in jobs}})
+            assert reopen_wanted(connection, [str(i) for i in again]) == len(ended)
+        for i in ended:
+            self.reopened(self.jobs[i])
+        self.redo(ended)
 
     @rule(i=indices)
     def submit_again(self, i: int) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import insert, select
 from sprachbund.db.engine import now_ms, reading, writing
 from sprachbund.db.tables import Language
 from sprachbund.errors import LeaseLost
-from sprachbund.queue import Queue, insert_jobs, reopen_wanted
+from sprachbund.queue import Queue, enqueue, insert_jobs, reopen_wanted, statements
+from sprachbund.queue.needs import turn
 
 
 class TestInserting:
@@ -57,6 +58,33 @@ class TestInserting:
         assert desk.states() == {"a": "queued", "b": "queued", "c": "done", "d": "queued"}
         assert desk.row("a").failures == 0
         assert desk.row("a").error is None
+
+    @pytest.mark.parametrize("at_once", [1, 2, 100])
+    def test_new_jobs_over_a_failed_one_are_lost_until_it_is_tried_again(
+        self, desk: Any, at_once: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(enqueue, "AT_ONCE", at_once)
+        desk.add(desk.job("edit"), desk.job("other"))
+        desk.queue.fail(desk.take()[0], "broken", retry=False)
+        jobs = (*(desk.job(key) for key in ("row", "side")), desk.job("comparison", priority=20))
+        soft = [("comparison", "side"), ("comparison", "other")]
+        desk.add(*jobs, edges=[("row", "edit"), ("side", "row")], soft=soft, experiment="two")
+        assert desk.row("comparison").open_needs == 1
+        assert desk.queue.retry("study") == 1
+        assert desk.row("comparison").open_needs == 2
+        for key in ("edit", "other", "row", "side", "comparison"):
+            (claim,) = desk.take()
+            assert claim.key == key
+            desk.finish(claim)
+
+    def test_a_lost_job_comes_back_with_what_comes_after_it(self, desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`edit` is needed through `fit`, and is tried again by a later row of the same submission."""
+        monkeypatch.setattr(enqueue, "AT_ONCE", 1)
+        desk.add(desk.job("edit"), desk.job("fit"), edges=[("fit", "edit")])
+        desk.queue.fail(desk.take()[0], "broken", retry=False)
+        jobs = (desk.job("row"), desk.job("edit"), desk.job("comparison"))
+        desk.add(*jobs, edges=[("row", "fit")], soft=[("comparison", "row")], experiment="two")
+        assert desk.row("comparison").open_needs == 1
 
 
 class TestClaiming:
@@ -298,3 +326,23 @@ class TestLeases:
         assert desk.take() == []
         assert desk.states() == {"a": "cancelled"}
         assert [attempt.outcome for attempt in desk.attempts("a")] == ["lost"]
+
+    @pytest.mark.parametrize("again", ["retry", "submit"])
+    def test_lost_job_that_is_wanted_again_before_it_is_given_up_goes_on(self, desk: Any, again: str) -> None:
+        desk.add(desk.job("a"))
+        desk.take()
+        desk.queue.cancel_experiment("study")
+        desk.expire()
+        with reading(desk.engine) as connection:
+            dialect = connection.dialect.name
+            doomed = list(connection.execute(statements.DOOMED[dialect], {"max_losses": 3}).scalars())
+        assert doomed == [desk.ids["a"]]
+        if again == "retry":
+            desk.queue.retry("study")
+        else:
+            desk.add(desk.job("a"), experiment="another")
+        with turn(desk.engine) as connection:
+            assert statements.bury(connection, doomed, "lost", 3) == 0
+        assert desk.states() == {"a": "running"}
+        assert desk.claim() == ["a"]
+        assert (desk.row("a").losses, [each.outcome for each in desk.attempts("a")]) == (1, ["lost", "running"])
