@@ -125,7 +125,7 @@ def of_other_pairs(measures: str) -> str:
 RETRIEVAL_RESULTS = View(
     "retrieval_results",
     "One retrieval metric of one ordered language pair under one setting at one layer.",
-    (of_pairs(OF_PAIRS["retrieval"].metrics),),
+    (of_pairs(OF_PAIRS["retrieval"]),),
     (
         *EVALUATED,
         Column(
@@ -137,13 +137,16 @@ RETRIEVAL_RESULTS = View(
     ),
 )  # fmt: skip
 
-_SPACE = [name for measure in OF_PAIRS.values() if measure.name != "retrieval" for name in measure.metrics]
 _OF_SPACE = "e.measure NOT IN ('abx', 'probe')"
 ALIGNMENT_RESULTS = View(
     "alignment_results",
     "One number on the embedding space: distances of an unordered language pair (sides in alphabetical order), the "
     "geometry of one language, or of the whole space (languages are NULL).",
-    (of_pairs(_SPACE), of_other_pairs(_OF_SPACE), of_scopes(f"{_OF_SPACE} AND e.candidate_language IS NULL")),
+    (
+        *(of_pairs(measure) for name, measure in OF_PAIRS.items() if name != "retrieval"),
+        of_other_pairs(_OF_SPACE),
+        of_scopes(f"{_OF_SPACE} AND e.candidate_language IS NULL"),
+    ),
     (
         *changed(
             EVALUATED,

@@ -12,7 +12,7 @@ from sprachbund.db.tables.pairs import DRAWN_METRICS
 from sprachbund.db.views.adjusted import adjusted
 from sprachbund.db.views.asked import planned
 from sprachbund.db.views.columns import Source
-from sprachbund.measures import METRICS, OF_PAIRS
+from sprachbund.measures import METRICS, OF_PAIRS, Measure
 
 _ROWS = Template(
     """
@@ -49,7 +49,8 @@ _BASELINE = f"""LEFT JOIN pair_results b
     AND {planned("b")}"""
 _METRIC = """CROSS JOIN metric_names r
 LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = xs.baseline_id
-LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id"""
+LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
+LEFT JOIN corpus_texts w ON w.id = (SELECT min(wc.id) FROM corpus_texts wc WHERE wc.corpus_id = c.id)"""
 # The metric whose hits are tested pair by pair.
 TESTED = "top1"
 # A corpus in two roles has two tests of a pair, which say the same.
@@ -104,14 +105,17 @@ def _bound(name: str, end: str) -> str | None:
     return _wilson(f"e.{name}", end) if METRICS[name].interval == "wilson" else None
 
 
-def of_pairs(names: Sequence[str]) -> Source:
-    """The FROM part over results of pairs, a row per metric of these."""
+def of_pairs(measure: Measure) -> Source:
+    """The FROM part over results of pairs, a row per metric of the measure."""
+    names = measure.metrics
     value = by_metric(names, lambda name: f"e.{name}")
     before = by_metric(names, lambda name: f"b.{name}")
     tested = TESTED in names
     joined = rows_of_pairs(f"{_METRIC}\n{_BASELINE_OF}", f"{_BASELINE}\n{_TESTS if tested else ''}")
     listed = ", ".join(f"'{name}'" for name in names)
-    source = f"{joined}    AND r.name IN ({listed}) AND {value} IS NOT NULL"
+    # What has no direction stands in one of a pair's rows.
+    once = "" if measure.directed else "    AND e.query_language <= e.candidate_language\n"
+    source = f"{joined}{once}    AND r.name IN ({listed}) AND {value} IS NOT NULL"
     columns = {
         "value": value,
         "ci_low": by_metric(names, lambda name: _bound(name, "low")),
@@ -121,8 +125,8 @@ def of_pairs(names: Sequence[str]) -> Source:
         "pooling": "v.pooling",
         "tokens": "v.tokens",
         "n_items": "e.n_items",
-        "n_groups": "(SELECT max(w.n_groups) FROM corpus_texts w WHERE w.corpus_id = v.corpus_id)",
+        "n_groups": "w.n_groups",
         "job": "e.job_id",
-        "measure": by_measure("r.name"),
+        "measure": f"'{measure.name}'",
     }
     return Source(source, columns | ({"p": "pt.p", "q": adjusted("a.q")} if tested else {}))
