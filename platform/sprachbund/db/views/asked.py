@@ -20,3 +20,8 @@ def asked(of: str) -> str:
 def planned(of: str) -> str:
     """SQL: the evaluation `of` is one of the experiment `x`."""
     return _PLANNED.substitute(of=of, asked=asked(of))
+
+
+def current(of: str) -> str:
+    """SQL: the job that made the row `of` is done: of one that is made anew, or failed then, the row is of before."""
+    return f"(SELECT jc.state FROM jobs jc WHERE jc.id = {of}.job_id) = 'done'"  # noqa: S608 - our own names

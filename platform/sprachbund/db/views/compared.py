@@ -3,6 +3,7 @@
 from string import Template
 
 from sprachbund.db.views.adjusted import adjusted
+from sprachbund.db.views.asked import current
 from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.db.views.evaluated import EVALUATED, FAMILY_SIZE
 from sprachbund.db.views.setting import chosen
@@ -27,6 +28,7 @@ LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = 
 $joins
 WHERE xj.experiment_id = x.id
     AND c.job_id = xj.job_id
+    AND $current
     AND xl.experiment_id = x.id AND xl.layer = c.layer
     AND xs.experiment_id = x.id AND xs.setting_id = c.setting_id
     AND s.id = c.setting_id
@@ -83,6 +85,7 @@ SETTING_COMPARISON = View(
     "paired difference with its interval, p and q, and the control p beside it.",
     (
         _FROM.substitute(
+            current=current("c"),
             joins="JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = c.baseline_id"
         ),
     ),
@@ -107,7 +110,7 @@ CONTROL_COMPARISON = View(
     "control_comparison",
     "One steered setting against the distribution of one variant of its controls; here baseline, delta and p are "
     "those of the controls.",
-    (_FROM.substitute(joins="JOIN control_comparisons cc ON cc.comparison_id = c.id"),),
+    (_FROM.substitute(current=current("c"), joins="JOIN control_comparisons cc ON cc.comparison_id = c.id"),),
     (
         *changed(
             _COMPARED,

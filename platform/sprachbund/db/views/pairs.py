@@ -10,7 +10,7 @@ from string import Template
 
 from sprachbund.db.tables.pairs import DRAWN_METRICS
 from sprachbund.db.views.adjusted import adjusted
-from sprachbund.db.views.asked import planned
+from sprachbund.db.views.asked import current, planned
 from sprachbund.db.views.columns import Source
 from sprachbund.measures import METRICS, OF_PAIRS, Measure
 
@@ -54,9 +54,9 @@ LEFT JOIN corpus_texts w ON w.id = (SELECT min(wc.id) FROM corpus_texts wc WHERE
 # The metric whose hits are tested pair by pair.
 TESTED = "top1"
 # A corpus in two roles has two tests of a pair, which say the same.
-_TESTS = """LEFT JOIN pair_tests pt ON pt.result_id = CASE r.name WHEN 'top1' THEN e.id END
+_TESTS = f"""LEFT JOIN pair_tests pt ON pt.result_id = CASE r.name WHEN 'top1' THEN e.id END
     AND pt.job_id = (SELECT min(pw.job_id) FROM pair_tests pw CROSS JOIN experiment_jobs pj
-        WHERE pw.result_id = e.id AND pj.experiment_id = x.id AND pj.job_id = pw.job_id)"""
+        WHERE pw.result_id = e.id AND pj.experiment_id = x.id AND pj.job_id = pw.job_id AND {current("pw")})"""  # noqa: S608 - our own names
 
 
 def rows_of_pairs(before: str = "", beside: str = "") -> str:

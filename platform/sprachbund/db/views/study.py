@@ -2,7 +2,7 @@
 
 from string import Template
 
-from sprachbund.db.views.asked import planned
+from sprachbund.db.views.asked import current, planned
 from sprachbund.db.views.columns import Column, View, changed, of
 from sprachbund.db.views.evaluated import EVALUATED
 from sprachbund.db.views.setting import chosen, setting_columns
@@ -20,6 +20,7 @@ CROSS JOIN models m
 JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = c.baseline_id
 WHERE xj.experiment_id = x.id
     AND c.job_id = xj.job_id
+    AND $current
     AND xl.experiment_id = x.id AND xl.layer = c.layer
     AND xs.experiment_id = x.id AND xs.setting_id = c.setting_id
     AND s.id = c.setting_id
@@ -49,7 +50,7 @@ GAIN_SUMMARY = View(
     "gain_summary",
     "Differences of one setting to its baseline pair by pair, summed up: median and mean over language pairs, with "
     "intervals that know pairs share languages.",
-    (_FROM.substitute(table="comparisons") + "    AND c.median_gain IS NOT NULL",),
+    (_FROM.substitute(table="comparisons", current=current("c")) + "    AND c.median_gain IS NOT NULL",),
     (
         *_SETTING,
         *_PLACE,
@@ -105,7 +106,7 @@ DISTANCE_CORRELATIONS = View(
     "distance_correlations",
     "One correlation of retrieval accuracy and distance over language pairs, before and after steering (the steering "
     "study's Table 2).",
-    (_FROM.substitute(table="correlations"),),
+    (_FROM.substitute(table="correlations", current=current("c")),),
     (
         *_SETTING,
         *_PLACE,

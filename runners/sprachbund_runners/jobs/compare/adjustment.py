@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from sprachbund.db import tables as t
-from sprachbund.db.rows import chunks
+from sprachbund.db.rows import insert_many
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import COMPARISON, AdjustmentPayload, ComparedSetting, ComparisonPayload
 from sprachbund.work.payloads.stored import from_json
@@ -58,8 +58,7 @@ def _write(connection: Connection, claim: Claim[AdjustmentPayload], found: Seque
         number = connection.execute(insert(t.Family).values(**row).returning(t.Family.id)).scalar_one()
         of_pairs = family.scope is None
         table = t.AdjustedPairTest if of_pairs else t.AdjustedComparison
-        for chunk in chunks(families.rows(family, number, "result_id" if of_pairs else "comparison_id")):
-            connection.execute(insert(table), chunk)
+        insert_many(connection, table, families.rows(family, number, "result_id" if of_pairs else "comparison_id"))
 
 
 def _by_p(connection: Connection, claim: Claim[AdjustmentPayload]) -> list[Family]:
@@ -84,9 +83,12 @@ def _compared(claim: Claim[AdjustmentPayload]) -> Select[int, str, str, str, str
     return (
         select(t.Comparison.id, t.Setting.key, t.Comparison.layer, t.Comparison.metric, t.Comparison.scope)
         .join(t.JobEdge, t.JobEdge.needs_id == t.Comparison.job_id)
+        .join(t.Job, t.Job.id == t.Comparison.job_id)
         .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
         .where(
             t.JobEdge.job_id == claim.job_id,
+            # One that failed when it was made anew has rows of before.
+            t.Job.state == "done",
             t.Setting.key.in_(claim.payload.settings),
             t.Comparison.layer.in_(claim.payload.layers),
         )
@@ -99,8 +101,9 @@ def _pair_tests(connection: Connection, claim: Claim[AdjustmentPayload]) -> NDAr
     statement = (
         select(t.PairTest.result_id, t.PairTest.p)
         .join(t.JobEdge, t.JobEdge.needs_id == t.PairTest.job_id)
+        .join(t.Job, t.Job.id == t.PairTest.job_id)
         .join(t.PairResult, t.PairResult.id == t.PairTest.result_id)
-        .where(t.JobEdge.job_id == claim.job_id, t.PairResult.layer.in_(claim.payload.layers))
+        .where(t.JobEdge.job_id == claim.job_id, t.Job.state == "done", t.PairResult.layer.in_(claim.payload.layers))
         .order_by(t.PairTest.result_id)
     )
     rows = connection.execute(statement, execution_options={"yield_per": 10_000})

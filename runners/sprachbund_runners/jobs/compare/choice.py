@@ -30,7 +30,7 @@ def _choose(claim: Claim[ChoicePayload], context: Context) -> Outcome:
         .join(t.Setting, t.Setting.id == t.Comparison.setting_id)
         .join(t.Intervention, t.Intervention.id == t.Setting.intervention_id)
         .where(
-            t.Comparison.job_id.in_(_comparisons(payload)),
+            t.Comparison.job_id.in_(_comparisons(payload).where(t.Job.state == "done")),
             t.Comparison.metric == payload.metric,
             t.Comparison.scope == payload.scope,
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert
 
 from sprachbund.db import tables as t
-from sprachbund.db.rows import chunks, ids_of
+from sprachbund.db.rows import ids_of, insert_many
 from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
 from sprachbund.work.keys import content_key
@@ -133,8 +133,7 @@ def _write(connection: Connection, claim: Claim[ComparisonPayload], found: Found
     if found.correlations:
         connection.execute(insert(t.Correlation), [_placed(row, ids, claim) for row in found.correlations])
     for tests in found.tests:
-        for chunk in chunks({"job_id": claim.job_id, **row} for row in tests.rows()):
-            connection.execute(insert(t.PairTest), chunk)
+        insert_many(connection, t.PairTest, ({"job_id": claim.job_id, **row} for row in tests.rows()))
     if not found.rows:
         return
     # One statement for all: ids come back in the order of the rows.

@@ -18,6 +18,7 @@ from sprachbund.work.payloads.pairs import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
 from sprachbund_runners.evaluation.retrieval_scores import COUNTS, RANK_METRICS, retrieval_items
+from sprachbund_runners.jobs.compare.left_out import check_ready
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.jobs.evaluation_rows import whole
 from sprachbund_runners.jobs.serving import numbered, tensor_prefix
@@ -80,7 +81,10 @@ class Outcomes:
 
     @classmethod
     def of(cls, context: Context, job: int, payload: ComparisonPayload, layers: Collection[str]) -> "Outcomes":
-        """The outcomes of the evaluations that this comparison needs."""
+        """The outcomes of the evaluations that this comparison needs.
+
+        Raises NotReady where one was queued again since the comparison was claimed: its file may be of other layers.
+        """
         found = cls(context)
         wanted = Wanted.of(payload)
         statement = (
@@ -96,12 +100,12 @@ class Outcomes:
             .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
             .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
             .where(
-                t.JobEdge.job_id == job, t.Job.state == "done", t.PairEvaluation.outcomes_id.is_not(None),
-                t.PairResult.layer.in_(layers),
+                t.JobEdge.job_id == job, t.PairEvaluation.outcomes_id.is_not(None), t.PairResult.layer.in_(layers),
             )
             .order_by(t.PairResult.id)
         )  # fmt: skip
         with context.reading() as connection:
+            check_ready(connection, job)
             paths: dict[int, Path] = {}
             texts: dict[int, str] = {}
             numbers: dict[int, dict[tuple[str, str], int]] = {}

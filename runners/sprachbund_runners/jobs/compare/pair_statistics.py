@@ -89,9 +89,10 @@ class PairValues:
                 # Paraphrases pair a language with itself: there are no two languages to resample.
                 if query == candidate or not wanted.has(job_key, query, candidate):
                     continue
+                pair = (corpus, query, candidate)
                 for name, value in zip(names, numbers, strict=True):
                     if value is not None:
-                        found.values.setdefault((key, layer, name), {})[corpus, query, candidate] = value
+                        found.values.setdefault((key, layer, name), {})[pair] = value
         return found
 
     def cells(self, setting: str, layer: str, metric: str) -> dict[Pair, float]:
