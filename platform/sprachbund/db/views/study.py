@@ -61,7 +61,7 @@ GAIN_SUMMARY = View(
         Column("scope", "c.scope", "text", "pairs summed up: all, target_query, target_candidate, without_target"),
         Column("n_pairs", "c.n_pairs", "integer", "language pairs"),
         _N_LANGUAGES,
-        Column("median_gain", "c.median_gain", "real", "median gain over the pairs: read this first"),
+        Column("median_gain", "c.median_gain", "real", "median gain over the pairs"),
         Column(
             "median_low", "c.median_low", "real",
             "lower end of its interval, languages resampled; NULL for fewer than 3 languages",
