@@ -4,6 +4,8 @@ from sprachbund.measures.base import SUNDAR, Measure, Metric
 
 MARGIN = "Artetxe and Schwenk, ACL 2019"
 MTEB = "MTEB, bitext mining"
+# The metric whose hits are tested pair by pair.
+TESTED = "top1"
 
 METRICS: tuple[Metric, ...] = (
     Metric(

@@ -13,6 +13,7 @@ from sprachbund.db.views.adjusted import adjusted
 from sprachbund.db.views.asked import current, planned
 from sprachbund.db.views.columns import Source
 from sprachbund.measures import METRICS, OF_PAIRS, Measure
+from sprachbund.measures.retrieval import TESTED
 
 _ROWS = Template(
     """
@@ -51,10 +52,8 @@ _METRIC = """CROSS JOIN metric_names r
 LEFT JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = xs.baseline_id
 LEFT JOIN experiment_settings xp ON xp.experiment_id = x.id AND xp.setting_id = xs.control_of_id
 LEFT JOIN corpus_texts w ON w.id = (SELECT min(wc.id) FROM corpus_texts wc WHERE wc.corpus_id = c.id)"""
-# The metric whose hits are tested pair by pair.
-TESTED = "top1"
 # A corpus in two roles has two tests of a pair, which say the same.
-_TESTS = f"""LEFT JOIN pair_tests pt ON pt.result_id = CASE r.name WHEN 'top1' THEN e.id END
+_TESTS = f"""LEFT JOIN pair_tests pt ON pt.result_id = CASE r.name WHEN '{TESTED}' THEN e.id END
     AND pt.job_id = (SELECT min(pw.job_id) FROM pair_tests pw CROSS JOIN experiment_jobs pj
         WHERE pw.result_id = e.id AND pj.experiment_id = x.id AND pj.job_id = pw.job_id AND {current("pw")})"""  # noqa: S608 - our own names
 

@@ -14,13 +14,14 @@ from sqlalchemy import Connection, Select, delete, insert, select
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import insert_many
+from sprachbund.measures.retrieval import TESTED
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import COMPARISON, AdjustmentPayload, ComparedSetting, ComparisonPayload
 from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.jobs.compare import families
 from sprachbund_runners.jobs.compare.comparison import baselines_of, blocks
 from sprachbund_runners.jobs.compare.families import Family, Items, SwappedFamily, adjusted_p
-from sprachbund_runners.jobs.compare.layer_outcomes import TESTED, Baselines, Hits, LayerOutcomes, read_layers
+from sprachbund_runners.jobs.compare.layer_outcomes import Baselines, Hits, LayerOutcomes, read_layers
 from sprachbund_runners.jobs.compare.left_out import check_ready
 from sprachbund_runners.jobs.compare.levels import differences
 from sprachbund_runners.jobs.compare.outcomes import Outcomes

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund.measures.retrieval import TESTED
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
 from sprachbund_runners.jobs.compare.scopes import TargetScope, inside
 
-TESTED = "top1"
 _KEPT_BYTES = 256 * 2**20  # of baselines, for the next comparison with one
 
 Pair = tuple[str, str | None, str | None]  # corpus, query, candidate
