@@ -49,7 +49,8 @@ _JOB = Column("job", "c.job_id", "integer", "id of the comparison that computed 
 GAIN_SUMMARY = View(
     "gain_summary",
     "Differences of one setting to its baseline pair by pair, summed up: median and mean over language pairs, with "
-    "intervals that know pairs share languages.",
+    "intervals that know pairs share languages. There is no row where the metric is undefined for one of the pairs: "
+    "nothing is compared there.",
     (_FROM.substitute(table="comparisons", current=current("c")) + "    AND c.median_gain IS NOT NULL",),
     (
         *_SETTING,
