@@ -21,7 +21,6 @@ from sprachbund.work.kinds import read_payload
 
 N_ITEMS = 1000
 _UNDIRECTED = {name for measure in OF_PAIRS.values() if not measure.directed for name in measure.metrics}
-_METRICS = METRICS_OF_PAIRS
 _ENDS = [f"{name}_{end}" for name in DRAWN_METRICS for end in ("low", "high")]
 
 
@@ -79,21 +78,23 @@ class _Filling:
         """What results refer to, and then the results job by job."""
         corpora = dict(self.connection.execute(select(t.Corpus.key, t.Corpus.id)).all())
         evaluands: dict[tuple[Any, ...], int] = {}
-        jobs: list[tuple[Any, ...]] = []
         # All of them: nothing can be asked while rows are copied.
         planned = list(_jobs(self.connection, "pair_evaluation"))
-        for job_id, payload in planned:
+        evaluated = []
+        for _, payload in planned:
             of = (self.settings[payload.setting], corpora[payload.corpus], payload.pooling, payload.tokens)
-            jobs.append((job_id, evaluands.setdefault(of, len(evaluands) + 1), None))
+            evaluated.append(evaluands.setdefault(of, len(evaluands) + 1))
         named = ((*of, evaluand) for of, evaluand in evaluands.items())
         copy(self.connection, t.Evaluand, ("setting_id", "corpus_id", "pooling", "tokens", "id"), named)
-        copy(self.connection, t.PairEvaluation, ("job_id", "evaluand_id", "outcomes_id"), jobs)
+        (file,) = self.connection.execute(select(t.Artifact.id).limit(1)).scalars()
+        copy(self.connection, t.PairEvaluation, ("job_id", "outcomes_id"), ((job_id, file) for job_id, _ in planned))
         columns = ("id", "job_id", "evaluand_id", "layer", "query_language", "candidate_language", "n_items")
-        rows = self._results(planned, [evaluand for _, evaluand, _ in jobs])
-        return {"pair_results": copy(self.connection, t.PairResult, (*columns, *_METRICS, *_ENDS), rows)}
+        rows = self._results(planned, evaluated)
+        return {"pair_results": copy(self.connection, t.PairResult, (*columns, *METRICS_OF_PAIRS, *_ENDS), rows)}
 
     def _results(self, planned: Sequence[tuple[int, Any]], evaluands: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        undirected = [name.removesuffix("_low").removesuffix("_high") in _UNDIRECTED for name in (*_METRICS, *_ENDS)]
+        names = (name.removesuffix("_low").removesuffix("_high") for name in (*METRICS_OF_PAIRS, *_ENDS))
+        undirected = [name in _UNDIRECTED for name in names]
         number = 0
         for (job_id, payload), evaluand in zip(planned, evaluands, strict=True):
             places = [(layer, *sides) for layer, pair in product(payload.layers, payload.pairs)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sprachbund.mirror import Synced
     from sprachbund.results.comparison import Comparison
-    from sprachbund.results.frames import Frames, Some
+    from sprachbund.results.frames import Some
 
 
 @dataclass(slots=True)
@@ -111,9 +111,8 @@ class Workspace:
         metrics, layers, settings (labels, or starts of keys): this one, or these, alone; default: all. Of a large
         experiment ask for some, or `scan`.
         """
-        from sprachbund.results.frames import collected
-
-        return collected(self._frames(experiment, kind, metrics, layers, settings))
+        found = self.scan(experiment, kind, metrics=metrics, layers=layers, settings=settings)
+        return found.collect()
 
     def scan(
         self,
@@ -125,14 +124,10 @@ class Workspace:
         settings: "Some" = None,
     ) -> "pl.LazyFrame":
         """As `results`, but read when it is collected or written (`sink_parquet`), some settings at a time."""
-        return self._frames(experiment, kind, metrics, layers, settings).scan()
+        from sprachbund.results.frames import frames
 
-    def _frames(self, experiment: str | Submission, kind: Any, *asked: Any) -> "Frames":
         name = experiment if isinstance(experiment, str) else experiment.experiment
-        from sprachbund.results import frames
-
-        metrics, layers, settings = asked
-        return frames.frames(self.engine, name, kind, metrics=metrics, layers=layers, settings=settings)
+        return frames(self.engine, name, kind, metrics=metrics, layers=layers, settings=settings).scan()
 
     def compare(self, experiment: str | Submission, **options: Any) -> "Comparison":
         """Settings against their baselines and controls (see `sprachbund compare --help`)."""

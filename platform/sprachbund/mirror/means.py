@@ -37,11 +37,12 @@ def means(connection: Connection, experiment_id: int, setting_ids: Sequence[int]
 def _of_pairs(
     connection: Connection, experiment_id: int, setting_ids: Sequence[int], names: Sequence[str]
 ) -> Iterator[Mean]:
-    columns = _planned(
-        experiment_id, setting_ids, t.PairResult, t.Evaluand,
-        *(func.avg(getattr(t.PairResult, name)) for name in names),
-    ).join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)  # fmt: skip
-    for setting_id, role, corpus, layer, at_ms, *values in connection.execute(_of_layers(columns, t.PairResult)):
+    averages = (func.avg(getattr(t.PairResult, name)) for name in names)
+    place = t.Evaluand.setting_id, t.Evaluand.corpus_id, t.PairResult.layer
+    results = _of_jobs(experiment_id, t.PairResult).join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
+    for setting_id, role, corpus, layer, at_ms, *values in connection.execute(
+        _averaged(results, place, experiment_id, setting_ids, *averages)
+    ):
         for name, value in zip(names, values, strict=True):
             if value is not None:
                 yield Mean(setting_id, (role, corpus), PAIR_EVALUATION.name, layer, name, value, at_ms)
@@ -51,47 +52,38 @@ def _of_others(
     connection: Connection, experiment_id: int, setting_ids: Sequence[int], names: Sequence[str]
 ) -> Iterator[Mean]:
     kind = case((t.Evaluation.candidate_language.is_not(None), PAIR_EVALUATION.name), else_=SPACE_EVALUATION.name)
-    columns = (
-        _planned(experiment_id, setting_ids, t.Evaluation, t.Evaluation, kind, t.Metric.name, func.avg(t.Metric.value))
-        .join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
-        .where(t.Metric.name.in_(names))
-        .group_by(kind, t.Metric.name)
-    )
+    place = t.Evaluation.setting_id, t.Evaluation.corpus_id, t.Evaluation.layer
+    results = _of_jobs(experiment_id, t.Evaluation).join(t.Metric, t.Metric.evaluation_id == t.Evaluation.id)
+    asked = results.where(t.Metric.name.in_(names)).group_by(kind, t.Metric.name)
     for setting_id, role, corpus, layer, at_ms, of_kind, name, value in connection.execute(
-        _of_layers(columns, t.Evaluation)
+        _averaged(asked, place, experiment_id, setting_ids, kind, t.Metric.name, func.avg(t.Metric.value))
     ):
         yield Mean(setting_id, (role, corpus), of_kind, layer, name, value, at_ms)
 
 
-def _planned(experiment_id: int, setting_ids: Sequence[int], results: Any, place: Any, *columns: Any) -> Select[Any]:
-    """SELECT of results that the experiment planned, by setting, role, corpus and layer. place: has their setting."""
-    corpus = func.coalesce(t.Corpus.collection, t.Corpus.name)
-    of = (place.setting_id, t.ExperimentCorpus.role, corpus, results.layer)
+def _of_jobs(experiment_id: int, results: Any) -> Select[Any]:
+    """SELECT nothing yet of results that the experiment asked for."""
     return (
-        select(*of, func.max(t.Job.finished_ms), *columns)
+        select()
         .select_from(t.ExperimentJob)
         .join(t.Job, t.Job.id == t.ExperimentJob.job_id)
         .join(results, results.job_id == t.Job.id)
-        .where(
-            t.ExperimentJob.experiment_id == experiment_id, place.setting_id.in_(setting_ids), asked_for(results)
-        )
-        .group_by(*of)
-    )  # fmt: skip
+        .where(t.ExperimentJob.experiment_id == experiment_id, asked_for(results))
+    )
 
 
-def _of_layers(found: Select[Any], results: Any) -> Select[Any]:
-    """Those on the experiment's corpora and layers."""
-    place = t.Evaluand if results is t.PairResult else t.Evaluation
+def _averaged(
+    results: Select[Any], place: tuple[Any, Any, Any], experiment_id: int, setting_ids: Sequence[int], *columns: Any
+) -> Select[Any]:
+    """Columns by setting, role, corpus and layer, on the experiment's own. place: columns of setting, corpus, layer."""
+    setting, of_corpus, layer = place
+    by = setting, t.ExperimentCorpus.role, func.coalesce(t.Corpus.collection, t.Corpus.name), layer
+    layers, corpora = t.ExperimentLayer, t.ExperimentCorpus
     return (
-        found.join(
-            t.ExperimentLayer,
-            (t.ExperimentLayer.experiment_id == t.ExperimentJob.experiment_id)
-            & (t.ExperimentLayer.layer == results.layer),
-        )
-        .join(
-            t.ExperimentCorpus,
-            (t.ExperimentCorpus.experiment_id == t.ExperimentJob.experiment_id)
-            & (t.ExperimentCorpus.corpus_id == place.corpus_id),
-        )
-        .join(t.Corpus, t.Corpus.id == t.ExperimentCorpus.corpus_id)
+        results.join(layers, (layers.experiment_id == experiment_id) & (layers.layer == layer))
+        .join(corpora, (corpora.experiment_id == experiment_id) & (corpora.corpus_id == of_corpus))
+        .join(t.Corpus, t.Corpus.id == of_corpus)
+        .where(setting.in_(setting_ids))
+        .group_by(*by)
+        .add_columns(*by, func.max(t.Job.finished_ms), *columns)
     )

@@ -105,11 +105,6 @@ def frames(
     return Frames(engine, VIEW_OF[kind], experiment, metrics, [each for each in planned if each in asked], keys)
 
 
-def collected(asked: Frames) -> pl.DataFrame:
-    """All rows, in order."""
-    return pl.concat([pl.DataFrame(schema=schema(asked.view)), *asked.batches()])
-
-
 def _several(names: Some) -> list[str] | None:
     """One name or several, as text."""
     return names if names is None else [str(each) for each in ([names] if isinstance(names, str | int) else names)]

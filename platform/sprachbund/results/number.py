@@ -92,6 +92,7 @@ def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, 
         raise QueryError(
             f"{metric.name} of '{cell['setting']}' at layer {cell['layer']}: found 0 evaluations, expected one per pair"
         )
+    versions = ", ".join(str(each) for each in sorted({row.version for row in evaluations}))
     parts: dict[str, list[tuple[str, Any]]] = {}
     parts["number"] = [
         ("value", cell["value"]),
@@ -105,7 +106,7 @@ def _explain(connection: Connection, comparison: Comparison, cell: Mapping[str, 
         ("unit", metric.unit),
         ("better", metric.better),
         ("source", metric.source),
-        ("measure", f"{measure.name}, version {measure.version}: {measure.description}"),
+        ("measure", f"{measure.name}, version {versions}: {measure.description}"),
     ]
     parts["computed from"] = _computed_from(connection, members, evaluations)
     if not control:
@@ -136,38 +137,51 @@ def _members(connection: Connection, comparison: Comparison, cell: Mapping[str, 
 def _evaluations(
     connection: Connection, comparison: Comparison, settings: Sequence[int], measure: str, cell: Mapping[str, Any]
 ) -> list[Any]:
-    of_pairs = measure in OF_PAIRS
-    made: Any = t.PairEvaluation if of_pairs else t.Evaluation
-    rows: Any = t.PairResult if of_pairs else t.Evaluation
-    place: Any = t.Evaluand if of_pairs else t.Evaluation
-    statement = select(
-        rows.id, rows.job_id, t.Artifact.digest, rows.query_language, rows.candidate_language
-    ).select_from(rows)  # fmt: skip
-    if of_pairs:
-        statement = statement.join(t.PairEvaluation, t.PairEvaluation.job_id == t.PairResult.job_id)
-        statement = statement.join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
-        defined = getattr(t.PairResult, comparison.metric).is_not(None)
-    else:
-        defined = t.Evaluation.measure == measure
-    statement = (
-        statement.join(t.ExperimentJob, t.ExperimentJob.job_id == rows.job_id)
+    statement = _of_pairs(comparison.metric) if measure in OF_PAIRS else _of_others(measure)
+    planned = (
+        statement.join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
         .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
         .join(t.ExperimentCorpus, (t.ExperimentCorpus.experiment_id == t.Experiment.id)
-              & (t.ExperimentCorpus.corpus_id == place.corpus_id))
-        .join(t.Corpus, t.Corpus.id == place.corpus_id)
-        .outerjoin(t.Artifact, t.Artifact.id == made.outcomes_id)
+              & (t.ExperimentCorpus.corpus_id == t.Corpus.id))
         .where(
             t.Experiment.name == comparison.experiment,
             t.ExperimentCorpus.role == comparison.role,
-            place.setting_id.in_(settings),
-            defined,
-            rows.layer == cell["layer"],
+            t.Setting.id.in_(settings),
             (t.Corpus.name == cell["corpus"]) | (t.Corpus.collection == cell["corpus"]),
-            asked_for(rows),
         )
-        .order_by(rows.id)
     )  # fmt: skip
-    return list(connection.execute(statement).all())
+    results = t.PairResult if measure in OF_PAIRS else t.Evaluation
+    here = planned.where(results.layer == cell["layer"], asked_for(results)).order_by(results.id)
+    return list(connection.execute(here).all())
+
+
+def _of_pairs(metric: str) -> Any:
+    """Results of pairs that have the metric: job, file, languages and version; job, setting and corpus are joined."""
+    row, file = t.PairResult, t.Artifact.digest
+    version = t.Job.payload["measures"][measure_of(metric).name].as_integer().label("version")
+    return (
+        select(row.job_id, file, row.query_language, row.candidate_language, version)
+        .join(t.Job, t.Job.id == row.job_id)
+        .join(t.PairEvaluation, t.PairEvaluation.job_id == row.job_id)
+        .join(t.Artifact, t.Artifact.id == t.PairEvaluation.outcomes_id)
+        .join(t.Evaluand, t.Evaluand.id == row.evaluand_id)
+        .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
+        .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
+        .where(getattr(row, metric).is_not(None))
+    )
+
+
+def _of_others(measure: str) -> Any:
+    """As `_of_pairs`, evaluations by another measure."""
+    row, file = t.Evaluation, t.Artifact.digest
+    return (
+        select(row.job_id, file, row.query_language, row.candidate_language, row.version)
+        .join(t.Job, t.Job.id == row.job_id)
+        .outerjoin(t.Artifact, t.Artifact.id == row.outcomes_id)
+        .join(t.Setting, t.Setting.id == row.setting_id)
+        .join(t.Corpus, t.Corpus.id == row.corpus_id)
+        .where(row.measure == measure)
+    )
 
 
 def _computed_from(connection: Connection, members: Sequence[Any], evaluations: Sequence[Any]) -> list[tuple[str, Any]]:

@@ -1,11 +1,10 @@
 """Sums over language pairs by where the target stands, read from the table of pairs a column per metric."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
-from sprachbund.db.views.columns import of
+from sprachbund.db.views.columns import Type, of
 from sprachbund.db.views.evaluated import EVALUATED
 from sprachbund.db.views.pairs import against_baseline
 
@@ -18,12 +17,9 @@ _BY = {
     "target_side": _SIDE,
 }
 _LANGUAGES = {"query_language": "e.query_language", "candidate_language": "e.candidate_language"}
-SUMS: dict[str, Any] = {
-    "sum_value": pl.Float64,
-    "n_values": pl.Int64,
-    "sum_baseline": pl.Float64,
-    "n_baselines": pl.Int64,
-}
+SUMS: dict[str, Type] = {
+    "sum_value": "real", "n_values": "integer", "sum_baseline": "real", "n_baselines": "integer",
+}  # fmt: skip
 
 
 def pair_sums_sql(metrics: Sequence[str], extra: Sequence[str], one_layer: bool) -> str:
@@ -52,13 +48,10 @@ def _both(metric: str) -> str:
 
 def long(wide: pl.DataFrame, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
     """A row per metric that is defined anywhere in the group, in place of columns."""
-    kept = [pl.col(name).cast(pl.Int64 if name == "layer_ordinal" else pl.String) for name in (*_BY, *extra)]
     frames = [
         wide.filter(pl.col(f"n_values_{i}") > 0).select(
-            *kept,
-            pl.lit(metric).alias("metric"),
-            *(pl.col(f"{name}_{i}").cast(dtype).alias(name) for name, dtype in SUMS.items()),
+            *_BY, *extra, pl.lit(metric).alias("metric"), *(pl.col(f"{name}_{i}").alias(name) for name in SUMS)
         )
         for i, metric in enumerate(metrics)
     ]
-    return pl.concat(frames)
+    return pl.concat(frames, how="vertical_relaxed")

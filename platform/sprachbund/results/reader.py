@@ -140,7 +140,7 @@ class Reader:
         frames = [self._of_pairs(of_pairs, extra)] if of_pairs else []
         frames += [self._of_others(others, extra)] if others else []
         order = ["corpus", "setting_key", "layer", "layer_ordinal", "metric", "target_side", *extra, *SUMS]
-        return pl.concat([frame.select(order) for frame in frames])
+        return pl.concat([typed(frame.select(order), "alignment_results", SUMS) for frame in frames])
 
     def _of_pairs(self, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
         found = self._rows(pair_sums_sql(metrics, extra, self.layer is not None), role=self.role, **self._at_layer)
@@ -150,17 +150,13 @@ class Reader:
         names = {f"metric_{number}": metric for number, metric in enumerate(metrics)}
         listed = ", ".join(f":{name}" for name in names)
         columns = ", ".join(["setting_key", "layer", "layer_ordinal", "metric", "target_side", *extra])
-        found = self._rows(
+        return self._rows(
             f"SELECT coalesce(collection, corpus) AS corpus, {columns}, sum(value) AS sum_value, "  # noqa: S608 - fixed names
             f"count(value) AS n_values, sum(baseline) AS sum_baseline, count(baseline) AS n_baselines "
             f"FROM alignment_results WHERE experiment = :experiment AND role = :role AND metric IN ({listed})"
             f"{self._layers} GROUP BY coalesce(collection, corpus), {columns}",
             role=self.role, **names, **self._at_layer,
         )  # fmt: skip
-        summed: dict[str, Type] = {
-            "sum_value": "real", "n_values": "integer", "sum_baseline": "real", "n_baselines": "integer",
-        }  # fmt: skip
-        return typed(found, "alignment_results", summed)
 
     @property
     def _layers(self) -> str:

@@ -40,12 +40,12 @@ def write_pair_results(
     connection: Connection,
     claim: Claim[PairEvaluationPayload],
     rows: Sequence[EvaluationRow],
-    outcomes_id: int | None = None,
+    outcomes_id: int,
 ) -> None:
     """Store a job's results; `outcomes_id`: the file with all their outcomes. What is undefined (NaN) is NULL."""
     job = {"job_id": claim.job_id, "evaluand_id": _evaluand(connection, claim.payload)}
     connection.execute(delete(t.PairEvaluation).where(t.PairEvaluation.job_id == claim.job_id))
-    connection.execute(insert(t.PairEvaluation), {**job, "outcomes_id": outcomes_id})
+    connection.execute(insert(t.PairEvaluation), {"job_id": claim.job_id, "outcomes_id": outcomes_id})
     found = _merged(rows)
     values = [{**dict.fromkeys(_COLUMNS), **job, **row.columns} for row in found.values()]
     ids = _stored(connection, claim.job_id, dict(zip(found, values, strict=True)))

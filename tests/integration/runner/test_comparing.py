@@ -65,8 +65,8 @@ def items(space, setting, layer="final"):
         select(t.Job.payload, t.Artifact.uri, t.Artifact.digest)
         .join(t.PairEvaluation, t.PairEvaluation.job_id == t.Job.id)
         .join(t.Artifact, t.Artifact.id == t.PairEvaluation.outcomes_id)
-        .join(t.Evaluand, t.Evaluand.id == t.PairEvaluation.evaluand_id)
-        .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Evaluand.setting_id)
+        .join(t.Setting, t.Setting.key == t.Job.payload["setting"].as_string())
+        .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
         .where(t.ExperimentSetting.label == setting)
     )
     found = {}

@@ -11,8 +11,7 @@ from sprachbund.db.engine import reading, writing
 from sprachbund.errors import SpecError
 from sprachbund.workspace import Workspace
 from sprachbund_runners.jobs import JOBS
-from sprachbund_runners.jobs.compare import adjustment, comparison
-from sprachbund_runners.jobs.compare.outcomes import Outcomes
+from sprachbund_runners.jobs.compare import comparison, outcomes
 
 Make = Callable[..., dict[str, Any]]
 
@@ -27,24 +26,29 @@ def spec_of(
     return {**found, "corpora": {role: found["corpora"][role] for role in ("fit", "test")}}
 
 
+def queue_again(space: Workspace, module: Any, nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another runner finds an evaluation's file lost, just before the module reads results for the nth time."""
+    read, calls = module.needed_results, []
+
+    def disturbed(connection: Any, job: int, *asked: Any) -> Any:
+        calls.append(job)
+        if len(calls) == nth:
+            needs = select(t.JobEdge.needs_id).where(t.JobEdge.job_id == job).order_by(t.JobEdge.needs_id)
+            with reading(space.engine) as other:
+                lost = other.execute(needs.limit(1)).scalar_one()
+            assert space.queue.reopen([lost]) == 1
+        return read(connection, job, *asked)
+
+    monkeypatch.setattr(module, "needed_results", disturbed)
+
+
 def test_a_comparison_waits_for_what_is_queued_again_while_it_runs(
     space: Workspace, experiment: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another runner found an evaluation's file lost: half of the layers were read before."""
+    """Half of the layers were read before."""
     space.submit(spec_of(experiment, {"method": "experts", "k": 4}, layers=(1, "final")))
     monkeypatch.setattr(comparison, "LAYERS", 1)
-    read, calls = Outcomes.of.__func__, []  # type: ignore[attr-defined]
-
-    def of(cls: Any, context: Any, job: int, *asked: Any) -> Outcomes:
-        calls.append(job)
-        if len(calls) == 2:
-            needs = select(t.JobEdge.needs_id).where(t.JobEdge.job_id == job).order_by(t.JobEdge.needs_id)
-            with reading(space.engine) as connection:
-                lost = connection.execute(needs.limit(1)).scalar_one()
-            assert space.queue.reopen([lost]) == 1
-        return read(cls, context, job, *asked)
-
-    monkeypatch.setattr(Outcomes, "of", classmethod(of))
+    queue_again(space, comparison, 2, monkeypatch)
     assert space.run(max_tokens=128).failed == 0
     assert set(space.queue.counts()) == {"done"}
     rows = space.query("SELECT DISTINCT n_pairs FROM setting_comparison WHERE metric = 'top1' AND scope = 'all'")
@@ -57,28 +61,11 @@ def test_max_t_waits_for_what_is_queued_again_while_it_runs(
 ) -> None:
     """It reads all outcomes again, after the comparisons are done."""
     space.submit(spec_of(experiment, {"method": "experts", "k": 4}, multiplicity="max_t"))
-    read, calls = Outcomes.of.__func__, []  # type: ignore[attr-defined]
-
-    def of(cls: Any, context: Any, job: int, *asked: Any) -> Outcomes:
-        calls.append(job)
-        if len(calls) == 1:
-            needs = select(t.JobEdge.needs_id).where(t.JobEdge.job_id == job).order_by(t.JobEdge.needs_id)
-            with reading(space.engine) as connection:
-                lost = connection.execute(needs.limit(1)).scalar_one()
-            assert space.queue.reopen([lost]) == 1
-        return read(cls, context, job, *asked)
-
-    adjust = adjustment._adjust
-
-    def disturbed(*asked: Any) -> Any:
-        monkeypatch.setattr(Outcomes, "of", classmethod(of))
-        return adjust(*asked)
-
-    monkeypatch.setattr(adjustment, "_adjust", disturbed)
+    queue_again(space, outcomes, 1, monkeypatch)
     assert space.run(max_tokens=128).failed == 0
-    outcomes = select(t.JobAttempt.outcome).join(t.Job, t.Job.id == t.JobAttempt.job_id)
+    attempts = select(t.JobAttempt.outcome).join(t.Job, t.Job.id == t.JobAttempt.job_id)
     with reading(space.engine) as connection:
-        of_it = outcomes.where(t.Job.kind == "adjustment").order_by(t.JobAttempt.attempt)
+        of_it = attempts.where(t.Job.kind == "adjustment").order_by(t.JobAttempt.attempt)
         assert list(connection.execute(of_it).scalars()) == ["released", "done"]
 
 

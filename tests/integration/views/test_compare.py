@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sprachbund.errors import QueryError
 from sprachbund.report import rendering
 from sprachbund.results import comparison as results
-from sprachbund.results.frames import collected, frames
+from sprachbund.results.frames import frames
 
 OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
 SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]
@@ -190,8 +190,8 @@ def test_nothing_done_yet_is_all_missing(make_sqlite):
     assert len(found.missing) == 7 * 4
     assert found.rows.height == 0
     assert rendering.to_markdown(found).count("missing:") == 21
-    assert collected(frames(made.engine, "made")).height == 0
-    assert collected(frames(made.engine, "made")).schema["value"] == pl.Float64
+    assert frames(made.engine, "made").scan().collect().height == 0
+    assert frames(made.engine, "made").scan().collect().schema["value"] == pl.Float64
 
 
 @pytest.mark.parametrize(

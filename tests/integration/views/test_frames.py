@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from sprachbund.errors import QueryError
-from sprachbund.results.frames import VIEW_OF, Frames, Kind, collected, frames
+from sprachbund.results.frames import VIEW_OF, Frames, Kind, frames
 from sprachbund.results.reader import read_view
 from support.made import STEERED, Database
 
@@ -21,22 +21,21 @@ def test_batches_together_are_the_view(
     expected = read_view(database.engine, view, f"experiment = :name ORDER BY {ORDER}", {"name": "made"})
     asked = frames(database.engine, "made", kind)
     assert (len(list(asked.batches())) > 1) == (batch < 1000)
-    assert collected(asked).equals(expected)
     assert asked.scan().collect().equals(expected)
     assert expected.height > 0
 
 
 def test_what_is_asked_for_is_all_that_is_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = collected(frames(database.engine, "made"))
+    everything = frames(database.engine, "made").scan().collect()
     of = {"metrics": ["mrr"], "layers": [1, "final"], "settings": [STEERED, "none"]}
     expected = everything.filter(
         pl.col("metric") == "mrr", pl.col("layer").is_in(["1", "final"]), pl.col("setting").is_in([STEERED, "none"])
     )
     found = frames(database.engine, "made", **of)
-    assert collected(found).equals(expected)
+    assert found.scan().collect().equals(expected)
     # In the plan's order and once, however they are asked for.
     again = {**of, "settings": ["none", STEERED, "none"], "layers": ["final", 1, 1]}
-    assert collected(frames(database.engine, "made", **again)).equals(expected)
+    assert frames(database.engine, "made", **again).scan().collect().equals(expected)
     read: list[list[str]] = []
     batches = Frames.batches
 
@@ -60,15 +59,15 @@ def test_what_is_asked_for_is_all_that_is_read(database: Database, monkeypatch: 
 
 
 def test_one_name_is_as_good_as_a_list_of_one(database: Database) -> None:
-    several = collected(frames(database.engine, "made", metrics=["mrr"], layers=[1], settings=["none"]))
-    assert collected(frames(database.engine, "made", metrics="mrr", layers=1, settings="none")).equals(several)
+    several = frames(database.engine, "made", metrics=["mrr"], layers=[1], settings=["none"]).scan().collect()
+    assert frames(database.engine, "made", metrics="mrr", layers=1, settings="none").scan().collect().equals(several)
     assert several.height == 24
 
 
 def test_nothing_asked_for_is_nothing(database: Database) -> None:
-    whole = collected(frames(database.engine, "made"))
+    whole = frames(database.engine, "made").scan().collect()
     for of in ({"metrics": []}, {"layers": []}, {"settings": []}):
-        none = collected(frames(database.engine, "made", **of))
+        none = frames(database.engine, "made", **of).scan().collect()
         assert (none.height, none.schema) == (0, whole.schema)
         assert frames(database.engine, "made", **of).scan().collect().height == 0
 

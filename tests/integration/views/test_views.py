@@ -14,7 +14,7 @@ from sprachbund.db.views import VIEWS, create_views, drop_views
 from sprachbund.db.views.columns import Column
 from sprachbund.errors import QueryError
 from sprachbund.results import query
-from sprachbund.results.frames import collected, frames
+from sprachbund.results.frames import frames
 from sprachbund.results.reader import read_view, typed
 
 STEERED = "experts fra_Latn k=20"
@@ -77,7 +77,7 @@ def test_a_frame_cannot_have_a_column_that_its_view_does_not_list():
 
 def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
     truth = database.made.truth
-    frame = collected(frames(database.engine, "made"))
+    frame = frames(database.engine, "made").scan().collect()
     expected = {key: value for key, value in truth.items() if key[2] in ("top1", "mrr")}
     assert frame.height == len(expected)
     for row in frame.iter_rows(named=True):
@@ -106,7 +106,7 @@ def test_retrieval_results_show_exactly_the_plan_with_baselines(database):
 
 
 def test_rows_come_in_the_order_of_settings_and_layers(database):
-    frame = collected(frames(database.engine, "made"))
+    frame = frames(database.engine, "made").scan().collect()
     order = list(zip(frame["setting_ordinal"], frame["layer_ordinal"], frame["role"], strict=True))
     assert order == sorted(order)
     assert frame["layer"].unique(maintain_order=True).to_list() == ["0", "1", "10", "final"]
@@ -114,7 +114,7 @@ def test_rows_come_in_the_order_of_settings_and_layers(database):
 
 def test_alignment_results_of_pairs_languages_and_the_space(database):
     truth = database.made.truth
-    frame = collected(frames(database.engine, "made", "alignment"))
+    frame = frames(database.engine, "made", "alignment").scan().collect()
     expected = {key: value for key, value in truth.items() if key[2] not in ("top1", "mrr")}
     assert frame.height == len(expected)
     shapes = set()
@@ -238,7 +238,7 @@ def test_choices_are_the_best_of_their_groups(database):
 def test_two_experiments_do_not_mix(make):
     make(name="made")
     other = make(name="other", seed=1, roles=("test",))
-    frame = collected(frames(other.engine, "other"))
+    frame = frames(other.engine, "other").scan().collect()
     assert set(frame["experiment"]) == {"other"}
     assert frame.height == len([key for key in other.made.truth if key[2] in ("top1", "mrr")])
     assert frame["baseline"].null_count() == frame.filter(frame["setting"] == "none").height

@@ -24,11 +24,10 @@ class PairEvaluation(Base):
     """A job that evaluated a star of pairs, and the file with their outcomes item by item."""
 
     __tablename__ = "pair_evaluations"
-    __table_args__ = (Index(None, "evaluand_id"), Index(None, "outcomes_id"))
+    __table_args__ = (Index(None, "outcomes_id"),)
 
     job_id: Mapped[int] = mapped_column(reference("jobs.id"), primary_key=True, autoincrement=False)
-    evaluand_id: Mapped[int] = mapped_column(reference("evaluands.id"))
-    outcomes_id: Mapped[int | None] = mapped_column(reference("artifacts.id"))
+    outcomes_id: Mapped[int] = mapped_column(reference("artifacts.id"))
 
 
 class PairResult(Base):

@@ -33,7 +33,7 @@ _SCORES = f"""
         xs.ordinal AS setting_ordinal, coalesce(c.collection, c.name) AS corpus, c.split AS split, xc.role AS role,
         e.layer AS layer, xl.ordinal AS layer_ordinal, e.query_language AS query_language,
         e.candidate_language AS candidate_language, r.name AS metric, {by_metric(_METRICS, "e.{}".format)} AS value
-    {rows_of_pairs("CROSS JOIN metric_names r")}
+    {rows_of_pairs("CROSS JOIN metric_names r")} AND r.name IN ({", ".join(f"'{metric}'" for metric in _METRICS)})
 """
 _AT_A_LAYER = f"""
 FROM (

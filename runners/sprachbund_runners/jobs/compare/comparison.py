@@ -29,7 +29,7 @@ from sprachbund_runners.jobs.compare.levels import (
     levels_of,
     wanted_levels,
 )
-from sprachbund_runners.jobs.compare.outcomes import Outcomes
+from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.compare.pair_tests import PairTests
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
@@ -82,9 +82,15 @@ def _compare(claim: Claim[ComparisonPayload], context: Context, baselines: Basel
     found = Found()
     step = context.progress.start("comparing settings", len(payload.layers))
     for layers in blocks(payload.layers) if payload.settings else ():
-        outcomes = Outcomes.of(context, claim.job_id, payload, layers)
+        outcomes, values = Outcomes(context), PairValues.wanted(payload)
+        with (
+            context.reading() as connection,
+            needed_results(connection, claim.job_id, payload, layers, values.metrics) as rows,
+        ):
+            for row in rows:
+                outcomes.add(connection, row)
+                values.add(row)
         members = read_members(context, outcomes, payload, layers, baselines)
-        values = PairValues.of(context, claim.job_id, payload, layers)
         found.gains |= gains_by_place(values, payload, layers)
         found.correlations += correlation_rows(values, payload, layers)
         for layer in layers:

@@ -1,6 +1,7 @@
 """Per-item outcomes of finished pair evaluations, read back for comparisons."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from sprachbund.db import tables as t
 from sprachbund.files.tensors import open_tensors
@@ -38,6 +39,15 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class _Star:
+    """The file of a job, the numbers of its pairs, and one of its texts: all have the same items and groups."""
+
+    path: Path
+    numbers: Mapping[tuple[str, str], int]
+    text_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """An ordered pair at a layer. `number`: the pair's in its job; `forward`: its first side asks."""
 
@@ -57,19 +67,36 @@ class _Place:
         return f"{tensor_prefix(self.number, layer, measure)}/{'forward' if self.forward else 'backward'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The pairs that a comparison reads: those of its jobs but the foreign ones."""
+@contextmanager
+def needed_results(
+    connection: Connection, job: int, payload: ComparisonPayload, layers: Collection[str], metrics: Iterable[str] = ()
+) -> Iterator[Iterator[Row[Any]]]:
+    """The results of pairs that a comparison needs at some layers, with columns of these metrics.
 
-    foreign: frozenset[tuple[str, frozenset[str]]]
-
-    @classmethod
-    def of(cls, payload: ComparisonPayload) -> "Wanted":
-        return cls(frozenset((each.job, frozenset((each.first, each.second))) for each in payload.foreign))
-
-    def has(self, job: str, query: str, candidate: str) -> bool:
-        """Whether an evaluation that the job (its key) made is read."""
-        return not self.foreign or (job, frozenset((query, candidate))) not in self.foreign
+    One statement for all, so that items and values are of the same results. Raises NotReady where an evaluation was
+    queued again since the comparison was claimed.
+    """
+    check_ready(connection, job)
+    foreign = {(each.job, frozenset((each.first, each.second))) for each in payload.foreign}
+    statement = (
+        select(
+            t.PairResult.id, t.Setting.key.label("setting"), t.PairResult.layer, t.Corpus.key.label("corpus"),
+            t.PairResult.query_language, t.PairResult.candidate_language, t.PairEvaluation.outcomes_id,
+            t.PairResult.job_id, t.Job.key.label("job_key"), *(getattr(t.PairResult, name) for name in metrics),
+        )
+        .join(t.JobEdge, t.JobEdge.needs_id == t.PairResult.job_id)
+        .join(t.Job, t.Job.id == t.PairResult.job_id)
+        .join(t.PairEvaluation, t.PairEvaluation.job_id == t.PairResult.job_id)
+        .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
+        .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
+        .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
+        .where(t.JobEdge.job_id == job, t.PairResult.layer.in_(layers))
+        .order_by(t.PairResult.id)
+    )  # fmt: skip
+    with connection.execute(statement, execution_options={"yield_per": 10_000}) as rows:
+        yield (
+            row for row in rows if (row.job_key, frozenset((row.query_language, row.candidate_language))) not in foreign
+        )
 
 
 @dataclass(slots=True)
@@ -78,52 +105,30 @@ class Outcomes:
 
     context: Context
     _places: dict[tuple[str, str], list[_Place]] = field(default_factory=dict)
+    # By the job that made them.
+    _stars: dict[int, _Star] = field(default_factory=dict)
 
     @classmethod
     def of(cls, context: Context, job: int, payload: ComparisonPayload, layers: Collection[str]) -> "Outcomes":
-        """The outcomes of the evaluations that this comparison needs.
-
-        Raises NotReady where one was queued again since the comparison was claimed: its file may be of other layers.
-        """
+        """The outcomes of the evaluations that this comparison needs. Raises NotReady as `needed_results`."""
         found = cls(context)
-        wanted = Wanted.of(payload)
-        statement = (
-            select(
-                t.PairResult.id, t.Setting.key, t.PairResult.layer, t.Corpus.key.label("corpus"),
-                t.PairResult.query_language, t.PairResult.candidate_language, t.PairEvaluation.outcomes_id,
-                t.PairResult.job_id, t.Job.key.label("job_key"),
-            )
-            .join(t.JobEdge, t.JobEdge.needs_id == t.PairResult.job_id)
-            .join(t.Job, t.Job.id == t.PairResult.job_id)
-            .join(t.PairEvaluation, t.PairEvaluation.job_id == t.PairResult.job_id)
-            .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
-            .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
-            .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
-            .where(
-                t.JobEdge.job_id == job, t.PairEvaluation.outcomes_id.is_not(None), t.PairResult.layer.in_(layers),
-            )
-            .order_by(t.PairResult.id)
-        )  # fmt: skip
-        with context.reading() as connection:
-            check_ready(connection, job)
-            paths: dict[int, Path] = {}
-            texts: dict[int, str] = {}
-            numbers: dict[int, dict[tuple[str, str], int]] = {}
-            for row in connection.execute(statement):
-                pair = (row.query_language, row.candidate_language)
-                if not wanted.has(row.job_key, *pair):
-                    continue
-                if row.job_id not in paths:
-                    paths[row.job_id] = context.artifact(connection, row.outcomes_id, row.job_id)
-                    asked = _payload(connection, row.job_id)
-                    numbers[row.job_id], texts[row.job_id] = numbered(asked), asked.text_keys[0]
-                forward = pair in numbers[row.job_id]
-                place = _Place(
-                    row.corpus, *pair, paths[row.job_id], numbers[row.job_id][pair if forward else pair[::-1]],
-                    forward, texts[row.job_id], row.id,
-                )  # fmt: skip
-                found._places.setdefault((row.key, row.layer), []).append(place)
+        with context.reading() as connection, needed_results(connection, job, payload, layers) as rows:
+            for row in rows:
+                found.add(connection, row)
         return found
+
+    def add(self, connection: Connection, row: Row[Any]) -> None:
+        """Note where the outcomes of a needed result are."""
+        pair = (row.query_language, row.candidate_language)
+        if row.job_id not in self._stars:
+            path = self.context.artifact(connection, row.outcomes_id, row.job_id)
+            asked = _payload(connection, row.job_id)
+            self._stars[row.job_id] = _Star(path, numbered(asked), asked.text_keys[0])
+        star = self._stars[row.job_id]
+        forward = pair in star.numbers
+        number = star.numbers[pair if forward else pair[::-1]]
+        place = _Place(row.corpus, *pair, star.path, number, forward, star.text_key, row.id)
+        self._places.setdefault((row.setting, row.layer), []).append(place)
 
     def cells(self, setting: str, layers: Iterable[str], metrics: Collection[str]) -> Iterator[tuple[str, Cell]]:
         """(layer, pair) of a setting by each measure that has some of the metrics.

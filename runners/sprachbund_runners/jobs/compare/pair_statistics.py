@@ -4,21 +4,18 @@ They read the metrics of finished evaluations. Pairs share languages: intervals 
 as random effects; pairs are never taken as independent.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import Row
 
-from sprachbund.db import tables as t
 from sprachbund.measures import METRICS, measure_of
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare.levels import ROUNDING
-from sprachbund_runners.jobs.compare.outcomes import Wanted
 from sprachbund_runners.jobs.compare.scopes import inside, scope_of, scopes_of
-from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.crossed import crossed_effects
 from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
@@ -61,39 +58,26 @@ GAINS = (
 class PairValues:
     """Metrics of a comparison's claimed settings and baselines by (setting, layer, metric) and pair."""
 
+    settings: frozenset[str]
+    metrics: tuple[str, ...]
     values: dict[tuple[str, str, str], dict[Pair, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, context: Context, job: int, payload: ComparisonPayload, layers: Collection[str]) -> "PairValues":
-        """The values that this comparison's pairs and metrics need at some layers."""
-        found = cls()
-        wanted = Wanted.of(payload)
-        names = [*dict.fromkeys([*payload.metrics, ACCURACY, *DISTANCES])]
-        settings = {key for each in payload.claimed for key in (each.setting, each.reference)}
-        statement = (
-            select(
-                t.Setting.key, t.PairResult.layer, t.Corpus.key.label("corpus"), t.PairResult.query_language,
-                t.PairResult.candidate_language, t.Job.key.label("job_key"),
-                *(getattr(t.PairResult, name) for name in names),
-            )
-            .join(t.JobEdge, t.JobEdge.needs_id == t.PairResult.job_id)
-            .join(t.Job, t.Job.id == t.PairResult.job_id)
-            .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
-            .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
-            .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
-            .where(t.JobEdge.job_id == job, t.Setting.key.in_(settings), t.PairResult.layer.in_(layers))
-            .order_by(t.PairResult.id)
-        )  # fmt: skip
-        with context.reading() as connection:
-            for key, layer, corpus, query, candidate, job_key, *numbers in connection.execute(statement):
-                # Paraphrases pair a language with itself: there are no two languages to resample.
-                if query == candidate or not wanted.has(job_key, query, candidate):
-                    continue
-                pair = (corpus, query, candidate)
-                for name, value in zip(names, numbers, strict=True):
-                    if value is not None:
-                        found.values.setdefault((key, layer, name), {})[pair] = value
-        return found
+    def wanted(cls, payload: ComparisonPayload) -> "PairValues":
+        """None yet of those that a comparison's gains and correlations are of."""
+        settings = frozenset(key for each in payload.claimed for key in (each.setting, each.reference))
+        return cls(settings, tuple(dict.fromkeys([*payload.metrics, ACCURACY, *DISTANCES])))
+
+    def add(self, row: Row[Any]) -> None:
+        """The values of a needed result (`needed_results` with `metrics`)."""
+        pair = (row.corpus, row.query_language, row.candidate_language)
+        # Paraphrases pair a language with itself: there are no two languages to resample.
+        if row.setting not in self.settings or pair[1] == pair[2]:
+            return
+        for name in self.metrics:
+            value = getattr(row, name)
+            if value is not None:
+                self.values.setdefault((row.setting, row.layer, name), {})[pair] = value
 
     def cells(self, setting: str, layer: str, metric: str) -> dict[Pair, float]:
         """Value per pair; of a metric without direction each pair once."""
