@@ -90,7 +90,9 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     centring = rows["delta_centring"].null_count() < rows.height
     labels_of = _label_columns(comparison)
     medians = rows["median_gain"].null_count() < rows.height
-    columns = [*labels_of, comparison.metric, "interval", *(["median Δ", "interval", "gaining"] if medians else [])]
+    intervals = rows["median_low"].null_count() < rows.height
+    columns = [*labels_of, comparison.metric, "interval", *(["median Δ"] if medians else [])]
+    columns += [*(["interval"] if intervals else []), *(["gaining"] if medians else [])]
     columns += [f"Δ {comparison.vs or 'baseline'}", "interval", "ratio", "q", "detectable"]
     columns += ["languages and items", "p"] if medians else []
     columns += [f"Δ {name} (p)" for name in names] + (["Δ centring"] if centring else [])
@@ -104,7 +106,9 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         numbers = [
             _level(row),
             _range(*interval),
-            *(_gain(row) if medians else []),
+            *([_signed(row["median_gain"])] if medians else []),
+            *([_range(row["median_low"], row["median_high"], signed=True)] if intervals else []),
+            *([gaining(row)] if medians else []),
             _signed(row["delta"]),
             _range(row["delta_ci_low"], row["delta_ci_high"], signed=True),
             _ratio(row["ratio"]),
@@ -122,7 +126,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         controls.append(control)
     notes = [*_more_lines(comparison, rows), _pairs_note(rows), f"layer {layer}: {comparison.layer_reason}"]
     if medians:
-        notes.append("median Δ: over the language pairs; its interval resamples languages, of which it takes 8")
+        notes.append("median Δ: over the language pairs; from 8 languages on with an interval that resamples them")
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
     notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
     notes.append("detectable: the smallest Δ that this test finds in 80 % of cases at 5 %, from the interval's width")
@@ -253,13 +257,6 @@ def _signed(value: float | None) -> str:
 
 def _ratio(value: float | None) -> str:
     return EMPTY if value is None else f"×{value:.2f}"
-
-
-def _gain(row: dict[str, Any]) -> list[str]:
-    if row["median_gain"] is None:
-        return [EMPTY] * 3
-    interval = _range(row["median_low"], row["median_high"], signed=True)
-    return [_signed(row["median_gain"]), interval, gaining(row)]
 
 
 def gaining(row: dict[str, Any]) -> str:

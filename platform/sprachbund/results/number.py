@@ -276,7 +276,10 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
     ]  # fmt: skip
     if cell["median_gain"] is not None:
         span = _span(cell["median_low"], cell["median_high"])
-        found.append(("median Δ", f"{cell['median_gain']:+.4f} over pairs, {span}, languages resampled"))
+        found.append(("median Δ", f"{cell['median_gain']:+.4f} over pairs, languages resampled: {span}"))
+    if cell["population_low"] is not None:
+        span = _span(cell["population_low"], cell["population_high"])
+        found.append(("languages and items", f"{cell['mean_gain']:+.4f}, {span}; p {cell['population_p']:.4g}"))
     controls = comparison.controls.filter(
         pl.col("setting_key") == cell["setting_key"],
         pl.col("layer") == cell["layer"],

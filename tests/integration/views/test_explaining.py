@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from sqlalchemy import text
 
 from sprachbund.cli.compare import print_pareto
 from sprachbund.errors import QueryError
+from sprachbund.measures import MEASURES
 from sprachbund.report import document, sections
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison as results
@@ -67,6 +69,11 @@ def test_a_number_is_explained_by_row_and_by_name(database, comparison):
     assert set(parts["computed from"]["jobs"]) == pairs and parts["computed from"]["evaluations"] == 12
     assert parts["compared"]["job"] == made.ids[f"comparison test {STEERED}"]
     assert "a family of 12" in parts["compared"]["q"]
+    assert parts["compared"]["median Δ"].endswith("languages resampled: no interval")
+    row = comparison.rows.filter(
+        pl.col("setting") == STEERED, pl.col("metric") == "top1", pl.col("layer") == "final"
+    ).row(0, named=True)  # fmt: skip
+    assert f"p {row['population_p']:.4g}" in parts["compared"]["languages and items"]
     control = results_explain.explain_number(database.engine, comparison, f"random:profile of {STEERED}")
     assert len(dict(control.parts["number"])["keys"]) == 3 and "compared" not in control.parts
     assert dict(control.parts["computed from"])["evaluations"] == 3 * 12
@@ -152,3 +159,18 @@ def test_a_report_says_how_many_settings_it_does_not_draw(database, monkeypatch)
     assert "2 more settings: view retrieval_results." in page
     monkeypatch.setattr(sections, "MOST_DRAWN", 24)
     assert "more settings: view retrieval_results." not in document.report(database.engine, "made", layer="1")
+
+
+def test_a_number_is_of_the_version_that_made_it(make_sqlite):
+    """Also where this program has a later one."""
+    made = make_sqlite()
+    with made.engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE jobs SET payload = json_set(payload, '$.measures.retrieval', 1) WHERE kind = 'pair_evaluation'"
+            )
+        )
+    comparison = results.compare(made.engine, "made", layer="final")
+    found = results_explain.explain_number(made.engine, comparison, STEERED)
+    assert MEASURES["retrieval"].version != 1
+    assert dict(found.parts["definition"])["measure"].startswith("retrieval, version 1:")
