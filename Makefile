@@ -63,6 +63,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/abx.py
 	$(BIN)/python benchmarks/crossed.py
+	$(BIN)/python benchmarks/comparing.py
 	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py
