@@ -8,6 +8,7 @@ from sprachbund.measures.mining import mining_wants
 from sprachbund.measures.own import measure_wants
 from sprachbund.planning.compared import language_pairs
 from sprachbund.planning.evaluated import RoleWants
+from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
 from sprachbund.spec.experiment import Spec
@@ -41,19 +42,27 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     settings: list[PlannedSetting] = []
     underlying: list[PlannedSetting] = []
     wants: list[Want] = []
+    refit_wants: list[Want] = []
     layers: set[str] = set()
     for model in models:
         planner = SettingPlanner(spec, model, fit)
         planner.run()
         settings += planner.settings.values()
         underlying += [each for key, each in planner.underlying.items() if key not in planner.settings]
+        refits = _refits(spec, model, corpora.get(HALF, ()))
+        for refit in refits:
+            anew = {**refit.underlying, **refit.settings}
+            underlying += [each for key, each in anew.items() if key not in planner.settings]
+            refit_wants += refit.wants
         wants += planner.wants
         wants += _overlaps(planner.wants, planner.settings.values())
         chosen = _layers(spec, model)
         layers.update(chosen)
         for role in REPORTED_ROLES:
             if corpora.get(role):
-                wants += RoleWants(spec, model, role, corpora[role], planner, fit, chosen).draw()
+                drawn = RoleWants(spec, model, role, corpora[role], planner, fit, chosen, refits)
+                wants += drawn.draw()
+                refit_wants += drawn.refit_wants
         wants += side_effect_wants(spec, model, list(planner.settings.values()), corpora)
     if spec.evaluations.mining:
         wants += mining_wants(wants, corpora)
@@ -63,7 +72,7 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     n_pairs = {
         role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ())) for role in REPORTED_ROLES
     }
-    return Blueprint(tuple(settings), tuple(underlying), ordered, tuple(unique_wants(wants)), n_pairs)
+    return Blueprint(tuple(settings), tuple(underlying), ordered, tuple(unique_wants((*refit_wants, *wants))), n_pairs)
 
 
 def _fit_corpus(corpora: Mapping[str, Sequence[PlanCorpus]]) -> PlanCorpus | None:
@@ -76,6 +85,14 @@ def _fit_corpus(corpora: Mapping[str, Sequence[PlanCorpus]]) -> PlanCorpus | Non
             " languages, since experts tell languages apart on comparable text"
         )
     return fit[0] if fit else None
+
+
+def _refits(spec: Spec, model: PlanModel, halves: Sequence[PlanCorpus]) -> list[SettingPlanner]:
+    """The settings of a spec fitted on each half of the fit text."""
+    found = [SettingPlanner(spec, model, half, f"half {number}") for number, half in enumerate(halves)]
+    for each in found:
+        each.run()
+    return found
 
 
 def _layers(spec: Spec, model: PlanModel) -> tuple[str, ...]:

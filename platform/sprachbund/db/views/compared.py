@@ -79,6 +79,17 @@ _COMPARED = (
     Column("median", "c.median", "real", "median over the pairs"),
 )
 
+FIT_ERROR = (
+    Column(
+        "n_fit_resamples", "c.n_fit_resamples", "integer",
+        "random halves of the fit text that the setting was fitted on anew; NULL for none",
+    ),
+    Column(
+        "fit_error", "c.fit_error", "real",
+        "standard error of the difference due to the sample that experts, values or directions are fitted on",
+    ),
+)  # fmt: skip
+
 SETTING_COMPARISON = View(
     "setting_comparison",
     "One setting against one baseline on one metric and layer: the macro mean over the language pairs of a scope, the "
@@ -93,6 +104,12 @@ SETTING_COMPARISON = View(
         *_COMPARED,
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
+        *FIT_ERROR,
+        Column(
+            "fit_low", "c.fit_low", "real",
+            "lower end of the difference's interval over items and fit samples; NULL without fit_error",
+        ),
+        Column("fit_high", "c.fit_high", "real", "upper end of that interval"),
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
         Column(
             "control_p", "(SELECT max(cc.p) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "real",

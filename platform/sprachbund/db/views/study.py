@@ -4,6 +4,7 @@ from string import Template
 
 from sprachbund.db.views.asked import current, planned
 from sprachbund.db.views.columns import Column, View, changed, of
+from sprachbund.db.views.compared import FIT_ERROR
 from sprachbund.db.views.evaluated import EVALUATED
 from sprachbund.db.views.setting import chosen, setting_columns
 
@@ -86,13 +87,15 @@ GAIN_SUMMARY = View(
         Column("mean_error", "c.mean_error", "real", "its standard error, over languages"),
         Column("mean_degrees", "c.mean_degrees", "integer", "degrees of freedom of that"),
         Column("item_error", "c.item_error", "real", "standard error of the mean difference over items alone"),
+        *FIT_ERROR,
         Column(
             "population_low", "c.population_low", "real",
-            "lower end of the mean gain's interval over languages and items: read it before mean_low, and before "
+            "lower end of the mean gain's interval over languages and items, and over fit samples where fit_error is "
+            "there: read it before mean_low, and before "
             "delta_ci_low of setting_comparison, which are of these items, or of these languages, alone",
         ),
         Column("population_high", "c.population_high", "real", "upper end of that interval"),
-        Column("population_p", "c.population_p", "real", "two-sided p of the mean gain over languages and items"),
+        Column("population_p", "c.population_p", "real", "two-sided p of the mean gain over the same"),
         Column(
             "query_variance", "c.query_variance", "real",
             "variance between query languages; of a metric without direction: between languages",

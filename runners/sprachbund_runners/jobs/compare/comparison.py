@@ -32,6 +32,7 @@ from sprachbund_runners.jobs.compare.levels import (
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.compare.pair_tests import PairTests
+from sprachbund_runners.jobs.compare.refits import fit_sample, refit_levels
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
@@ -105,7 +106,7 @@ def read_members(
 ) -> dict[str, dict[str, LayerOutcomes]]:
     """Outcomes of all settings that a comparison reads, by setting and layer; of claimed ones with hits."""
     scopes: dict[str, dict[TargetScope, None]] = {}
-    for setting, _, scope in wanted_levels(payload):
+    for setting, _, scope in (*wanted_levels(payload), *refit_levels(payload)):
         scopes.setdefault(setting, {})[scope] = None
     claimed = {each.setting for each in payload.claimed}
     found = {}
@@ -126,7 +127,8 @@ def _add_layer(found: Found, payload: ComparisonPayload, layer: str, outcomes: M
             for scope in scopes_of(setting):
                 row = _row(levels, setting, metric, scope, payload.confidence)
                 if row is not None:
-                    found.rows.append({**row, "layer": layer, "metric": metric, "scope": scope})
+                    fitted = fit_sample(row, outcomes, setting, metric, scope, payload.confidence)
+                    found.rows.append({**row, **fitted, "layer": layer, "metric": metric, "scope": scope})
                     found.controls.append(_controls(levels, setting, metric, scope, row["value"]))
     for each in payload.claimed:
         found.tests.append(PairTests.of(outcomes[each.setting].hits, outcomes[each.reference].hits))
@@ -173,7 +175,7 @@ def _gained(row: Mapping[str, Any], gains: Mapping[Place, Mapping[str, Any]], co
     if found is None or found["mean_error"] is None:
         return found or dict.fromkeys(GAINS)
     errors = found["mean_error"], row["item_error"], found["mean_degrees"]
-    both = population_mean(found["mean_gain"], *errors, confidence)
+    both = population_mean(found["mean_gain"], *errors, confidence, fit_error=row["fit_error"] or 0.0)
     return {**found, "population_low": both.low, "population_high": both.high, "population_p": both.p}
 
 
