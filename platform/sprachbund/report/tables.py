@@ -93,7 +93,9 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     intervals = rows["median_low"].null_count() < rows.height
     columns = [*labels_of, comparison.metric, "interval", *(["median Δ"] if medians else [])]
     columns += [*(["interval"] if intervals else []), *(["gaining"] if medians else [])]
-    columns += [f"Δ {comparison.vs or 'baseline'}", "interval", "ratio", "q", "detectable"]
+    fitted = rows["fit_low"].null_count() < rows.height
+    columns += [f"Δ {comparison.vs or 'baseline'}", "interval", *(["with fit sample"] if fitted else [])]
+    columns += ["ratio", "q", "detectable"]
     columns += ["languages and items", "p"] if medians else []
     columns += [f"Δ {name} (p)" for name in names] + (["Δ centring"] if centring else [])
     cells: list[tuple[str, ...]] = []
@@ -111,6 +113,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
             *([gaining(row)] if medians else []),
             _signed(row["delta"]),
             _range(row["delta_ci_low"], row["delta_ci_high"], signed=True),
+            *([_range(row["fit_low"], row["fit_high"], signed=True)] if fitted else []),
             _ratio(row["ratio"]),
             _probability(row["q"]),
             _number(row["detectable"]),
@@ -128,6 +131,9 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     if medians:
         notes.append("median Δ: over the language pairs; from 8 languages on with an interval that resamples them")
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
+    if fitted:
+        also = ", as has languages and items" if medians else ""
+        notes.append(f"with fit sample: that interval with what the fit text's sample adds{also}; q is without")
     notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
     notes.append("detectable: the smallest Δ that this test finds in 80 % of cases at 5 %, from the interval's width")
     if names:

@@ -32,7 +32,9 @@ RATIO_FLOOR = 0.05
 DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
 _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
 _SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
-_STORED = ("value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "p", "q")
+_STORED = (
+    "value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "fit_low", "fit_high", "p", "q",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +47,10 @@ class Comparison:
         over its seeds, with value_low and value_high the extremes. baseline and delta refer to `vs`, or to
         each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
         there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
-        and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
-        detectable is the smallest difference that the test finds in 80 % of cases, from the interval's width.
+        and n_gaining. fit_low and fit_high: the interval of delta over items and fit samples, where settings were
+        fitted anew on halves of the fit text. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that
+        can be negative. detectable is the smallest difference that the test finds in 80 % of cases, from the interval's
+        width.
     controls: steered settings against each variant of their controls: mean, low, high, delta, p.
     side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
     chosen: (setting, layer) chosen on the select role.
