@@ -23,7 +23,8 @@ REPORTED_ROLES = ("select", "test")
 class Blueprint:
     """All settings of an experiment, those underneath transformed ones, its layers and wants.
 
-    `n_pairs`: unordered language pairs per reported role, for counting the cells a table must have.
+    `n_pairs`: unordered language pairs per reported role, for counting the cells a table must have. `n_refits`: how
+    often a setting is fitted anew, on a half of the fit text.
     """
 
     settings: tuple[PlannedSetting, ...]
@@ -31,6 +32,7 @@ class Blueprint:
     layers: tuple[str, ...]
     wants: tuple[Want, ...]
     n_pairs: Mapping[str, int]
+    n_refits: int
 
 
 def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Sequence[PlanCorpus]]) -> Blueprint:
@@ -44,6 +46,7 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     wants: list[Want] = []
     refit_wants: list[Want] = []
     layers: set[str] = set()
+    n_refits = 0
     for model in models:
         planner = SettingPlanner(spec, model, fit)
         planner.run()
@@ -54,6 +57,7 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
             anew = {**refit.underlying, **refit.settings}
             underlying += [each for key, each in anew.items() if key not in planner.settings]
             refit_wants += refit.wants
+            n_refits += len(planner.fitted_anew(refit))
         wants += planner.wants
         wants += _overlaps(planner.wants, planner.settings.values())
         chosen = _layers(spec, model)
@@ -72,7 +76,9 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     n_pairs = {
         role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ())) for role in REPORTED_ROLES
     }
-    return Blueprint(tuple(settings), tuple(underlying), ordered, tuple(unique_wants((*refit_wants, *wants))), n_pairs)
+    # What refits share with the rest is wanted by both; what reads them comes after them.
+    whole = tuple(unique_wants((*refit_wants, *wants)))
+    return Blueprint(tuple(settings), tuple(underlying), ordered, whole, n_pairs, n_refits)
 
 
 def _fit_corpus(corpora: Mapping[str, Sequence[PlanCorpus]]) -> PlanCorpus | None:

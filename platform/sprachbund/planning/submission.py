@@ -34,6 +34,8 @@ class Submission:
     revision: int
     dry_run: bool
     settings: tuple[str, ...]
+    # How often one of them is fitted anew, on a half of the fit text.
+    n_refits: int
     new: Mapping[str, int]
     existing: Mapping[str, int]
     reopened: int
@@ -78,6 +80,7 @@ def submit(engine: Engine, store: ArtifactStore, spec: Spec, base: Path, *, dry_
         revision=revision,
         dry_run=dry_run,
         settings=tuple(setting.label for setting in blueprint.settings),
+        n_refits=blueprint.n_refits,
         new=dict(Counter(job.kind.name for job in drawing.jobs.new)),
         existing=dict(Counter(kinds_of[key] for key in drawing.jobs.existing)),
         reopened=reopened,
