@@ -8,7 +8,15 @@ from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError
 from sprachbund.measures import MEASURES, REQUESTS
 from sprachbund.measures.requested import WORD_FIELDS, Requested
-from sprachbund.planning.compared import adjustment_want, choice_want, comparison_wants, language_pairs
+from sprachbund.planning.compared import (
+    Refits,
+    adjustment_want,
+    best_want,
+    choice_want,
+    comparison_wants,
+    contrast_want,
+    language_pairs,
+)
 from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
@@ -32,6 +40,8 @@ class RoleWants:
     planner: SettingPlanner
     fit: PlanCorpus | None
     layers: tuple[str, ...]
+    # Of the select role, once it is drawn.
+    choices: list[Want] = field(default_factory=list)
     # The same settings fitted on halves of the fit text: pairs are all that is evaluated of them, on `test`.
     refits: Sequence[SettingPlanner] = ()
     wants: list[Want] = field(default_factory=list)
@@ -41,8 +51,10 @@ class RoleWants:
 
     @property
     def settings(self) -> list[PlannedSetting]:
-        """Nothing is chosen among controls: they are evaluated where results are reported."""
-        return [each for each in self.planner.settings.values() if self.role == "test" or each.control_of is None]
+        """Controls are evaluated where results are reported, and where they choose as their settings do."""
+        choose = self.spec.choose
+        controls = self.role == "test" or (choose is not None and choose.controls)
+        return [each for each in self.planner.settings.values() if controls or each.control_of is None]
 
     def draw(self) -> list[Want]:
         evaluated = self._evaluated(self.settings)
@@ -63,22 +75,20 @@ class RoleWants:
                     evaluated.setdefault(corpus.group, {}).setdefault(setting.key, {})[subject] = pairs
         return evaluated
 
-    def _refitted(self, evaluated: dict[str, dict[str, dict[str, str]]]) -> dict[str, tuple[str, ...]]:
-        """Keys of each setting's refits; their evaluations are put beside the others."""
-        found: dict[str, tuple[str, ...]] = {}
-        for refit in self.refits:
+    def _refitted(self, evaluated: dict[str, dict[str, dict[str, str]]]) -> Refits:
+        """Every setting's refits; their evaluations are put beside the others."""
+        found: dict[str, dict[str, str]] = {}
+        for number, refit in enumerate(self.refits):
             anew = self.planner.fitted_anew(refit)
             wants = RoleWants(self.spec, self.model, HALF, self.corpora, refit, refit.fit, self.layers)
             for group, evaluations in wants._evaluated(anew.values()).items():
                 evaluated[group] |= evaluations
             self.refit_wants += wants.wants
             for key, setting in anew.items():
-                found[key] = (*found.get(key, ()), setting.key)
+                found.setdefault(key, {})[str(number)] = setting.key
         return found
 
-    def _compare(
-        self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]], refits: Mapping[str, tuple[str, ...]]
-    ) -> None:
+    def _compare(self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]], refits: Refits) -> None:
         """Wants of what all settings' evaluations on the group of a corpus come to."""
         spec, role, settings, layers = self.spec, self.role, self.settings, self.layers
         comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated, refits)
@@ -86,7 +96,14 @@ class RoleWants:
         adjustment = adjustment_want(spec, role, on, settings, layers, comparisons)
         self.wants += [*comparisons, adjustment]
         if role == "select" and spec.choose is not None:
-            self.wants.append(choice_want(spec, settings, layers, adjustment, corpus.group))
+            self.choices.append(choice_want(spec, settings, layers, adjustment, corpus.group))
+            self.wants.append(self.choices[-1])
+        if role == "test":
+            asked = contrast_want(spec, role, corpus, settings, layers, evaluated, refits)
+            self.wants += [] if asked is None else [asked]
+            for choice in self.choices:
+                best = best_want(spec, role, corpus, settings, layers, evaluated, refits, choice)
+                self.wants += [] if best is None else [best]
 
     def _evaluate(
         self, setting: PlannedSetting, corpus: PlanCorpus, pairs: Sequence[tuple[str, str]]

@@ -59,7 +59,7 @@ def compared(space: Workspace, setting: str, metric: str = "top1", scope: str = 
 
 
 def refits(space: Workspace, setting: str) -> list[str]:
-    """Keys of a setting's refits, from its comparison's job."""
+    """Keys of a setting's refits, half by half, from its comparison's job."""
     with reading(space.engine) as connection:
         key = connection.execute(
             select(t.Setting.key)
@@ -67,8 +67,10 @@ def refits(space: Workspace, setting: str) -> list[str]:
             .where(t.ExperimentSetting.label == setting)
         ).scalar_one()
         payloads = connection.execute(select(t.Job.payload).where(t.Job.kind == "comparison")).scalars()
-        (found,) = [each for payload in payloads for each in payload["settings"] if each["setting"] == key]
-    return list(found["refits"])
+        (found,) = [each["refits"] for each in payloads if each["settings"][0]["setting"] == key]
+    halves: dict[str, str] = found[key]
+    assert list(found) == [key]
+    return [halves[str(number)] for number in range(len(halves))]
 
 
 def means(space: Workspace, keys: list[str], query: str | None = None) -> list[float]:
