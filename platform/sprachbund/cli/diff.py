@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from sprachbund import workspace
-from sprachbund.cli.output import Json, print_table
+from sprachbund.cli.output import Json, Wide, print_table
 from sprachbund.results import diff as differences
 
 _NONE = "–"
@@ -21,6 +21,7 @@ def diff(
     b: Annotated[str, typer.Argument(metavar="SETTING_B", help="Another one.")],
     experiment: Annotated[str | None, typer.Option(help="Where to look the labels up; default: everywhere.")] = None,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """List the fields in which two settings differ: model, intervention, parameters, inputs, transform, numerics.
 
@@ -35,11 +36,11 @@ def diff(
     if not found.fields:
         print(f"no difference in {found.n_equal} fields")
         return
-    print_table(["field", "a", "b"], [row for each in found.fields for row in _rows(each)])
+    print_table(["field", "a", "b"], [row for each in found.fields for row in _rows(each)], wide=wide)
     print(f"{found.n_equal} other fields are equal")
     if found.results:
         print("\nwhat came of it:")
-        print_table(["", "a", "b"], [row for each in found.results for row in _rows(each)])
+        print_table(["", "a", "b"], [row for each in found.results for row in _rows(each)], wide=wide)
 
 
 def _rows(difference: differences.Difference) -> list[tuple[str, str, str]]:

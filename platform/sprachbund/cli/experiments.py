@@ -9,7 +9,7 @@ import typer
 from sqlalchemy import select
 
 from sprachbund import workspace
-from sprachbund.cli.output import Json, counts, print_json, print_table
+from sprachbund.cli.output import Json, Wide, counts, print_json, print_table
 from sprachbund.cli.plugin_option import Plugins, load_plugins
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -96,7 +96,7 @@ def _shortened(labels: tuple[str, ...], most: int = 8) -> str:
     return shown if len(labels) <= most else f"{shown}, … {len(labels) - most} more"
 
 
-def status(experiment: Name = None, as_json: Json = False) -> None:
+def status(experiment: Name = None, as_json: Json = False, wide: Wide = False) -> None:
     """Jobs by kind and state, and the runners at work.
 
     Example: sprachbund status
@@ -119,14 +119,16 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
         return
     states = sorted({state for kinds in table.values() for state in kinds})
     print_table(
-        ["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()]
+        ["kind", *states],
+        [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()],
+        wide=wide,
     )
     for name, each in absent:
         print(f"{each.role}: {each.line}" if experiment else f"{name}, {each.role}: {each.line}")
     print(f"{len(runners)} runners alive" + "".join(f"; {row['name']}" for row in runners))
 
 
-def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) -> None:
+def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False, wide: Wide = False) -> None:
     """An experiment: its spec, roles and settings.
 
     Example: sprachbund show demo
@@ -162,6 +164,7 @@ def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) ->
             [each.label, each.key[:10], each.n_edited, None if each.shift_norm is None else f"{each.shift_norm:.3g}"]
             for each in settings
         ],
+        wide=wide,
     )
 
 

@@ -13,8 +13,8 @@ class Metric:
     unit: of the value (`share`, `cosine distance`, …). better: which way is an improvement; `none` where neither is
     one by itself. low, high: bounds, None if there is none. interval: how a level's interval is had. use: `compared`
     where items of a pair can be compared with a baseline's, `chosen_by` where settings may be chosen by it as well.
-    chance: the level of a random ranking, or how it follows from the sizes of the groups of equal candidates; None where
-    a metric has no such level.
+    chance: the level of a random ranking, or how it follows from the sizes of the groups of equal candidates; None
+    where there is no such level.
     """
 
     name: str
