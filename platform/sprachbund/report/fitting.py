@@ -67,9 +67,9 @@ class FittedTable:
 
     def _with_numbers(self) -> "FittedTable":
         rows = [(str(number), *row) for number, row in enumerate(self.rows, 1)]
-        moved = {name: frozenset(place + 1 for place in getattr(self, name)) for name in ("texts", "tied")}
+        texts, tied = (frozenset(place + 1 for place in places) for places in (self.texts, self.tied))
         leaving = [place + 1 for place in self.leaving]
-        return FittedTable(("row", *self.columns), rows, self.labels + 1, leaving=leaving, dim=self.dim, **moved)
+        return FittedTable(("row", *self.columns), rows, self.labels + 1, texts, tied, leaving, self.dim)
 
 
 @dataclass(slots=True)
@@ -89,9 +89,9 @@ class _Layout:
         cells = [[row[place] for row in self.table.rows] for place in places]
         heads = self.table.columns
         self.natural = [max(map(_widest_line, (heads[place], *cells[place]))) for place in places]
-        self.least = [
-            max(_longest_word(heads[place]), *(map(self._measure(place), cells[place] or [""]))) for place in places
-        ]
+        for place in places:
+            cell = _longest_word if self._is_text(place) else _widest_line
+            self.least.append(max([_longest_word(heads[place]), *map(cell, cells[place])]))
         shown = list(places)
         if _total(self.natural) <= self.width:
             self.blocks = [dict(enumerate(self.natural))]
@@ -106,9 +106,6 @@ class _Layout:
 
     def _is_text(self, place: int) -> bool:
         return place < self.table.labels or place in self.table.texts
-
-    def _measure(self, place: int):
-        return _longest_word if self._is_text(place) else _widest_line
 
     def _comfortable(self, place: int) -> int:
         """A text's share of the line where it does not get more; what a number needs."""

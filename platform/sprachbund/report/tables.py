@@ -5,6 +5,7 @@ They show numbers and say what these are; they claim nothing.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ import polars as pl
 from sprachbund.measures import METRICS
 from sprachbund.results.comparison import BY, RATIO_FLOOR, Comparison
 from sprachbund.results.side_effects import COLUMNS
-from sprachbund.results.wording import EMPTY, interval, number, probability, signed, signed_interval
+from sprachbund.results.wording import EMPTY, chance, interval, number, probability, signed, signed_interval
 
 # Lines of a table that is broken down by language; a file (CSV, JSON) has all.
 MOST_LINES = 1000
@@ -148,9 +149,12 @@ def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
 
 def _control_columns(variants: pl.DataFrame, labels: tuple[str, ...]) -> Iterator[DetailColumn]:
     """A column for each variant of the controls."""
-    for name in variants["control"].unique(maintain_order=True):
-        own = variants.filter(pl.col("control") == name)
-        yield f"Δ {name} (p)", lambda row, own=own: _against(own.filter(_same(row, labels)))
+    for (name,), own in variants.group_by("control", maintain_order=True):
+        yield f"Δ {name} (p)", partial(_of_control, own, labels)
+
+
+def _of_control(variant: pl.DataFrame, labels: tuple[str, ...], row: dict[str, Any]) -> str:
+    return _against(variant.filter(_same(row, labels)))
 
 
 def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.DataFrame) -> TextTable:
@@ -255,10 +259,10 @@ def _pairs_note(rows: pl.DataFrame) -> str:
 
 
 def _chance_note(rows: pl.DataFrame) -> list[str]:
-    levels = rows["chance"].drop_nulls()
-    if not levels.len():
+    levels = rows["chance"].drop_nulls().to_list()
+    if not levels:
         return []
-    low, high = number(levels.min()), number(levels.max())
+    low, high = chance(min(levels)), chance(max(levels))
     return [f"chance (a random ranking): {low if low == high else f'{low} to {high}'}"]
 
 

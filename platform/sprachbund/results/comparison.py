@@ -47,7 +47,8 @@ class Comparison:
         each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
         there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
         and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
-        chance is the level of a random ranking, mean over the pairs. detectable is the smallest difference that the test finds in 80 % of cases, from the interval's width.
+        chance is the level of a random ranking, mean over the pairs. detectable is the smallest difference that the
+        test finds in 80 % of cases, from the interval's width.
     controls: steered settings against each variant of their controls: mean, low, high, delta, p.
     side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
     chosen: (setting, layer) chosen on the select role.
@@ -130,8 +131,8 @@ def compare(
     plain = rows.filter(pl.col("control_of_key").is_null()).with_columns(kind=pl.lit("setting"))
     condensed = _condensed(rows, settings, extra)
     chosen = read.chosen()
-    levels = levels_by_layer(plain.filter(pl.col("metric") == metric))
-    shown = layers_shown(read.layer, chosen["layer"].to_list(), levels, layers, metric)
+    by_layer = levels_by_layer(plain.filter(pl.col("metric") == metric))
+    shown = layers_shown(read.layer, chosen["layer"].to_list(), by_layer, layers, metric)
     both = pl.concat([plain, condensed], how="diagonal_relaxed")
     picked = chosen.select("setting_key", "layer", chosen=True)
     both = both.join(picked, on=["setting_key", "layer"], how="left", maintain_order="left")

@@ -1,4 +1,4 @@
-"""Which layers are looked at where nobody names one: one rule for tables, reports, figures, explanations and mirrors."""
+"""Which layers are looked at where nobody names one: a rule for tables, reports, figures, explanations and mirror."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ import polars as pl
 
 from sprachbund.measures import METRICS
 from sprachbund.results.comparison import BY, Comparison
-from sprachbund.results.wording import number, probability, signed, signed_interval
+from sprachbund.results.wording import chance, number, probability, signed, signed_interval
 
 # Side effects that are named, in this order; of one sort the first that was measured.
 _COSTS = (
@@ -135,16 +135,15 @@ def _conclusion(best: Best) -> str:
 def _setting(best: Best) -> str:
     row, n = best.row, len(best.rivals)
     if row["chosen"]:
-        how = ", chosen on the select role"
+        how = "chosen on the select role" if n == 1 else f"the best of {n} that were chosen on the select role"
     else:
-        how = f", the best of {n}, picked on this text itself" if n > 1 else ""
-    return f"{row['setting']} at layer {row['layer']}{how}"
+        how = "the only one" if n == 1 else f"the best of {n}, picked on this text itself"
+    return f"{row['setting']} at layer {row['layer']}, {how}"
 
 
 def _level(best: Best) -> str:
-    chance = best.row["chance"]
     level = f"{best.comparison.metric} {number(best.row['value'])}"
-    return level if chance is None else f"{level} (chance {number(chance)})"
+    return level if best.row["chance"] is None else f"{level} (chance {chance(best.row['chance'])})"
 
 
 def _difference(best: Best) -> str | None:

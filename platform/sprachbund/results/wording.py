@@ -20,6 +20,11 @@ def signed(value: float | None) -> str:
     return EMPTY if value is None else _short(f"{value:+.{digits(value)}f}")
 
 
+def chance(value: float) -> str:
+    """`.0002`: two digits, however many candidates there are."""
+    return _short(f"{value:.2g}")
+
+
 def interval(low: float | None, high: float | None) -> str:
     """Of a level: `.100–.120`."""
     return EMPTY if low is None or high is None else f"{number(low)}–{number(high)}"
