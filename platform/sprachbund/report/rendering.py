@@ -50,7 +50,7 @@ def to_markdown(comparison: Comparison) -> str:
 
 def to_latex(comparison: Comparison) -> str:
     """`table` environments for the package booktabs; the verdict as comments."""
-    parts = [f"% {line}" for line in verdict_lines(comparison)]
+    parts = [f"% {_latex(line)}" for line in verdict_lines(comparison)]
     for table in layout(comparison):
         notes = " ".join(f"{note}." for note in table.notes)
         parts += [
