@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from sprachbund.db import tables as t
 from sprachbund.files.tensors import open_tensors
 from sprachbund.measures import MEASURES, OF_PAIRS
-from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.compare import OutcomesPayload
 from sprachbund.work.payloads.pairs import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
@@ -69,30 +69,53 @@ class _Place:
 
 @contextmanager
 def needed_results(
-    connection: Connection, job: int, payload: ComparisonPayload, layers: Collection[str], metrics: Iterable[str] = ()
+    connection: Connection,
+    job: int,
+    payload: OutcomesPayload,
+    layers: Collection[str],
+    metrics: Iterable[str] = (),
+    settings: Collection[str] | None = None,
 ) -> Iterator[Iterator[Row[Any]]]:
-    """The results of pairs that a comparison needs at some layers, with columns of these metrics.
+    """The results of pairs that a comparison needs at some layers (of some settings), with columns of these metrics.
 
-    One statement for all, so that items and values are of the same results. Raises NotReady where an evaluation was
-    queued again since the comparison was claimed.
+    Raises NotReady where an evaluation was queued again since the comparison was claimed.
     """
     check_ready(connection, job)
     foreign = {(each.job, frozenset((each.first, each.second))) for each in payload.foreign}
+    needs = select(t.JobEdge.needs_id).where(t.JobEdge.job_id == job)
+    with results_of(connection, needs, foreign, layers, metrics, settings) as rows:
+        yield rows
+
+
+@contextmanager
+def results_of(
+    connection: Connection,
+    jobs: Select[int],
+    foreign: Collection[tuple[str, frozenset[str]]],
+    layers: Collection[str],
+    metrics: Iterable[str] = (),
+    settings: Collection[str] | None = None,
+) -> Iterator[Iterator[Row[Any]]]:
+    """The results of pairs by some jobs, but for the foreign ones (key of the job, the pair's languages).
+
+    One statement for all, so that items and values are of the same results. settings: keys; None for all.
+    """
     statement = (
         select(
             t.PairResult.id, t.Setting.key.label("setting"), t.PairResult.layer, t.Corpus.key.label("corpus"),
             t.PairResult.query_language, t.PairResult.candidate_language, t.PairEvaluation.outcomes_id,
             t.PairResult.job_id, t.Job.key.label("job_key"), *(getattr(t.PairResult, name) for name in metrics),
         )
-        .join(t.JobEdge, t.JobEdge.needs_id == t.PairResult.job_id)
         .join(t.Job, t.Job.id == t.PairResult.job_id)
         .join(t.PairEvaluation, t.PairEvaluation.job_id == t.PairResult.job_id)
         .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
         .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
         .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
-        .where(t.JobEdge.job_id == job, t.PairResult.layer.in_(layers))
+        .where(t.PairResult.job_id.in_(jobs), t.PairResult.layer.in_(layers))
         .order_by(t.PairResult.id)
     )  # fmt: skip
+    if settings is not None:
+        statement = statement.where(t.Setting.key.in_(settings))
     with connection.execute(statement, execution_options={"yield_per": 10_000}) as rows:
         yield (
             row for row in rows if (row.job_key, frozenset((row.query_language, row.candidate_language))) not in foreign
@@ -109,7 +132,7 @@ class Outcomes:
     _stars: dict[int, _Star] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, context: Context, job: int, payload: ComparisonPayload, layers: Collection[str]) -> "Outcomes":
+    def of(cls, context: Context, job: int, payload: OutcomesPayload, layers: Collection[str]) -> "Outcomes":
         """The outcomes of the evaluations that this comparison needs. Raises NotReady as `needed_results`."""
         found = cls(context)
         with context.reading() as connection, needed_results(connection, job, payload, layers) as rows:
