@@ -37,9 +37,9 @@ HEATMAP_METRIC = "top1"
 
 @dataclass(frozen=True, slots=True)
 class BestLayer:
-    """The layer that is best so far, None before anything is compared; `at_ms` when the last number of it was there."""
+    """The layer that is best so far (the last before anything is compared); `at_ms`: when the last number was there."""
 
-    layer: str | None
+    layer: str
     at_ms: int
 
 
@@ -78,7 +78,7 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
     # Comparisons are few rows, evaluations are many: what the former have is not averaged again.
     names = {metric for metric, kind in kinds if kind == "value"} - (plan.compared if plan.all_compared else set())
     _add_means(connection, experiment_id, values, sorted(wanted & settings.keys()), sorted(names), settings, plan)
-    best = _best_layer(connection, experiment.name, by_key, settings)
+    best = _best_layer(connection, experiment, by_key, settings)
     since_ms = max(experiment.submitted_ms, _settled_ms(connection, experiment_id), best.at_ms)
     planned = {setting_id: row for setting_id, row in settings.items() if setting_id in wanted}
     points: dict[int, tuple[LoggedValue, ...]] = {}
@@ -255,25 +255,26 @@ def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Se
 
 
 def _best_layer(
-    connection: Connection, name: str, ids: Mapping[str, int], settings: Mapping[int, Row[Any]]
+    connection: Connection, experiment: Row[Any], ids: Mapping[str, int], settings: Mapping[int, Row[Any]]
 ) -> BestLayer:
     """The layer of headlines where none is chosen, as `layers_shown` has it of what is compared on `test` so far."""
+    planned = connection.execute(
+        select(t.ExperimentLayer.layer).where(t.ExperimentLayer.experiment_id == experiment.id)
+    ).scalars()
+    layers = sorted(planned, key=layer_order)
     rows = [
         (row.metric, row.layer, settings[ids[row.setting_key]].method, row.value, row.finished_ms)
-        for row in connection.execute(_COMPARED, {"experiment": name})
+        for row in connection.execute(_COMPARED, {"experiment": experiment.name})
         if row.role == "test" and settings[ids[row.setting_key]].control is None
     ]
     compared = {row[0] for row in rows}
     metric = next((each for each in METRIC_ORDER if each in compared and METRICS[each].better != "none"), None)
-    found = pl.DataFrame(
-        [row[1:] for row in rows if row[0] == metric], schema=["layer", "method", "value", "at_ms"], orient="row"
-    )
     if metric is None:
-        return BestLayer(None, 0)
-    layers = sorted(found["layer"].unique(), key=layer_order)
-    return BestLayer(
-        layers_shown(None, (), levels_by_layer(found), layers, metric).first, max(found["at_ms"].to_list())
-    )
+        return BestLayer(layers_shown(None, (), {}, layers, METRIC_ORDER[0]).first, 0)
+    names = ["layer", "method", "value", "at_ms"]
+    found = pl.DataFrame([row[1:] for row in rows if row[0] == metric], schema=names, orient="row")
+    shown = layers_shown(None, (), levels_by_layer(found), layers, metric)
+    return BestLayer(shown.first, max(found["at_ms"].to_list()))
 
 
 def _heatmaps(
