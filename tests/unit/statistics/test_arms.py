@@ -35,7 +35,7 @@ def test_whether_they_differ_is_hotellings_test_of_the_items(n_arms):
 
 def test_two_arms_are_a_paired_t_test():
     random = np.random.default_rng(0)
-    items = random.normal(size=(60, 2)) + [0.0, 0.3]
+    items = random.normal(loc=[0.0, 0.3], size=(60, 2))
     assert summary(items, 20_000).differ_p == pytest.approx(stats.ttest_rel(*items.T).pvalue, rel=0.15)
 
 
