@@ -13,7 +13,7 @@ import polars as pl
 from sprachbund.measures import METRICS
 from sprachbund.results.comparison import BY, RATIO_FLOOR, Comparison
 from sprachbund.results.side_effects import COLUMNS
-from sprachbund.results.wording import EMPTY, chance, interval, number, probability, signed, signed_interval
+from sprachbund.results.wording import EMPTY, chance, number, probability, ranged, signed
 
 # Lines of a table that is broken down by language; a file (CSV, JSON) has all.
 MOST_LINES = 1000
@@ -131,18 +131,18 @@ def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
     by_pair = tuple(_extra(comparison)) == BY["pair"]
     return [
         (comparison.metric, _level),
-        ("interval", lambda row: interval(row["ci_low"], row["ci_high"])),
-        ("range of controls", lambda row: interval(row["value_low"], row["value_high"])),
+        ("interval", lambda row: ranged(row["ci_low"], row["ci_high"])),
+        ("range of controls", lambda row: ranged(row["value_low"], row["value_high"])),
         ("median Δ", lambda row: signed(row["median_gain"])),
-        ("interval", lambda row: signed_interval(row["median_low"], row["median_high"])),
+        ("interval", lambda row: ranged(row["median_low"], row["median_high"], signed=True)),
         ("gaining", gaining),
         (f"Δ {comparison.vs or 'baseline'}", lambda row: signed(row["delta"])),
-        ("interval", lambda row: signed_interval(row["delta_ci_low"], row["delta_ci_high"])),
+        ("interval", lambda row: ranged(row["delta_ci_low"], row["delta_ci_high"], signed=True)),
         ("ratio", lambda row: _ratio(row["ratio"])),
         *([("p", lambda row: probability(row["p"]))] if by_pair else []),
         ("q", lambda row: probability(row["q"])),
         ("detectable", lambda row: number(row["detectable"])),
-        ("languages and items", lambda row: signed_interval(row["population_low"], row["population_high"])),
+        ("languages and items", lambda row: ranged(row["population_low"], row["population_high"], signed=True)),
         ("p", lambda row: probability(row["population_p"])),
     ]
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from sprachbund.measures import METRICS
 from sprachbund.results.comparison import BY, Comparison
-from sprachbund.results.wording import chance, number, probability, signed, signed_interval
+from sprachbund.results.wording import chance, number, probability, ranged, signed
 
 # Side effects that are named, in this order; of one sort the first that was measured.
 _COSTS = (
@@ -155,7 +155,7 @@ def _difference(best: Best) -> str | None:
         return said
     low, high, whom = found
     name, p = ("p", row["population_p"]) if whom == "languages and items" else ("q", row["q"])
-    return f"{said}, {whom} {signed_interval(low, high)}" + ("" if p is None else f", {name} {probability(p)}")
+    return f"{said}, {whom} {ranged(low, high, signed=True)}" + ("" if p is None else f", {name} {probability(p)}")
 
 
 def _controls(best: Best) -> str:

@@ -12,12 +12,12 @@ def digits(value: float) -> int:
 
 def number(value: float | None) -> str:
     """`.123`; `–` where there is none."""
-    return EMPTY if value is None else _short(f"{value:.{digits(value)}f}")
+    return EMPTY if value is None else _figure(value, "")
 
 
 def signed(value: float | None) -> str:
     """`+.123`, `−.123`."""
-    return EMPTY if value is None else _short(f"{value:+.{digits(value)}f}")
+    return EMPTY if value is None else _figure(value, "+")
 
 
 def chance(value: float) -> str:
@@ -25,14 +25,11 @@ def chance(value: float) -> str:
     return _short(f"{value:.2g}")
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """Of a level: `.100–.120`."""
-    return EMPTY if low is None or high is None else f"{number(low)}–{number(high)}"
-
-
-def signed_interval(low: float | None, high: float | None) -> str:
-    """Of a difference: `+.100 … +.120`."""
-    return EMPTY if low is None or high is None else f"{signed(low)} … {signed(high)}"
+def ranged(low: float | None, high: float | None, signed: bool = False) -> str:
+    """`.100–.120`; of a difference `+.100 … +.120`."""
+    if low is None or high is None:
+        return EMPTY
+    return f"{_figure(low, '+')} … {_figure(high, '+')}" if signed else f"{number(low)}–{number(high)}"
 
 
 def probability(value: float | None) -> str:
@@ -40,6 +37,10 @@ def probability(value: float | None) -> str:
     if value is None:
         return EMPTY
     return "<.001" if value < 0.001 else number(value)
+
+
+def _figure(value: float, sign: str) -> str:
+    return _short(f"{value:{sign}.{digits(value)}f}")
 
 
 def _short(figure: str) -> str:

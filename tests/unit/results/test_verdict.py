@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from sprachbund.results.comparison import Comparison
+from sprachbund.results.contrasts import Contrasts
 from sprachbund.results.side_effects import COLUMNS, PARTS
 from sprachbund.results.verdict import Verdict, verdicts
 
@@ -33,7 +34,7 @@ def of(
     measured = pl.DataFrame(list(effects) or [EFFECT], infer_schema_length=None)
     found = Comparison(
         experiment="made", role="test", scope="all", metrics=("top1",), layers=("3", "final"), detail_layers=layers,
-        layer_reason="", chosen=(), left_out=(), missing=[], rows=frame,
+        layer_reason="", chosen=(), contrasts=Contrasts(frame.clear(), frame.clear()), left_out=(), missing=[], rows=frame,
         controls=pl.DataFrame(controls, schema=None if controls else dict.fromkeys(CONTROL, pl.String)),
         side_effects=measured if effects else measured.clear(), **given,
     )  # fmt: skip
