@@ -16,7 +16,7 @@ def across_table(found: Across) -> TextTable:
     names = [[row["setting"], *([row["corpus"]] if several else [])] for row in rows]
     numbers = [_model_cells(row) if found.models else _cells(row) for row in rows]
     if found.models:
-        columns: tuple[str, ...] = (
+        columns = (
             *labels,
             "models",
             "Δ of each",
@@ -28,7 +28,7 @@ def across_table(found: Across) -> TextTable:
         )
         columns += ("other models", "p")
         title = f"{' and '.join(found.experiments)} over models: gains in {what}"
-        notes = (
+        notes: tuple[str, ...] = (
             "Δ: to each model's own baseline, at the layer chosen for it; mean Δ and interval: of these, over items",
             "differ p: of all models gaining alike; other models: of the mean over models like these, from three on",
         )

@@ -34,7 +34,8 @@ def of(
     measured = pl.DataFrame(list(effects) or [EFFECT], infer_schema_length=None)
     found = Comparison(
         experiment="made", role="test", scope="all", metrics=("top1",), layers=("3", "final"), detail_layers=layers,
-        layer_reason="", chosen=(), contrasts=Contrasts(frame.clear(), frame.clear()), left_out=(), missing=[], rows=frame,
+        layer_reason="", chosen=(), contrasts=Contrasts(frame.clear(), frame.clear()), left_out=(), missing=[],
+        rows=frame,
         controls=pl.DataFrame(controls, schema=None if controls else dict.fromkeys(CONTROL, pl.String)),
         side_effects=measured if effects else measured.clear(), **given,
     )  # fmt: skip
