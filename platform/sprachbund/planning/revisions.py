@@ -103,12 +103,13 @@ def asked_for(resolved: Resolved, blueprint: Blueprint) -> Asked:
 
 
 def _work(wants: Sequence[Want]) -> dict[str, str]:
-    """By kind a digest of all that is wanted of it."""
-    lines: dict[str, list[str]] = {}
+    """By kind a digest of all that is wanted of it: subjects, with their layers and pairs."""
+    found: dict[str, list[str]] = {}
     for want in wants:
         pairs = sorted(pair.key for pair in want.payload.pairs) if isinstance(want.payload, Starred) else ()
-        lines.setdefault(want.kind.name, []).append(" ".join((want.subject, *(want.layers or ()), *pairs)))
-    return {kind: hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()[:40] for kind, each in lines.items()}
+        wanted = content_key("want", 1, subject=want.subject, layers=list(want.layers or ()), pairs=list(pairs))
+        found.setdefault(want.kind.name, []).append(wanted)
+    return {kind: content_key("wants", 1, wants=sorted(each)) for kind, each in found.items()}
 
 
 def change(since: Revision, now: Asked) -> Change | None:

@@ -62,11 +62,12 @@ class Submission:
 class PlanChanged(SprachbundError):
     """The name has another plan already. `submission`: what replacing it would do."""
 
-    def __init__(self, submission: Submission, since: int) -> None:
+    def __init__(self, submission: Submission) -> None:
         self.submission = submission
+        assert submission.change is not None
         super().__init__(
-            f"experiment '{submission.experiment}' has another plan, revision {since}: say --replace (from Python:"
-            " replace=True) to plan this one in its place, or give it another name; results stay either way"
+            f"experiment '{submission.experiment}' has another plan, revision {submission.change.since}: say --replace"
+            " (from Python: replace=True) to plan this one in its place, or give it another name; results stay"
         )
 
 
@@ -85,9 +86,9 @@ def submit(
         before = last_revision(connection, spec.name)
         if dry_run or _refused(before, asked, replace):
             found = _submission(connection, _draw(connection, asked, before, resolved, blueprint))
-            if dry_run or before is None:
+            if dry_run:
                 return found
-            raise PlanChanged(found, before.number)
+            raise PlanChanged(found)
     stored = {
         text.key: store.put_bytes(to_parquet(each.corpus.texts[language]), ".parquet")
         for each in resolved.corpora
@@ -100,8 +101,8 @@ def submit(
         before = last_revision(connection, spec.name)
         drawing = _draw(connection, asked, before, resolved, blueprint)
         found = _submission(connection, drawing)
-        if before is not None and _refused(before, asked, replace):
-            raise PlanChanged(found, before.number)
+        if _refused(before, asked, replace):
+            raise PlanChanged(found)
         revision, reopened = record(connection, store, drawing, stored)
     return replaced(found, dry_run=False, revision=revision, reopened=reopened)
 
