@@ -41,4 +41,4 @@ def demo(
     print(f"{submitted.n_new} new jobs, {sum(submitted.existing.values())} exist already")
     work(found)
     print_comparison(found, name)
-    print(f"\nNext, in {folder}: `sprachbund compare {name} --layer final`, `sprachbund views`, `sprachbund ui`")
+    print(f"\nNext, in {folder}: `sprachbund report {name}`, `sprachbund views`, `sprachbund ui`")

@@ -9,7 +9,7 @@ import typer
 from sprachbund import workspace
 from sprachbund.cli.changed import NONE, described, print_change
 from sprachbund.cli.changed import as_json as revision_json
-from sprachbund.cli.output import Json, print_json, print_table
+from sprachbund.cli.output import Json, Wide, print_json, print_table
 from sprachbund.db.engine import reading
 from sprachbund.errors import QueryError
 from sprachbund.planning.revisions import Revision, change, find_revision
@@ -34,6 +34,7 @@ def diff(
         ),
     ] = None,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """List the fields in which two settings differ: model, intervention, parameters, inputs, transform, numerics.
 
@@ -56,11 +57,11 @@ def diff(
     if not found.fields:
         print(f"no difference in {found.n_equal} fields")
         return
-    print_table(["field", "a", "b"], [row for each in found.fields for row in _rows(each)])
+    print_table(["field", "a", "b"], [row for each in found.fields for row in _rows(each)], wide=wide)
     print(f"{found.n_equal} other fields are equal")
     if found.results:
         print("\nwhat came of it:")
-        print_table(["", "a", "b"], [row for each in found.results for row in _rows(each)])
+        print_table(["", "a", "b"], [row for each in found.results for row in _rows(each)], wide=wide)
 
 
 def _diff_revisions(experiment: str, a: str | None, b: str | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sprachbund import workspace
 from sprachbund.cli.changed import as_json as revision_json
 from sprachbund.cli.changed import described, print_submitted_change, shortened
-from sprachbund.cli.output import Json, counts, print_json, print_table
+from sprachbund.cli.output import Json, Wide, counts, print_json, print_table
 from sprachbund.cli.plugin_option import Plugins, load_plugins
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -113,7 +113,7 @@ def _detectable(found: Submission) -> str:
     )
 
 
-def status(experiment: Name = None, as_json: Json = False) -> None:
+def status(experiment: Name = None, as_json: Json = False, wide: Wide = False) -> None:
     """Jobs by kind and state, and the runners at work.
 
     Example: sprachbund status
@@ -136,7 +136,9 @@ def status(experiment: Name = None, as_json: Json = False) -> None:
         return
     states = sorted({state for kinds in table.values() for state in kinds})
     print_table(
-        ["kind", *states], [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()]
+        ["kind", *states],
+        [[kind, *(kinds.get(state, 0) for state in states)] for kind, kinds in table.items()],
+        wide=wide,
     )
     for name, each in absent:
         print(f"{each.role}: {each.line}" if experiment else f"{name}, {each.role}: {each.line}")
@@ -147,6 +149,7 @@ def show(
     experiment: Annotated[str, typer.Argument()],
     revision: Annotated[int | None, typer.Option(help="The spec of this revision alone; default: the last.")] = None,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """An experiment: its spec, roles and settings; or what one revision of it asked for.
 
@@ -187,6 +190,7 @@ def show(
             [each.label, each.key[:10], each.n_edited, None if each.shift_norm is None else f"{each.shift_norm:.3g}"]
             for each in settings
         ],
+        wide=wide,
     )
 
 

@@ -4,17 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, delete, update
 
 from sprachbund import queue
 from sprachbund.catalogue import plugins
-from sprachbund.corpora.text import fingerprint
+from sprachbund.corpora.text import fingerprint, gold_groups
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms
 from sprachbund.db.rows import id_of, ids_of, insert_many, insert_missing, insert_new, one_of, upsert
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.languages import table as languages
 from sprachbund.languages.trained import trained_on
+from sprachbund.measures import random_levels
 from sprachbund.planning.blueprint import Blueprint
 from sprachbund.planning.resolve import Resolved, ResolvedModel
 from sprachbund.planning.revisions import Asked, Revision, change, record_revision
@@ -127,6 +129,7 @@ def _record_corpora(
                 "fingerprint": fingerprint(each.corpus.texts[side]),
                 "n_items": text.n_items,
                 "n_groups": len(groups) or None,
+                "chance": random_levels(np.bincount(gold_groups(each.corpus.texts[side].texts)).tolist()),
                 "artifact_id": store.record(connection, stored[text.key]),
             }
             upsert(connection, t.CorpusText, row, ["key"], ["artifact_id"])

@@ -120,7 +120,7 @@ def _world(engine: Engine, template: Path, folder: Path) -> World:
         keep="results",
     )
     settings = [each for each in SETTINGS if each.label in ("none", STEERED) or each.seed in (0, 1)]
-    # Headlines are of the last layer, unless another is chosen.
+    # Headlines are of the layer that is best for what is steered, unless another is chosen.
     languages, layers = ("deu_Latn", "eng_Latn", "fra_Latn"), ("0", "10", "final")
     made = Made("study", languages, layers, settings=settings, best_layer="0")
     write_sources(folder / "sources", made)
