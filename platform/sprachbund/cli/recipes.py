@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sprachbund import workspace
-from sprachbund.cli.experiments import print_submission
+from sprachbund.cli.experiments import Replace, submit_and_print
 from sprachbund.cli.output import Json, Wide, print_json, print_table
 from sprachbund.errors import SpecError
 from sprachbund.recipes import known_recipes, recipe
@@ -80,6 +80,7 @@ def submit(
     set_: Set = None,
     values: Values = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check only; queue nothing.")] = False,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Submit a recipe's experiment; paths in it start at the current folder.
@@ -87,7 +88,7 @@ def submit(
     Example: sprachbund recipes submit steering-acl2025 --set model=models/bible-bloom --set k='[50, 200]'
     """
     content = recipe(name).filled(_values(set_, values))
-    print_submission(workspace.open().submit(content, dry_run=dry_run), dry_run, as_json)
+    submit_and_print(workspace.open(), content, dry_run, replace, as_json)
     if not as_json and not dry_run:
         print(f"next       sprachbund run; sprachbund report {content['name']}")
 

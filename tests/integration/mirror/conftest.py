@@ -54,7 +54,7 @@ class World:
         }
         if choose:
             spec["choose"] = {"metric": "top1"}
-        submit(self.engine, self.maker.context.store, parse(spec), self.config.root / "sources")
+        submit(self.engine, self.maker.context.store, parse(spec), self.config.root / "sources", replace=True)
 
     def work(self, most: int | None = None, only: tuple[str, str] | None = None) -> int:
         """As `Maker.serve` does."""
