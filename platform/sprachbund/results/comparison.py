@@ -14,7 +14,7 @@ from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.progress import Silent
 from sprachbund.results import contrasts
-from sprachbund.results.layers import layers_shown, levels_by_layer
+from sprachbund.results.layers import BEST, CHOSEN, layers_shown, levels_by_layer
 from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.results.missing import missing_lines
 from sprachbund.results.reader import Reader, means
@@ -82,6 +82,11 @@ class Comparison:
     confidence: float
     left_out: tuple[LeftOut, ...]
     missing: list[str]
+
+    @property
+    def picked(self) -> bool:
+        """Whether results decided which layers are looked at closely: a p against controls there is too small."""
+        return self.layer_reason in (CHOSEN, BEST)
 
 
 def compare(
