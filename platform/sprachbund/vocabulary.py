@@ -41,6 +41,10 @@ def layer_order(layer: Layer) -> tuple[int, int]:
 Keep = Literal["results", "all"]
 KEEP: tuple[Keep, ...] = get_args(Keep)
 
+# Tests that are adjusted together: of settings that edit the model, or of those that transform its embeddings alone.
+FamilyKind = Literal["steered", "transforms"]
+FAMILY_KINDS: tuple[FamilyKind, ...] = get_args(FamilyKind)
+
 # What a split is used for in an experiment.
 Role = Literal["fit", "select", "test"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -1,6 +1,7 @@
 """`sprachbund submit`, `status`, `show`, `cancel`, `retry`, `presets`."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,12 +64,21 @@ def print_submission(found: Submission, dry_run: bool, as_json: bool) -> None:
     if found.reopened:
         print(f"reopened   {found.reopened} jobs that had failed or were cancelled")
     print(f"to run     {found.sentences} sentences through a model")
+    print(f"draws      {_drawn(found.drawn)}")
+    for warning in found.warnings:
+        print(f"warning    {warning}")
     if dry_run and found.n_items and found.n_pairs:
         print(f"detectable {_detectable(found)}")
     for roles, shared in found.audit["overlap"].items():
         print(f"overlap    {roles}: {shared['texts']} texts, {shared['groups']} groups")
     for corpus, dropped in found.audit["dropped"].items():
         print(f"dropped    {corpus}: {dropped} items that lack a language")
+
+
+def _drawn(drawn: Mapping[str, Any]) -> str:
+    """What comparisons draw, and how often."""
+    units = ", ".join(f"{unit}s of {where}" for where, unit in drawn["unit"].items())
+    return f"{drawn['resamples']} of {units}; largest family: {drawn['largest_family']} tests"
 
 
 def _detectable(found: Submission) -> str:
@@ -156,6 +166,7 @@ def show(experiment: Annotated[str, typer.Argument()], as_json: Json = False) ->
         return
     print(f"{row.name}, revision {row.revision}{', cancelled' if row.cancelled else ''}")
     print(write_yaml(row.spec))
+    print(f"draws: {_drawn(row.audit['drawn'])}\n")
     print_table(
         ["setting", "key", "units edited", "E‖h' − h‖"],
         [

@@ -42,10 +42,11 @@ def comparison_wants(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
 ) -> list[Want]:
     """A want for each setting of a role but controls, on one group of corpora, `corpus` among them.
 
-    evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
+    unit: what is drawn of it. evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
     """
     controls: dict[str, dict[str, list[PlannedSetting]]] = {}
     for setting in settings:
@@ -55,7 +56,7 @@ def comparison_wants(
     found = []
     for setting in settings:
         if setting.control_of is None:
-            payload = _comparison(spec, role, corpus, setting, controls.get(setting.key, {}), evaluated)
+            payload = _comparison(spec, role, corpus, setting, controls.get(setting.key, {}), evaluated, unit)
             label = f"comparison of {setting.label} on {corpus.group} ({role})"
             found.append(Want.of(COMPARISON, payload, label, layers))
     return found
@@ -68,9 +69,11 @@ def _comparison(
     setting: PlannedSetting,
     controls: Mapping[str, Sequence[PlannedSetting]],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
 ) -> ComparisonPayload:
     """One setting with its controls, by variant."""
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     metrics = list(statistics.metrics)
     if spec.choose is not None and spec.choose.metric not in metrics:
         metrics.append(spec.choose.metric)
@@ -88,7 +91,7 @@ def _comparison(
         metrics=tuple(metrics),
         resamples=statistics.resamples,
         confidence=statistics.confidence,
-        unit=statistics.unit,
+        unit=unit,
         seed=spec.seed,
         evaluations={subject: pairs for key in read for subject, pairs in evaluated[key].items()},
     )
@@ -105,9 +108,11 @@ def adjustment_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     comparisons: Sequence[Want],
+    unit: str,
 ) -> Want:
     """The families over all comparisons of a model, group and role; `on` names model and group."""
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     evaluations: dict[str, None] = {}
     if statistics.multiplicity == "max_t":
         evaluations = dict.fromkeys(subject for each in comparisons for subject in each.payload.needs)
@@ -117,8 +122,9 @@ def adjustment_want(
         layers=layers,
         comparisons=tuple(each.subject for each in comparisons),
         multiplicity=statistics.multiplicity,
+        confidence=statistics.confidence,
         resamples=statistics.resamples,
-        unit=statistics.unit,
+        unit=unit,
         seed=spec.seed,
         evaluations=tuple(evaluations),
     )

@@ -9,6 +9,7 @@ from sprachbund.errors import SpecError
 from sprachbund.measures import MEASURES, REQUESTS
 from sprachbund.measures.requested import WORD_FIELDS, Requested
 from sprachbund.planning.compared import adjustment_want, choice_want, comparison_wants, language_pairs
+from sprachbund.planning.drawn import drawn_unit
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
@@ -55,9 +56,10 @@ class RoleWants:
     def _compare(self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]]) -> None:
         """Wants of what all settings' evaluations on the group of a corpus come to."""
         spec, role, settings, layers = self.spec, self.role, self.settings, self.layers
-        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated)
+        unit = drawn_unit(spec, [each for each in self.corpora if each.group == corpus.group])
+        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated, unit)
         on = f"{corpus.group} for {self.model.name}"
-        adjustment = adjustment_want(spec, role, on, settings, layers, comparisons)
+        adjustment = adjustment_want(spec, role, on, settings, layers, comparisons, unit)
         self.wants += [*comparisons, adjustment]
         if role == "select" and spec.choose is not None:
             self.wants.append(choice_want(spec, settings, layers, adjustment, corpus.group))
@@ -86,7 +88,7 @@ class RoleWants:
                 words,
                 self.spec.embeddings.pooled,
                 self.spec.seed,
-                self.spec.statistics.unit,
+                drawn_unit(self.spec, [corpus]),
                 self.spec.statistics.confidence,
             )
             for request in REQUESTS:

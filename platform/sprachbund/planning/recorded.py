@@ -45,7 +45,7 @@ def record(
     for measure in resolved.spec.evaluations.measures:
         upsert(connection, t.MetricName, plugins.find("measure", measure).metric_row(), ["name"], [])
     jobs = queue.insert_jobs(connection, _job_rows(drawing), _edges(drawing, False), _edges(drawing, True))
-    experiment_id, revision = _record_experiment(connection, resolved)
+    experiment_id, revision = _record_experiment(connection, drawing)
     existing = ids_of(connection, t.Job, drawing.jobs.existing)
     used = dict.fromkeys((*jobs.values(), *existing.values()))
     links = ({"experiment_id": experiment_id, "job_id": each} for each in used)
@@ -214,8 +214,8 @@ def _record_settings(
     return insert_missing(connection, t.Setting, rows)
 
 
-def _record_experiment(connection: Connection, resolved: Resolved) -> tuple[int, int]:
-    spec = resolved.spec
+def _record_experiment(connection: Connection, drawing: Drawing) -> tuple[int, int]:
+    spec = drawing.resolved.spec
     content = spec.expanded()
     digest = content_key("spec", 1, spec=content)
     found = connection.execute(
@@ -226,7 +226,7 @@ def _record_experiment(connection: Connection, resolved: Resolved) -> tuple[int,
         "spec_digest": digest,
         "submitted_ms": now_ms(connection),
         "cancelled": False,
-        "audit": dict(resolved.audit),
+        "audit": {**drawing.resolved.audit, "drawn": dict(drawing.blueprint.drawn)},
     }
     if found is None:
         statement = insert(t.Experiment).values(name=spec.name, revision=1, **values).returning(t.Experiment.id)

@@ -44,6 +44,9 @@ class Submission:
     # Of the test role: items of all its corpora, and ordered pairs that share a corpus's items.
     n_items: int
     n_pairs: int
+    # What comparisons draw, and what they cannot find.
+    drawn: Mapping[str, Any]
+    warnings: tuple[str, ...]
 
     @property
     def n_new(self) -> int:
@@ -85,6 +88,8 @@ def submit(engine: Engine, store: ArtifactStore, spec: Spec, base: Path, *, dry_
         audit=resolved.audit,
         sentences=_sentences(drawing),
         **_tested(resolved),
+        drawn=blueprint.drawn,
+        warnings=blueprint.warnings,
     )
 
 

@@ -112,7 +112,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
             _signed(row["delta"]),
             _range(row["delta_ci_low"], row["delta_ci_high"], signed=True),
             _ratio(row["ratio"]),
-            _probability(row["q"]),
+            _probability(row["q"], row["q_at_floor"]),
             _number(row["detectable"]),
             *(
                 [_range(row["population_low"], row["population_high"], signed=True), _probability(row["population_p"])]
@@ -129,7 +129,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         notes.append("median Δ: over the language pairs; from 8 languages on with an interval that resamples them")
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
     notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
-    notes.append("detectable: the smallest Δ that this test finds in 80 % of cases at 5 %, from the interval's width")
+    notes += _tests_notes(rows)
     if names:
         notes.append("controls: mean, lowest and highest; p = (1 + controls at least as good) / (1 + controls)")
     return TextTable(
@@ -140,6 +140,23 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         tuple(controls),
         tuple(notes),
     )
+
+
+def _tests_notes(rows: pl.DataFrame) -> list[str]:
+    """What is drawn, and what q and detectable are of."""
+    notes = []
+    tested = rows.filter(pl.col("item_error").is_not_null())
+    for unit, n_groups in tested.select("unit", "n_groups").unique(maintain_order=True).iter_rows():
+        what = "items" if unit == "item" else f"{n_groups} groups of items (documents)"
+        notes.append(f"intervals, q and detectable: {what} are drawn")
+    if tested.height:
+        notes.append(
+            "q: of settings that edit, from the first edited block on, and of transforms alone, each by itself"
+        )
+        notes.append("detectable: the smallest Δ found in 80 % of cases where q has to reach its family's threshold")
+    if tested["q_at_floor"].sum():
+        notes.append("≤: more draws (statistics.resamples) could give less")
+    return notes
 
 
 def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.DataFrame) -> TextTable:
@@ -275,10 +292,10 @@ def _range(low: float | None, high: float | None, signed: bool = False) -> str:
     return f"{_signed(low)} … {_signed(high)}" if signed else f"{_number(low)}–{_number(high)}"
 
 
-def _probability(value: float | None) -> str:
+def _probability(value: float | None, at_floor: int | None = 0) -> str:
     if value is None:
         return EMPTY
-    return "<.001" if value < 0.001 else _number(value)
+    return "<.001" if value < 0.001 else ("≤" if at_floor else "") + _number(value)
 
 
 def _against(found: pl.DataFrame) -> str:
@@ -291,5 +308,5 @@ def _against(found: pl.DataFrame) -> str:
 def _described(row: dict[str, Any] | None) -> str:
     if row is None:
         return EMPTY
-    tested = "" if row["q"] is None else f"; {_probability(row['q'])}"
+    tested = "" if row["q"] is None else f"; {_probability(row['q'], row['q_at_floor'])}"
     return _number(row["value"]) + ("" if row["delta"] is None else f" ({_signed(row['delta'])}{tested})")

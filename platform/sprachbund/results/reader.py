@@ -109,11 +109,9 @@ class Reader:
             "WHERE x.name = :experiment AND xc.role <> 'fit' ORDER BY 1, 2"
         )
 
-    def stored(self) -> pl.DataFrame:
-        return self._compared(
-            "setting_comparison", "value", "ci_low", "ci_high", "baseline", "delta",
-            "delta_ci_low", "delta_ci_high", "p", "q", "n_pairs",
-        )  # fmt: skip
+    def stored(self, columns: Sequence[str]) -> pl.DataFrame:
+        """What comparisons found."""
+        return self._compared("setting_comparison", *columns)
 
     def gains(self) -> pl.DataFrame:
         """Differences to each setting's own baseline pair by pair, summed up."""
@@ -121,14 +119,6 @@ class Reader:
             "gain_summary", "median_gain", "median_low", "median_high", "n_gaining", "mean_gain", "population_low",
             "population_high", "population_p",
         )  # fmt: skip
-
-    def confidence(self) -> float:
-        """Of the comparison's intervals, as the experiment file has it."""
-        found = self._rows(
-            "SELECT CAST(x.spec -> 'statistics' ->> 'confidence' AS DOUBLE PRECISION) AS confidence "
-            "FROM experiments x WHERE x.name = :experiment"
-        )
-        return float(found["confidence"][0])
 
     def control_tests(self) -> pl.DataFrame:
         return self._compared("control_comparison", "control", "p")

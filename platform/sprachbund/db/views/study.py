@@ -62,10 +62,11 @@ GAIN_SUMMARY = View(
         Column("scope", "c.scope", "text", "pairs summed up: all, target_query, target_candidate, without_target"),
         Column("n_pairs", "c.n_pairs", "integer", "language pairs"),
         _N_LANGUAGES,
+        *changed(of(EVALUATED, "n_items n_groups"), sql={"n_items": "c.n_items", "n_groups": "c.n_groups"}),
         Column("median_gain", "c.median_gain", "real", "median gain over the pairs"),
         Column(
             "median_low", "c.median_low", "real",
-            "lower end of its interval, languages resampled; NULL for fewer than 3 languages",
+            "lower end of its interval, languages resampled; NULL for fewer than 8 languages",
         ),
         Column("median_high", "c.median_high", "real", "upper end of that interval"),
         Column(
@@ -85,7 +86,10 @@ GAIN_SUMMARY = View(
         Column("mean_p", "c.mean_p", "real", "its two-sided p"),
         Column("mean_error", "c.mean_error", "real", "its standard error, over languages"),
         Column("mean_degrees", "c.mean_degrees", "integer", "degrees of freedom of that"),
-        Column("item_error", "c.item_error", "real", "standard error of the mean difference over items alone"),
+        Column(
+            "item_error", "c.item_error", "real", "standard error of the mean difference over items (or groups) alone"
+        ),
+        Column("item_degrees", "c.item_degrees", "integer", "degrees of freedom of that"),
         Column(
             "population_low", "c.population_low", "real",
             "lower end of the mean gain's interval over languages and items: read it before mean_low, and before "

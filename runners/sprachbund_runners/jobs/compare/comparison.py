@@ -27,6 +27,7 @@ from sprachbund_runners.jobs.compare.levels import (
     Key,
     ResampledLevel,
     levels_of,
+    n_differing,
     wanted_levels,
 )
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
@@ -35,7 +36,7 @@ from sprachbund_runners.jobs.compare.pair_tests import PairTests
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
-from sprachbund_runners.statistics.bootstrap import Bootstrap, summarise_replicates
+from sprachbund_runners.statistics.bootstrap import least_p, summarise_mean
 from sprachbund_runners.statistics.comparisons import control_p
 from sprachbund_runners.statistics.population import item_error, population_mean
 
@@ -124,7 +125,7 @@ def _add_layer(found: Found, payload: ComparisonPayload, layer: str, outcomes: M
     for metric in payload.metrics:
         for setting in payload.settings:
             for scope in scopes_of(setting):
-                row = _row(levels, setting, metric, scope, payload.confidence)
+                row = _row(levels, setting, metric, scope, payload)
                 if row is not None:
                     found.rows.append({**row, "layer": layer, "metric": metric, "scope": scope})
                     found.controls.append(_controls(levels, setting, metric, scope, row["value"]))
@@ -170,10 +171,10 @@ def _gained(row: Mapping[str, Any], gains: Mapping[Place, Mapping[str, Any]], co
     """What the differences pair by pair come to; nothing of a row that is not compared."""
     place = (row["setting"], row["layer"], row["metric"], row["scope"])
     found = gains.get(place)
-    if found is None or found["mean_error"] is None:
+    if found is None or found["mean_error"] is None or row["item_error"] is None:
         return found or dict.fromkeys(GAINS)
-    errors = found["mean_error"], row["item_error"], found["mean_degrees"]
-    both = population_mean(found["mean_gain"], *errors, confidence)
+    degrees = min(found["mean_degrees"], row["item_degrees"])
+    both = population_mean(found["mean_gain"], found["mean_error"], row["item_error"], degrees, confidence)
     return {**found, "population_low": both.low, "population_high": both.high, "population_p": both.p}
 
 
@@ -191,52 +192,64 @@ def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[Compari
 
 
 def _row(
-    levels: Mapping[Key, ResampledLevel], setting: ComparedSetting, metric: str, name: str, confidence: float
+    levels: Mapping[Key, ResampledLevel], setting: ComparedSetting, metric: str, name: str, payload: ComparisonPayload
 ) -> dict[str, Any] | None:
     scope = scope_of(name, setting.target)
     own = levels.get((setting.setting, metric, scope))
     baseline = levels.get((setting.reference, metric, scope))
     if own is None or baseline is None:
         return None
-    itself = _summary(own.value, own.replicates, own, confidence)
+    low, high = _summary(own.value, own.replicates, own, payload.confidence)[:2]
+    bounds = METRICS[metric]
     row: dict[str, Any] = {
         "setting": setting.setting,
         "baseline_setting": setting.reference,
         "n_pairs": own.n_pairs,
         "n_items": own.n_items,
         "n_groups": own.n_groups,
+        "unit": payload.unit,
+        "item_degrees": own.degrees,
         "value": own.value,
-        "ci_low": float(itself.low),
-        "ci_high": float(itself.high),
+        # A share of less than none: Student's t knows no bounds.
+        "ci_low": low if low is None or bounds.low is None else max(low, bounds.low),
+        "ci_high": high if high is None or bounds.high is None else min(high, bounds.high),
         "median": own.median,
         "baseline": baseline.value,
         "delta": own.value - baseline.value,
-        "delta_ci_low": None,
-        "delta_ci_high": None,
-        "p": None,
-        "item_error": None,
+        **dict.fromkeys(_TESTED),
         "population_low": None,
         "population_high": None,
         "population_p": None,
     }
-    if setting.baseline is not None:
-        differences = own.replicates - baseline.replicates
-        # Batches differ between runs: what rounding did to an embedding is no difference of settings.
-        differences[np.abs(differences) < ROUNDING] = 0.0
-        difference = _summary(row["delta"], differences, own, confidence)
-        row |= {
-            "delta_ci_low": float(difference.low),
-            "delta_ci_high": float(difference.high),
-            "p": float(difference.p),
-            "item_error": item_error(differences, own.n_groups),
-        }
-    return row
+    return row if setting.baseline is None else row | _tested(own, baseline, payload)
 
 
-def _summary(value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float) -> Bootstrap:
-    return summarise_replicates(
-        value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_groups
+_TESTED = ("delta_ci_low", "delta_ci_high", "p", "p_floor", "item_error", "n_differing")
+
+
+def _tested(own: ResampledLevel, baseline: ResampledLevel, payload: ComparisonPayload) -> dict[str, Any]:
+    """The columns `_TESTED`. Of one item, or group, there are no intervals and tests."""
+    # Batches differ between runs: what rounding did to an embedding is no difference of settings.
+    change, differences = own.value - baseline.value, own.replicates - baseline.replicates
+    differences[np.abs(differences) < ROUNDING] = 0.0
+    change = 0.0 if abs(change) < ROUNDING else change
+    low, high, p = _summary(change, differences, own, payload.confidence)
+    found = (
+        low, high, p, None if p is None else least_p(payload.resamples),
+        item_error(differences, own.n_drawn, own.degrees), n_differing(own, baseline, payload.unit),
+    )  # fmt: skip
+    return dict(zip(_TESTED, found, strict=True))
+
+
+def _summary(
+    value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float
+) -> tuple[float | None, float | None, float | None]:
+    """Interval and p; None where so few are drawn that there is none."""
+    found = summarise_mean(
+        value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_drawn, strata=level.strata
     )
+    low, high, p = (None if np.isnan(each) else float(each) for each in (found.low, found.high, found.p))
+    return low, high, p
 
 
 def _controls(
