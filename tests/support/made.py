@@ -331,7 +331,7 @@ class Database:
         )
         with reading(self.engine) as connection:
             return connection.execute(
-                select(t.Comparison.__table__, adjusted.c.q, adjusted.c.family_size, adjusted.c.family_kind, adjusted.c.threshold)
+                select(t.Comparison.__table__, *list(adjusted.c)[1:])
                 .outerjoin(adjusted, adjusted.c.comparison_id == t.Comparison.id)
                 .where(
                     t.Comparison.job_id == self.made.ids[f"comparison {role} {label}"],

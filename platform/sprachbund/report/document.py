@@ -95,10 +95,10 @@ def _definitions(source: ReportedExperiment) -> list[Piece]:
         Table(["metric", "unit", "better", "definition"], rows, labels=4),
         Paragraph(
             f"Intervals and p of settings: paired bootstrap of {' or '.join(sorted({*drawn['unit'].values()}))}s, "
-            f"{drawn['resamples']} resamples, {100 * float(statistics['confidence']):g} %, the same draws for all settings "
-            f"and pairs; q: {statistics['multiplicity']} within all compared settings that edit (or all that only "
-            "transform) and layers from the first edited block on, of a metric and scope. A random control stands beside "
-            "every claim; per-language centring is the baseline that needs no steering."
+            f"{drawn['resamples']} resamples, {100 * float(statistics['confidence']):g} %, the same draws for all "
+            f"settings and pairs; q: {statistics['multiplicity']} within all compared settings that edit (or all that "
+            "only transform) and layers from the first edited block on, of a metric and scope. A random control stands "
+            "beside every claim; per-language centring is the baseline that needs no steering."
         ),
     ]
 

@@ -3,9 +3,9 @@
 import math
 from statistics import NormalDist
 
-# Of fewer drawn units (items, or groups of them) percentiles of draws are too narrow (benchmarks/groups.py): there it is
-# Student's t.
-FEW = 50
+# Of fewer drawn units (items, or groups of them) percentiles of draws are too narrow (benchmarks/groups.py): there
+# Student's t is taken.
+FEW = 100
 
 
 def quantile(share: float, degrees: int) -> float:
