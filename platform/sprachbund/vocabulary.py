@@ -41,8 +41,9 @@ def layer_order(layer: Layer) -> tuple[int, int]:
 Keep = Literal["results", "all"]
 KEEP: tuple[Keep, ...] = get_args(Keep)
 
-# Tests that are adjusted together: of settings that edit the model, or of those that transform its embeddings alone.
-FamilyKind = Literal["steered", "transforms"]
+# Tests that are adjusted together: of settings that edit the model, of those that transform its embeddings alone, and
+# of cells against any others.
+FamilyKind = Literal["steered", "transforms", "contrasts"]
 FAMILY_KINDS: tuple[FamilyKind, ...] = get_args(FamilyKind)
 
 # What a split is used for in an experiment.
@@ -72,6 +73,10 @@ SteeredSide = Literal["both", "query", "candidate"]
 # Pairs that are averaged, by the side that the target is on.
 Scope = Literal["all", "target_query", "target_candidate", "without_target"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+# Comparisons with another than a setting's own baseline at the same layer: those that a spec asks for, and what was
+# chosen against what was chosen of a baseline, each at the layer chosen for it.
+ContrastKind = Literal["asked", "best"]
+CONTRASTS: tuple[ContrastKind, ...] = get_args(ContrastKind)
 # What intervals and tests draw.
 DrawnUnit = Literal["item", "group"]
 # Which way a number is an improvement.

@@ -7,7 +7,7 @@ p-values. By max-T all outcomes are read again and swapped together, in blocks o
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from sprachbund.work.payloads.compare import COMPARISON, AdjustmentPayload, Comp
 from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.jobs.compare import families
 from sprachbund_runners.jobs.compare.comparison import baselines_of, blocks
-from sprachbund_runners.jobs.compare.families import Family, FamilyName, Items, SwappedFamily
+from sprachbund_runners.jobs.compare.families import Family, FamilyName, Items, SwappedFamily, alpha_of
 from sprachbund_runners.jobs.compare.layer_outcomes import Baselines, Hits, LayerOutcomes, read_layers
 from sprachbund_runners.jobs.compare.left_out import check_ready
 from sprachbund_runners.jobs.compare.levels import differences
@@ -59,10 +59,7 @@ def _write(connection: Connection, claim: Claim[AdjustmentPayload], found: Seque
     connection.execute(delete(t.Family).where(t.Family.job_id == claim.job_id))
     of = {"job_id": claim.job_id, "role": claim.payload.role}
     for family in found:
-        row = {
-            **of, **asdict(family.name), "size": len(family.ids), "threshold": family.threshold,
-            "q_floor": family.q_floor,
-        }  # fmt: skip
+        row = {**of, **families.row_of(family)}
         number = connection.execute(insert(t.Family).values(**row).returning(t.Family.id)).scalar_one()
         of_pairs = family.name.scope is None
         table = t.AdjustedPairTest if of_pairs else t.AdjustedComparison
@@ -70,7 +67,7 @@ def _write(connection: Connection, claim: Claim[AdjustmentPayload], found: Seque
 
 
 def _by_p(connection: Connection, claim: Claim[AdjustmentPayload]) -> list[Family]:
-    rule, alpha = claim.payload.multiplicity, _alpha(claim)
+    rule, alpha = claim.payload.multiplicity, alpha_of(claim.payload.confidence)
     values: dict[FamilyName, list[tuple[int, float]]] = {}
     for row in connection.execute(_compared(claim).add_columns(t.Comparison.p)):
         values.setdefault(FamilyName(row.metric, row.scope, row.kind), []).append((row.id, row.p))
@@ -84,11 +81,6 @@ def _by_p(connection: Connection, claim: Claim[AdjustmentPayload]) -> list[Famil
             name = FamilyName(TESTED, None, kind)
             found.append(Family.by_p(name, tests_of_pairs["id"], tests_of_pairs["p"], rule, alpha, 0.0))
     return found
-
-
-def _alpha(claim: Claim[AdjustmentPayload]) -> float:
-    # Up to the rounding of 1 - .95.
-    return round(1 - claim.payload.confidence, 12)
 
 
 def _kind(layer: ColumnElement[str]) -> ColumnElement[Any]:
@@ -160,7 +152,7 @@ class _Swapping:
             for setting in payload.claimed:
                 self._add(job, payload, setting, baselines)
             step(1)
-        return [family.adjusted(_alpha(self.claim)) for family in self._families.values()]
+        return [family.adjusted(alpha_of(self.claim.payload.confidence)) for family in self._families.values()]
 
     def _comparisons(self) -> list[tuple[int, ComparisonPayload]]:
         """The finished comparisons with their jobs; their rows are noted."""

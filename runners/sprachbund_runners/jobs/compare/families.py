@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,18 @@ class SwappedFamily:
         if self._waiting:
             self.swaps.add(self.items.columns(self._waiting))
             self._waiting.clear()
+
+
+def row_of(family: Family) -> dict[str, Any]:
+    """The row of a family, but for its job and role."""
+    return {
+        **asdict(family.name), "size": len(family.ids), "threshold": family.threshold, "q_floor": family.q_floor,
+    }  # fmt: skip
+
+
+def alpha_of(confidence: float) -> float:
+    """What q is held against, up to the rounding of 1 - .95."""
+    return round(1 - confidence, 12)
 
 
 def rows(family: Family, family_id: int, of: str) -> Iterator[dict[str, Any]]:
