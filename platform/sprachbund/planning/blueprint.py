@@ -50,7 +50,9 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     planners = [SettingPlanner(spec, model, fit) for model in models]
     for planner in planners:
         planner.run()
-    n_tests = max(largest_family(each.settings.values(), _layers(spec, each.model)) for each in planners)
+    asked = [_layers(spec, each.model) for each in planners]
+    n_tests = max(largest_family(each.settings.values(), on) for each, on in zip(planners, asked, strict=True))
+    n_tests = max(n_tests, len(spec.compare) * max(map(len, asked)))
     spec = settled(spec, n_tests)
     for planner in planners:
         model = planner.model

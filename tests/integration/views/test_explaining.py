@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from scipy import stats
 from sqlalchemy import text
 
 from sprachbund.cli.compare import print_pareto
@@ -17,7 +18,6 @@ from sprachbund.results import diff as results_diff
 from sprachbund.results import number as results_explain
 from sprachbund.results import pareto as results_pareto
 from sprachbund.results import side_effects as results_side_effects
-from sprachbund.statistics import detectable_after
 
 STEERED, OTHER = "experts fra_Latn k=20", "experts fra_Latn k=10"
 

@@ -79,6 +79,7 @@ _COMPARED = (
             "value": "mean of the metric over the language pairs of the scope",
             "p": "p-value of the paired difference to the baseline",
             "q": "that p-value adjusted for multiplicity within its family; NULL where nothing can differ",
+            "n_groups": "groups (documents) of those items, drawn or not; NULL where the text has none",
         },
     ),
     Column("scope", "c.scope", "text", "pairs averaged: all, target_query, target_candidate, without_target"),
@@ -86,6 +87,16 @@ _COMPARED = (
     Column("unit", "c.unit", "text", "what intervals and tests draw: item or group"),
     Column("median", "c.median", "real", "median over the pairs"),
 )
+
+_FLOORS = (
+    Column("p_floor", "c.p_floor", "real", "the least p that so many draws can give"),
+    Column(
+        "q_at_floor",
+        _adjusted("CASE WHEN a.q <= f.q_floor OR (f.q_floor IS NULL AND c.p <= c.p_floor) THEN 1 ELSE 0 END"),
+        "flag",
+        "1 where more draws could give a smaller q: read it as at most",
+    ),
+)  # fmt: skip
 
 _CONTROL_P = (
     Column(
@@ -110,13 +121,7 @@ SETTING_COMPARISON = View(
         *_COMPARED,
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
-        Column("p_floor", "c.p_floor", "real", "the least p that so many draws can give"),
-        Column(
-            "q_at_floor",
-            _adjusted("CASE WHEN a.q <= f.q_floor OR (f.q_floor IS NULL AND c.p <= c.p_floor) THEN 1 ELSE 0 END"),
-            "flag",
-            "1 where more draws could give a smaller q: read it as at most",
-        ),
+        *_FLOORS,
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
         Column(
             "family_kind", f"CASE WHEN xs.control_of_id IS NULL THEN {family_kind('c.layer')} END", "text",
@@ -193,10 +198,11 @@ CONTRASTS = View(
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval, over items"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
         *of(_COMPARED, "p q"),
+        *_FLOORS,
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
         *GAINS,
         *_CONTROL_P,
-        *of(_COMPARED, "n_pairs n_items n_groups choice_key job"),
+        *of(_COMPARED, "n_pairs n_items n_groups unit choice_key job"),
     ),
 )
 

@@ -107,7 +107,11 @@ GAIN_SUMMARY = View(
         ),
         Column("scope", "c.scope", "text", "pairs summed up: all, target_query, target_candidate, without_target"),
         Column("n_pairs", "c.n_pairs", "integer", "language pairs"),
-        *changed(of(EVALUATED, "n_items n_groups"), sql={"n_items": "c.n_items", "n_groups": "c.n_groups"}),
+        Column("n_items", "c.n_items", "integer", "items the gains rest on"),
+        Column(
+            "n_groups", "c.n_groups", "integer",
+            "groups (documents) of those items, drawn or not; NULL where the text has none",
+        ),
         *GAINS,
         _JOB,
     ),
