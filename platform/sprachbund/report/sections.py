@@ -267,8 +267,7 @@ def controls(source: ReportedExperiment) -> list[Piece]:
         "p",
     ]
     note = (
-        "No p: this layer was picked by results. What was chosen is held against controls that chose too in best "
-        "against best."
+        "No p: results picked this layer. Best against best holds what was chosen against controls that chose too."
         if source.comparison.picked
         else "p = (1 + controls at least as good) / (1 + n): with n controls it cannot be smaller than 1 / (1 + n)."
     )
