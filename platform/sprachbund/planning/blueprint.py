@@ -10,6 +10,7 @@ from sprachbund.measures.own import measure_wants
 from sprachbund.planning.compared import check_named, language_pairs
 from sprachbund.planning.drawn import described, drawn_unit, largest_family, settled, warnings
 from sprachbund.planning.evaluated import RoleWants
+from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
 from sprachbund.spec.experiment import Spec
@@ -46,6 +47,7 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     settings: list[PlannedSetting] = []
     underlying: list[PlannedSetting] = []
     wants: list[Want] = []
+    refit_wants: list[Want] = []
     layers: set[str] = set()
     planners = [SettingPlanner(spec, model, fit) for model in models]
     for planner in planners:
@@ -58,6 +60,12 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         model = planner.model
         settings += planner.settings.values()
         underlying += [each for key, each in planner.underlying.items() if key not in planner.settings]
+        refits = _refits(spec, model, corpora.get(HALF, ()))
+        for refit in refits:
+            anew = {**refit.underlying, **refit.settings}
+            underlying += [each for key, each in anew.items() if key not in planner.settings]
+            refit_wants += refit.wants
+            n_refits += len(planner.fitted_anew(refit))
         wants += planner.wants
         wants += _overlaps(planner.wants, planner.settings.values())
         chosen = _layers(spec, model)
@@ -99,6 +107,14 @@ def _fit_corpus(corpora: Mapping[str, Sequence[PlanCorpus]]) -> PlanCorpus | Non
             " languages, since experts tell languages apart on comparable text"
         )
     return fit[0] if fit else None
+
+
+def _refits(spec: Spec, model: PlanModel, halves: Sequence[PlanCorpus]) -> list[SettingPlanner]:
+    """The settings of a spec fitted on each half of the fit text."""
+    found = [SettingPlanner(spec, model, half, f"half {number}") for number, half in enumerate(halves)]
+    for each in found:
+        each.run()
+    return found
 
 
 def _layers(spec: Spec, model: PlanModel) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def _comparison(
     """One setting with its controls, by variant."""
     variants = {variant: tuple(each.key for each in members) for variant, members in controls.items()}
     settings = (
-        _compared(setting, variants),
+        _compared(setting, variants, refits.get(setting.key, ())),
         *(_compared(each, {}) for members in controls.values() for each in members),
     )
     read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference))
@@ -115,8 +115,10 @@ def _resampled(
     }
 
 
-def _compared(setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]]) -> ComparedSetting:
-    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls)
+def _compared(
+    setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]], refits: tuple[str, ...] = ()
+) -> ComparedSetting:
+    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls, refits)
 
 
 def adjustment_want(

@@ -42,6 +42,8 @@ class Submission:
     dry_run: bool
     change: Change | None
     settings: tuple[str, ...]
+    # How often one of them is fitted anew, on a half of the fit text.
+    n_refits: int
     new: Mapping[str, int]
     existing: Mapping[str, int]
     unused: Mapping[str, int]

@@ -106,6 +106,9 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     if rows["median_gain"].null_count() < rows.height:
         notes.append("median Δ: over the language pairs; from 8 languages on with an interval that resamples them")
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
+    if fitted:
+        also = ", as has languages and items" if medians else ""
+        notes.append(f"with fit sample: that interval with what the fit text's sample adds{also}; q is without")
     notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
     notes += _tests_notes(rows)
     if tuple(_extra(comparison)) == BY["pair"]:

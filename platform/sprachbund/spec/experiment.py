@@ -145,6 +145,13 @@ class StatisticsSpec(Strict):
     multiplicity: Literal["bh", "by", "max_t"] = "bh"
     metrics: list[Annotated[str, Among(COMPARED)]] = Field(default=["top1", "mrr", "distance_gap"])
 
+    @field_validator("fit_resamples")
+    @classmethod
+    def _several(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("fit_resamples is 1; expected 0 for none, or at least 2: one half has no spread")
+        return value
+
 
 class RolesSpec(Strict):
     """Which text plays which role: experts and means, choices, and what is reported."""
@@ -208,6 +215,10 @@ class Spec(Strict):
         fitted = steered or any(each.transform in FITTED_TRANSFORMS for each in self.interventions)
         if fitted and self.corpora.fit is None:
             raise ValueError("corpora.fit is missing, but experts and transforms are fitted on it")
+        if self.statistics.fit_resamples and not fitted:
+            raise ValueError(
+                f"statistics.fit_resamples is {self.statistics.fit_resamples}, but nothing is fitted; leave it out"
+            )
         if self.choose is not None and self.corpora.select is None:
             raise ValueError("corpora.select is missing, but choose needs text that is not reported on")
         if self.evaluations.mining and self.corpora.select is None:

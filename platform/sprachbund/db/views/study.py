@@ -4,6 +4,7 @@ from string import Template
 
 from sprachbund.db.views.asked import current, planned
 from sprachbund.db.views.columns import Column, View, changed, of
+from sprachbund.db.views.compared import FIT_ERROR
 from sprachbund.db.views.evaluated import EVALUATED
 from sprachbund.db.views.setting import chosen, setting_columns
 

@@ -91,7 +91,7 @@ def read_members(
 ) -> dict[str, dict[str, LayerOutcomes]]:
     """Outcomes of all settings that a comparison reads, by setting and layer; of claimed ones with hits."""
     scopes: dict[str, dict[TargetScope, None]] = {}
-    for setting, _, scope in wanted_levels(payload):
+    for setting, _, scope in (*wanted_levels(payload), *refit_levels(payload)):
         scopes.setdefault(setting, {})[scope] = None
     claimed = {each.setting for each in payload.claimed}
     found = {}
