@@ -26,7 +26,8 @@ class Blueprint:
     """All settings of an experiment, those underneath transformed ones, its layers and wants.
 
     n_pairs: unordered language pairs per reported role, for counting the cells a table must have. drawn: what
-    comparisons draw, and how often (`drawn.described`); warnings: lines on what they cannot find.
+    comparisons draw, and how often (`drawn.described`); warnings: lines on what they cannot find. n_refits: how often a
+    setting is fitted anew, on a half of the fit text.
     """
 
     settings: tuple[PlannedSetting, ...]
@@ -36,6 +37,7 @@ class Blueprint:
     n_pairs: Mapping[str, int]
     drawn: Mapping[str, Any]
     warnings: tuple[str, ...]
+    n_refits: int
 
 
 def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Sequence[PlanCorpus]]) -> Blueprint:
@@ -49,6 +51,7 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     wants: list[Want] = []
     refit_wants: list[Want] = []
     layers: set[str] = set()
+    n_refits = 0
     planners = [SettingPlanner(spec, model, fit) for model in models]
     for planner in planners:
         planner.run()
@@ -73,7 +76,9 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         choices: list[Want] = []
         for role in REPORTED_ROLES:
             if corpora.get(role):
-                wants += RoleWants(spec, model, role, corpora[role], planner, fit, chosen, choices).draw()
+                drawn = RoleWants(spec, model, role, corpora[role], planner, fit, chosen, choices, refits)
+                wants += drawn.draw()
+                refit_wants += drawn.refit_wants
         wants += side_effect_wants(spec, model, list(planner.settings.values()), corpora)
     check_named(spec.compare, settings)
     if spec.evaluations.mining:
@@ -90,10 +95,12 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         settings=tuple(settings),
         underlying=tuple(underlying),
         layers=ordered,
-        wants=tuple(unique_wants(wants)),
+        # What refits share with the rest is wanted by both; what reads them comes after them.
+        wants=tuple(unique_wants((*refit_wants, *wants))),
         n_pairs=n_pairs,
         drawn=described(spec, n_tests, reported),
         warnings=tuple(warnings(spec, n_tests)),
+        n_refits=n_refits,
     )
 
 

@@ -17,6 +17,7 @@ from sprachbund.planning.compared import (
     language_pairs,
 )
 from sprachbund.planning.drawn import drawn_unit
+from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
@@ -41,6 +42,8 @@ class RoleWants:
     layers: tuple[str, ...]
     # Of the select role, once it is drawn.
     choices: list[Want] = field(default_factory=list)
+    # The same settings fitted on halves of the fit text: pairs are all that is evaluated of them, on `test`.
+    refits: Sequence[SettingPlanner] = ()
     wants: list[Want] = field(default_factory=list)
     refit_wants: list[Want] = field(default_factory=list)
     # Subjects of snapshots that are wanted already, by what they are of: many settings read the same.
@@ -91,7 +94,7 @@ class RoleWants:
         """Wants of what all settings' evaluations on the group of a corpus come to."""
         spec, role, settings, layers = self.spec, self.role, self.settings, self.layers
         unit = drawn_unit(spec, [each for each in self.corpora if each.group == corpus.group])
-        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated, unit)
+        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated, unit, refits)
         on = f"{corpus.group} for {self.model.name}"
         adjustment = adjustment_want(spec, role, on, settings, layers, comparisons, unit)
         self.wants += [*comparisons, adjustment]

@@ -39,8 +39,9 @@ def population_mean(
     """The mean with languages and items both random: SE² = language_error² + item_error² + fit_error².
 
     language_error: standard error of the mean over pairs with languages as crossed random effects; item_error: of the
-    same mean over items. degrees: of freedom, the fewer of the two: Student's t, on the cautious side. Neither error
-    alone covers a mean over new languages and new items (Clark, J. Verbal Learning and Verbal Behavior 12, 1973).
+    same mean over items. degrees: of freedom, the fewer of the two: Student's t, on the cautious side. fit_error: due
+    to the sample that a setting is fitted on, where that is known. No error alone covers a mean over new languages and
+    new items (Clark, J. Verbal Learning and Verbal Behavior 12, 1973).
     Raises ValueError for a negative error or fewer than one degree.
     """
     check_confidence(confidence)
