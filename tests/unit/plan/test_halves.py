@@ -38,7 +38,7 @@ def resolved(folder, n=3, interventions=("none", "centring", {"method": "experts
         "corpora": {role: {"path": f"{role}.parquet", "columns": columns} for role in ("fit", "test")},
         "targets": ["en"],
         "interventions": list(interventions),
-        "statistics": {"fit_resamples": n, **more.pop("statistics", {})},
+        "statistics": {"fit_resamples": n, "unit": "item", **more.pop("statistics", {})},
         **more,
     }
     return resolve(parse(content), folder)
