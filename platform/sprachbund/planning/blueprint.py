@@ -7,6 +7,7 @@ from sprachbund.errors import SpecError
 from sprachbund.measures.mining import mining_wants
 from sprachbund.measures.own import measure_wants
 from sprachbund.planning.compared import language_pairs
+from sprachbund.planning.differences import difference_wants
 from sprachbund.planning.evaluated import RoleWants
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
@@ -59,6 +60,7 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         wants += mining_wants(wants, corpora)
     if spec.evaluations.measures:
         wants += measure_wants(wants, spec.evaluations.measures, spec.statistics.unit, spec.statistics.confidence)
+    wants += difference_wants(spec, settings, list(wants), corpora)
     ordered = tuple(sorted(layers, key=layer_order))
     n_pairs = {
         role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ())) for role in REPORTED_ROLES

@@ -79,7 +79,7 @@ def values(space: Workspace) -> dict[tuple[Any, ...], float]:
     return {tuple(row[:4]): row[4] for row in found.iter_rows()}
 
 
-KINDS = ("generation", "generation_evaluation", "perplexity", "translation")
+KINDS = ("generation", "generation_evaluation", "perplexity", "translation", "difference")
 
 
 def work(space: Workspace, **options: Any) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from sprachbund.db.views.benchmarks import BENCHMARK_SCORES, METRIC_NOTES, TRAINED_LANGUAGES
 from sprachbund.db.views.columns import Column, Type, View
 from sprachbund.db.views.compared import CONTROL_COMPARISON, SETTING_COMPARISON
+from sprachbund.db.views.differences import PAIRED_DIFFERENCES
 from sprachbund.db.views.evaluated import ALIGNMENT_RESULTS, RETRIEVAL_RESULTS
 from sprachbund.db.views.experts import EXPERT_LAYERS, EXPERT_OVERLAP, TOP_UNITS
 from sprachbund.db.views.planned import CHOSEN_SETTINGS, PLANNED_SETTINGS
@@ -31,6 +32,7 @@ VIEWS: dict[str, View] = {
         PROBE_ABX,
         SETTING_COMPARISON,
         CONTROL_COMPARISON,
+        PAIRED_DIFFERENCES,
         SIDE_EFFECTS,
         GENERATED_SAMPLES,
         BENCHMARK_SCORES,
