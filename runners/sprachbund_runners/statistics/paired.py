@@ -12,6 +12,9 @@ from sprachbund_runners.statistics.bootstrap import resampled_sums, summarise_re
 ROUNDING = 1e-6
 """Batches differ between runs: what rounding did to a number is no difference of settings."""
 
+FEW = 20
+"""Units below which percentiles of replicates cover too seldom: .88 of cases with 10 documents, .91 with 20."""
+
 NAN = float("nan")
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From sums [r, columns] to values [r]; NaN where a draw leaves it undefined."""
@@ -59,6 +62,8 @@ def paired_statistic(
     pair = [np.asarray(each, np.float64) for each in (own, baseline)]
     if pair[0].shape != pair[1].shape or pair[0].ndim != 2:
         raise ValueError(f"paired: expected two tables of one shape, found {pair[0].shape} and {pair[1].shape}")
+    if not all(np.isfinite(each).all() for each in pair):
+        raise ValueError("paired: a value is not finite")
     if not len(pair[0]):
         return None
     value, reference = (float(statistic(each.sum(axis=0)[None])[0]) for each in pair)
@@ -77,7 +82,11 @@ def paired_replicates(
     value: float, baseline: float, replicates: NDArray[np.float64], n_items: int, n_groups: int, confidence: float
 ) -> Paired:
     """Of two values and their replicates [resamples, 2] by the same draws; a draw that leaves one undefined is left
-    out."""
+    out.
+
+    Percentiles of the difference; of fewer than `FEW` units difference ± t · error, with Student's t of n_groups - 1
+    degrees of freedom, since replicates of few vary too little by √((n - 1) / n) and have short tails.
+    """
     differences = replicates[:, 0] - replicates[:, 1]
     differences = differences[~np.isnan(differences)]
     if not len(differences):
@@ -86,7 +95,20 @@ def paired_replicates(
     found = summarise_replicates(
         value - baseline, differences, confidence=confidence, n_items=n_items, n_groups=n_groups
     )
-    return Paired(value, baseline, float(found.low), float(found.high), float(found.p), n_items, n_groups, replicates)
+    low, high, p = float(found.low), float(found.high), float(found.p)
+    if n_groups < FEW and n_groups > 1:
+        error = float(differences.std()) * np.sqrt(n_groups / (n_groups - 1))
+        low, high, p = by_student(value - baseline, error, n_groups - 1, confidence)
+        p = max(p, 2 / (1 + len(differences)))
+    return Paired(value, baseline, low, high, p, n_items, n_groups, replicates)
+
+
+def by_student(delta: float, error: float, degrees: int, confidence: float) -> tuple[float, float, float]:
+    """Interval and p of a difference with this standard error; without any error p is 1 of no difference, else NaN."""
+    if error <= 1e-12 * abs(delta):
+        return (0.0, 0.0, 1.0) if abs(delta) < ROUNDING else (delta, delta, NAN)
+    half = float(stdtrit(degrees, 0.5 + confidence / 2)) * error
+    return delta - half, delta + half, 2 * float(stdtr(degrees, -abs(delta) / error))
 
 
 def paired_means(own: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Paired | None:
@@ -103,12 +125,8 @@ def paired_means(own: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) 
         return Paired(value, reference, NAN, NAN, NAN, n, n)
     changes = one - other
     changes[np.abs(changes) < ROUNDING] = 0.0
-    delta, error = float(changes.mean()), float(changes.std(ddof=1) / np.sqrt(n))
-    if error == 0:
-        return Paired(value, reference, delta, delta, 1.0 if delta == 0 else NAN, n, n)
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * error
-    p = 2 * float(stdtr(n - 1, -abs(delta) / error))
-    return Paired(value, reference, delta - half, delta + half, p, n, n)
+    error = float(changes.std(ddof=1) / np.sqrt(n))
+    return Paired(value, reference, *by_student(float(changes.mean()), error, n - 1, confidence), n, n)
 
 
 def ratio_of(above: int, below: int) -> Statistic:
