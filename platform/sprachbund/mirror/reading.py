@@ -175,7 +175,7 @@ def _choices(connection: Connection, experiment_id: int) -> Sequence[Row[Any]]:
     statement: Any = (
         select(t.Choice.setting_id, t.Choice.layer)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Choice.job_id)
-        .where(t.ExperimentJob.experiment_id == experiment_id)
+        .where(t.ExperimentJob.experiment_id == experiment_id, t.Choice.control.is_(None))
     )
     return connection.execute(statement).all()
 

@@ -109,7 +109,7 @@ def _overlap(name: str, says: str) -> Column:
 
 def _choices(name: str, which: str, says: str) -> Column:
     sql = f"""(SELECT count(*) FROM experiment_jobs xj JOIN choices ch ON ch.job_id = xj.job_id
-        WHERE xj.experiment_id = x.id{which})"""  # noqa: S608 - our own names
+        WHERE xj.experiment_id = x.id AND ch.control IS NULL{which})"""  # noqa: S608 - our own names
     return Column(name, sql, "integer", says)
 
 
@@ -190,7 +190,7 @@ GROUP BY x.id, x.name
         WHERE xs.experiment_id = x.id AND NOT EXISTS (
             SELECT 1 FROM experiment_jobs xj JOIN choices ch ON ch.job_id = xj.job_id
             JOIN experiment_settings xc ON xc.experiment_id = x.id AND xc.setting_id = ch.setting_id
-            WHERE xj.experiment_id = x.id AND xc.choice_key = xs.choice_key))""",
+            WHERE xj.experiment_id = x.id AND ch.control IS NULL AND xc.choice_key = xs.choice_key))""",
             "integer",
             "groups of competing settings without a choice yet",
         ),
@@ -200,7 +200,7 @@ GROUP BY x.id, x.name
         SELECT xs.label || ' at ' || ch.layer AS choice FROM experiment_jobs xj
         JOIN choices ch ON ch.job_id = xj.job_id
         JOIN experiment_settings xs ON xs.experiment_id = x.id AND xs.setting_id = ch.setting_id
-        WHERE xj.experiment_id = x.id
+        WHERE xj.experiment_id = x.id AND ch.control IS NULL
         ORDER BY 1) n)""",
             "text",
             "the choices: setting at layer",
