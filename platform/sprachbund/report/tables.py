@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from sprachbund.measures import METRICS
-from sprachbund.results.comparison import BY, RATIO_FLOOR, Comparison
+from sprachbund.measures import METRICS, RATIO_FLOOR
+from sprachbund.results.comparison import BY, Comparison
 from sprachbund.results.side_effects import COLUMNS
 
 EMPTY = "–"
@@ -111,7 +111,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
             *([gaining(row)] if medians else []),
             _signed(row["delta"]),
             _range(row["delta_ci_low"], row["delta_ci_high"], signed=True),
-            _ratio(row["ratio"]),
+            _ratio(row),
             _probability(row["q"]),
             _number(row["detectable"]),
             *(
@@ -128,7 +128,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     if medians:
         notes.append("median Δ: over the language pairs; from 8 languages on with an interval that resamples them")
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
-    notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
+    notes.append(f"ratio (interval): to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
     notes.append("detectable: the smallest Δ that this test finds in 80 % of cases at 5 %, from the interval's width")
     if names:
         notes.append("controls: mean, lowest and highest; p = (1 + controls at least as good) / (1 + controls)")
@@ -255,8 +255,11 @@ def _signed(value: float | None) -> str:
     return EMPTY if value is None else _short(f"{value:+.{digits(value)}f}")
 
 
-def _ratio(value: float | None) -> str:
-    return EMPTY if value is None else f"×{value:.2f}"
+def _ratio(row: dict[str, Any]) -> str:
+    if row["ratio"] is None:
+        return EMPTY
+    ends = "" if row["ratio_ci_low"] is None else f" ({row['ratio_ci_low']:.2f}–{row['ratio_ci_high']:.2f})"
+    return f"×{row['ratio']:.2f}{ends}"
 
 
 def gaining(row: dict[str, Any]) -> str:

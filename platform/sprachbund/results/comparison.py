@@ -11,7 +11,7 @@ from sprachbund.db.engine import reading
 from sprachbund.db.names import NamedSetting, find_experiment, find_setting
 from sprachbund.errors import QueryError, known
 from sprachbund.files.artifacts import ArtifactStore
-from sprachbund.measures import MEASURES, METRICS
+from sprachbund.measures import MEASURES, METRICS, RATIO_FLOOR, WITH_RATIO
 from sprachbund.progress import Silent
 from sprachbund.results import contrasts
 from sprachbund.results.left_out import LeftOut, left_out
@@ -30,13 +30,14 @@ BY: dict[str, tuple[str, ...]] = {
     "query": ("query_language",),
     "candidate": ("candidate_language",),
 }
-# A ratio to a baseline below this says nothing: it is left out.
-RATIO_FLOOR = 0.05
 # Shown beside what was tested: distance without the gap, or without the spread, may be mere collapse.
 DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
 _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
 _SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
-_STORED = ("value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "p", "q")
+_STORED = (
+    "value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "ratio_ci_low", "ratio_ci_high",
+    "p", "q",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +50,8 @@ class Comparison:
         over its seeds, with value_low and value_high the extremes. baseline and delta refer to `vs`, or to
         each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
         there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
-        and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
+        and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative, with
+        its interval by the same draws.
         detectable is the smallest difference that the test finds in 80 % of cases, from the interval's width.
     controls: steered settings against each variant of their controls: mean, low, high, delta, p.
     contrasts: settings that the spec holds against each other, and what was chosen against what was chosen of the
@@ -237,8 +239,7 @@ def _of(name: str, tested: pl.Expr) -> pl.Expr:
 
 def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
     """Ratios, detectable differences, and the gains over pairs (of differences to each setting's own baseline)."""
-    from_zero = [name for name, metric in METRICS.items() if metric.low is not None and metric.low >= 0]
-    usable = pl.col("metric").is_in(from_zero) & (pl.col("baseline") >= RATIO_FLOOR)
+    usable = pl.col("metric").is_in(WITH_RATIO) & (pl.col("baseline") >= RATIO_FLOOR)
     rows = rows.with_columns(ratio=pl.when(usable).then(pl.col("value") / pl.col("baseline")))
     low, high = (rows[name].fill_null(float("nan")).to_numpy() for name in ("delta_ci_low", "delta_ci_high"))
     found = detectable_after(low, high, read.confidence())

@@ -112,7 +112,7 @@ class Reader:
     def stored(self) -> pl.DataFrame:
         return self._compared(
             "setting_comparison", "value", "ci_low", "ci_high", "baseline", "delta",
-            "delta_ci_low", "delta_ci_high", "p", "q", "n_pairs",
+            "delta_ci_low", "delta_ci_high", "ratio_ci_low", "ratio_ci_high", "p", "q", "n_pairs",
         )  # fmt: skip
 
     def gains(self) -> pl.DataFrame:

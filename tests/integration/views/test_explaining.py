@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from sprachbund.cli.compare import print_pareto
 from sprachbund.errors import QueryError
-from sprachbund.measures import MEASURES
+from sprachbund.measures import MEASURES, RATIO_FLOOR
 from sprachbund.report import document, sections
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison as results
@@ -50,10 +50,13 @@ def test_medians_ratios_and_detectable_differences_stand_beside_gains(database, 
             assert row["n_gaining"] <= row["n_pairs"]
             expected = detectable_after(row["delta_ci_low"], row["delta_ci_high"])
             assert row["detectable"] == pytest.approx(float(expected))
-        if row["baseline"] is None or row["baseline"] < results.RATIO_FLOOR or row["metric"] == "distance_gap":
+        if row["baseline"] is None or row["baseline"] < RATIO_FLOOR or row["metric"] == "distance_gap":
             assert row["ratio"] is None
         else:
             assert row["ratio"] == pytest.approx(row["value"] / row["baseline"])
+            tested = row["method"] != "none" or row["transform"] != "none"
+            if tested and row["metric"] in ("top1", "mrr"):
+                assert row["ratio_ci_low"] < row["ratio"] < row["ratio_ci_high"]
     against = results.compare(database.engine, "made", vs="centring")
     assert against.rows["median_gain"].null_count() == against.rows.height
 

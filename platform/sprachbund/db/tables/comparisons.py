@@ -82,6 +82,9 @@ class Comparison(Base):
     delta_ci_low: Mapped[float | None] = mapped_column(Float)
     delta_ci_high: Mapped[float | None] = mapped_column(Float)
     p: Mapped[float | None] = mapped_column(Float)
+    # Of value / baseline, where that is shown.
+    ratio_ci_low: Mapped[float | None] = mapped_column(Float)
+    ratio_ci_high: Mapped[float | None] = mapped_column(Float)
     n_languages: Mapped[int | None]
     median_gain: Mapped[float | None] = mapped_column(Float)
     # Languages are resampled, not pairs.

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import ids_of
-from sprachbund.measures import METRICS
+from sprachbund.measures import METRICS, RATIO_FLOOR, WITH_RATIO
 from sprachbund.queue import Claim
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import OutcomesPayload
@@ -82,12 +82,13 @@ def _key(row: Mapping[str, Any], claim: Claim[Any]) -> str:
 def row_of(
     own: ResampledLevel,
     baseline: ResampledLevel,
+    metric: str,
     gains: Mapping[str, Any] | None,
     payload: OutcomesPayload,
     *,
     tested: bool,
 ) -> dict[str, Any]:
-    """The numbers of a row but for where it stands; `tested`: with the difference's interval and p."""
+    """The numbers of a row but for where it stands; `tested`: with intervals of difference and ratio, and p."""
     itself = _summary(own.value, own.replicates, own, payload.confidence)
     row: dict[str, Any] = {
         "n_pairs": own.n_pairs,
@@ -102,6 +103,8 @@ def row_of(
         "delta_ci_low": None,
         "delta_ci_high": None,
         "p": None,
+        "ratio_ci_low": None,
+        "ratio_ci_high": None,
         "item_error": None,
     }
     if tested:
@@ -114,8 +117,17 @@ def row_of(
             "delta_ci_high": float(difference.high),
             "p": float(difference.p),
             "item_error": item_error(differences, own.n_groups),
+            **_ratio(own, baseline, metric, payload.confidence),
         }
     return row | _gained(row["item_error"], gains, payload.confidence)
+
+
+def _ratio(own: ResampledLevel, baseline: ResampledLevel, metric: str, confidence: float) -> dict[str, float]:
+    """The percentile interval of value / baseline, by the draws of both; none where a draw's baseline is 0."""
+    if metric not in WITH_RATIO or baseline.value < RATIO_FLOOR or (baseline.replicates <= 0).any():
+        return {}
+    ends = np.quantile(own.replicates / baseline.replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return dict(zip(("ratio_ci_low", "ratio_ci_high"), ends.tolist(), strict=True))
 
 
 def _gained(item: float | None, gains: Mapping[str, Any] | None, confidence: float) -> dict[str, Any]:
