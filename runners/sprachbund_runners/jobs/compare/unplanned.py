@@ -21,7 +21,7 @@ from sprachbund_runners.jobs.compare.cells import Against, Cell, Cells, Contrast
 from sprachbund_runners.jobs.compare.contrast import adjusted
 from sprachbund_runners.jobs.compare.levels import ROUNDING
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, results_of
-from sprachbund_runners.jobs.compare.pair_statistics import PairValues, gains_of
+from sprachbund_runners.jobs.compare.pair_statistics import Pair, PairValues, gains_of
 from sprachbund_runners.jobs.compare.scopes import scope_of
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.statistics.arms import arms
@@ -133,8 +133,9 @@ class Unplanned:
         return Cells.read(outcomes, self._payload, contrasts), values
 
     def _results(self, connection: Connection, wanted: Collection[Cell]) -> list[Row[Any]]:
-        """Results of the cells in any of the experiments, each once."""
+        """Results of the cells in any of the experiments, each once, of the pairs that all of these ask for."""
         found: dict[int, Row[Any]] = {}
+        asked: list[set[Pair]] = []
         corpora = set(connection.execute(_corpora(self.group, self._payload.split)).scalars())
         settings, layers = {setting for setting, _ in wanted}, {layer for _, layer in wanted}
         for name in self.experiments:
@@ -147,8 +148,11 @@ class Unplanned:
                 for pair in pairs
             }
             with results_of(connection, jobs, foreign, layers, self._payload.metrics, settings) as rows:
-                found |= {row.id: row for row in rows if row.corpus in corpora and (row.setting, row.layer) in wanted}
-        return list(found.values())
+                own = [row for row in rows if row.corpus in corpora and (row.setting, row.layer) in wanted]
+            found |= {row.id: row for row in own}
+            asked.append({_pair(row) for row in own})
+        everywhere = set.intersection(*asked)
+        return [row for row in found.values() if _pair(row) in everywhere]
 
     def _asked(self, connection: Connection) -> ContrastPayload:
         """As the first experiment compares on this role and group, of the one metric."""
@@ -179,8 +183,12 @@ def _corpora(group: str, split: str) -> Select[str]:
 
 def _common(rows: Sequence[Row[Any]], wanted: Collection[Cell]) -> list[Row[Any]]:
     """Rows of the pairs that every cell has: experiments may have other languages."""
-    pairs: dict[Cell, set[tuple[str, str, str]]] = {cell: set() for cell in wanted}
+    pairs: dict[Cell, set[Pair]] = {cell: set() for cell in wanted}
     for row in rows:
-        pairs[row.setting, row.layer].add((row.corpus, row.query_language, row.candidate_language))
+        pairs[row.setting, row.layer].add(_pair(row))
     common = set.intersection(*pairs.values()) if pairs else set()
-    return [row for row in rows if (row.corpus, row.query_language, row.candidate_language) in common]
+    return [row for row in rows if _pair(row) in common]
+
+
+def _pair(row: Row[Any]) -> Pair:
+    return row.corpus, row.query_language, row.candidate_language
