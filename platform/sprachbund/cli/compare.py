@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from sprachbund import workspace
+from sprachbund.cli.equal_cost import print_equal_cost
 from sprachbund.cli.output import print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
 from sprachbund.progress import Bars
 from sprachbund.report import charts, rendering
 from sprachbund.report.pareto import pareto_plot
-from sprachbund.results import comparison, number, pareto
+from sprachbund.results import comparison, equal_cost, number, pareto
 
 INCOMPLETE = 1
 
@@ -40,6 +41,10 @@ def compare(
     front: Annotated[
         bool, typer.Option("--pareto", help="The front of target share, perplexity and retrieval gain instead.")
     ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="COST=LEVEL", help="The gain of every sweep at this cost, such as bits_per_byte=1.5."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="With --pareto: draw it into this file (png, svg, pdf).")] = None,
     explain_number: Annotated[
         str | None,
@@ -57,12 +62,14 @@ def compare(
     Exit code 1 if cells of the table are missing (unless --partial).
 
     Examples: sprachbund compare demo; sprachbund compare demo --layer 5 --by pair --csv;
-    sprachbund compare demo --explain-number 3; sprachbund compare sweep --pareto --out front.png
+    sprachbund compare demo --explain-number 3; sprachbund compare sweep --pareto --out front.png;
+    sprachbund compare sweep --at bits_per_byte=1.5
     """
     if out is not None and not front:
         raise QueryError("--out draws the front: give it with --pareto")
-    if front and explain_number is not None:
-        raise QueryError("give one of --pareto and --explain-number")
+    if front + (explain_number is not None) + (at is not None) > 1:
+        raise QueryError("give one of --pareto, --at and --explain-number")
+    cost = None if at is None else equal_cost.parse_cost(at)
     ws = workspace.open()
     engine = ws.engine
     with Bars() as bars:
@@ -81,7 +88,12 @@ def compare(
     ]
     if len(forms) > 1:
         raise QueryError(f"give one of --json, --csv, --latex and --markdown, not {' and '.join(forms)}")
-    if front or explain_number is not None:
+    if cost is not None:
+        if set(forms) - {"json", "csv"}:
+            raise QueryError(f"--{forms[0]} is for the comparison's tables; here there are --json and --csv")
+        with Bars() as bars:
+            print_equal_cost(equal_cost.equal_cost(engine, ws.store, found, *cost, bars), "".join(forms))
+    elif front or explain_number is not None:
         if set(forms) - {"json"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
         if front:

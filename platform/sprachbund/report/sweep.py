@@ -9,6 +9,7 @@ from sprachbund.report.sections import ReportedExperiment
 from sprachbund.report.tables import EMPTY, digits
 from sprachbund.results.pareto import Pareto, pareto
 from sprachbund.results.side_effects import COLUMNS
+from sprachbund.results.sweeps import swept
 
 _TITLES = {
     "gain": "retrieval gain",
@@ -34,7 +35,7 @@ def side_effects(source: ReportedExperiment) -> list[Piece]:
 
 def sweep(source: ReportedExperiment) -> list[Piece]:
     """Gain and costs over k (or strength), a line per target; then the front over all of them."""
-    over, points = _points(source)
+    over, points = swept(source.comparison, source.layer)
     if not over:
         return []
     measured = source.comparison.side_effects
@@ -63,27 +64,6 @@ def front(source: ReportedExperiment) -> list[Piece]:
             return [Paragraph(f"No front: {error}.", note=True)]
         return []
     return [_front_table(found)]
-
-
-def _points(source: ReportedExperiment) -> tuple[str, pl.DataFrame]:
-    """The swept settings, and what is swept: k where a method has several, else strength; "" without a sweep."""
-    comparison = source.comparison
-    rows = comparison.rows.filter(
-        pl.col("kind") == "setting",
-        pl.col("metric") == comparison.metric,
-        pl.col("layer") == source.layer,
-        pl.col("method") != "none",
-        pl.col("transform") == "none",
-    ).with_columns(gain=pl.col("delta"), edit=pl.col("edit").fill_null(""))
-    for over, fixed in (("k", "strength"), ("strength", "k")):
-        keys = ["model", "method", "edit", "target", fixed]
-        many = rows.filter(pl.col(over).is_not_null()).group_by(keys).agg(n=pl.col(over).n_unique())
-        many = many.filter(pl.col("n") > 1)
-        if many.height:
-            swept = rows.join(many.select(keys), on=keys, how="inner", nulls_equal=True)
-            line = pl.concat_str("method", pl.lit(" "), "edit")
-            return over, swept.with_columns(line=line.str.strip_chars())
-    return "", rows
 
 
 def _front_table(found: Pareto) -> Table:
