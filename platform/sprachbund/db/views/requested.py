@@ -2,7 +2,7 @@
 
 from sprachbund.db.views.columns import Column, View, changed, of
 from sprachbund.db.views.differences import BESIDE_EVALUATION, DELTA, INTERVAL, P
-from sprachbund.db.views.evaluated import EVALUATED, of_scopes
+from sprachbund.db.views.evaluated import CHANCE, EVALUATED, of_scopes
 from sprachbund.db.views.setting import setting_columns
 
 _SWEEP = setting_columns("family step")
@@ -46,6 +46,7 @@ ABX_RESULTS = View(
             "task_key", "e.scope_digest", "text",
             "the task over these languages with its distance, sampling and seed",
         ),
+        CHANCE,
     ),
 )  # fmt: skip
 
