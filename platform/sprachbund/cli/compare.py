@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,7 +94,7 @@ def compare(
         if set(forms) - {"json", "csv"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there are --json and --csv")
         with Bars() as bars:
-            print_equal_cost(equal_cost.equal_cost(engine, ws.store, found, *cost, bars), "".join(forms))
+            print_equal_cost(equal_cost.equal_cost(engine, ws.store, found, *cost, bars), "".join(forms), wide)
     elif front or explain_number is not None:
         if set(forms) - {"json"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
@@ -131,7 +132,7 @@ def print_pareto(found: pareto.Pareto, as_json: bool, out: Path | None, wide: bo
     print_table(
         [*columns, "front"],
         [
-            [*(_cell(row[name]) for name in columns), "*" if row["front"] else ""]
+            [*(_between(row, name) if name in found.objectives else _cell(row[name]) for name in columns), _mark(row)]
             for row in found.rows.iter_rows(named=True)
         ],
         wide=wide,
@@ -141,8 +142,21 @@ def print_pareto(found: pareto.Pareto, as_json: bool, out: Path | None, wide: bo
     print(f"layer {found.layer}: {found.layer_reason}")
     ways = ", ".join(f"{name} {way}" for name, way in found.objectives.items())
     print(f"* no setting with the same target is at least as good in all and better in one ({ways})")
+    print(
+        "? may be on the front: at the better ends of its intervals no setting with * beats it at the worse of theirs"
+    )
     if out is not None:
         print(f"drawn into {out}")
+
+
+def _mark(row: Mapping[str, Any]) -> str:
+    return "*" if row["front"] else "?" if row["maybe"] else ""
+
+
+def _between(row: Mapping[str, Any], name: str) -> str:
+    """An objective with its interval, where it has one."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return _cell(row[name]) + ("" if low is None or low == high else f" ({_cell(low)} … {_cell(high)})")
 
 
 def _cell(value: Any) -> str:

@@ -6,7 +6,7 @@ from sprachbund.cli.output import print_json, print_table
 from sprachbund.results.equal_cost import EqualCost
 
 
-def print_equal_cost(found: EqualCost, form: str) -> None:
+def print_equal_cost(found: EqualCost, form: str, wide: bool = False) -> None:
     """For a person, or as `json` or `csv` for a program."""
     if form == "json":
         facts = {name: getattr(found, name) for name in ("experiment", "metric", "layer", "layer_reason", "cost", "at")}
@@ -14,15 +14,17 @@ def print_equal_cost(found: EqualCost, form: str) -> None:
     elif form == "csv":
         print(found.rows.write_csv().rstrip("\n"))
     else:
-        _print(found)
+        _print(found, wide)
 
 
-def _print(found: EqualCost) -> None:
+def _print(found: EqualCost, wide: bool) -> None:
     several = found.rows["model"].n_unique() > 1
     columns = [*(["model"] if several else []), "method", "target", found.over, "gain", "interval", "between"]
     print_table(
         columns,
         [_cells(row)[0 if several else 1 :] for row in found.rows.iter_rows(named=True)],
+        wide=wide,
+        labels=3 if several else 2,
         title=f"{found.experiment}: gain in {found.metric} at {found.cost} {found.at:g}, layer {found.layer}",
     )
     print(f"layer {found.layer}: {found.layer_reason}")

@@ -1,5 +1,7 @@
 """What steering costs, for a report: side effects, the sweep over k or strength, and the Pareto front."""
 
+from typing import Any
+
 import polars as pl
 
 from sprachbund.errors import QueryError
@@ -25,11 +27,11 @@ def side_effects(source: ReportedExperiment) -> list[Piece]:
     shown = [name for name in COLUMNS if rows.height and rows[name].null_count() < rows.height]
     if not shown:
         return []
-    cells = [
-        [str(row["setting"]), *(_effect(row[name], row[f"{name}_delta"]) for name in shown)]
-        for row in rows.iter_rows(named=True)
-    ]
-    note = "Value and difference to the unsteered model; shares and perplexity are those of the setting's target."
+    cells = [[str(row["setting"]), *(_effect(row, name) for name in shown)] for row in rows.iter_rows(named=True)]
+    note = (
+        "Value, and difference to the unsteered model with its interval on what both read; shares and perplexity are"
+        " those of the setting's target."
+    )
     return [Table(["setting", *(name.replace("_", " ") for name in shown)], cells, notes=[note])]
 
 
@@ -71,19 +73,33 @@ def _front_table(found: Pareto) -> Table:
     rows = [
         [
             *(str(row[name]) for name in columns[:3]),
-            *(EMPTY if row[name] is None else f"{row[name]:.{digits(row[name])}f}" for name in found.objectives),
-            "front" if row["front"] else "",
+            *(_objective(row, name) for name in found.objectives),
+            "front" if row["front"] else "may be" if row["maybe"] else "",
         ]
         for row in found.rows.iter_rows(named=True)
     ]
     marks = ["" if row["front"] else "control" for row in found.rows.iter_rows(named=True)]
     ways = ", ".join(f"{name.replace('_', ' ')} {way}" for name, way in found.objectives.items())
     note = f"Front: no setting of the same model and target is at least as good in all and better in one ({ways})."
-    return Table(columns, rows, labels=3, marks=marks, notes=[note])
+    maybe = "May be: at the better ends of its intervals no setting of the front beats it at the worse ends of theirs."
+    return Table(columns, rows, labels=3, marks=marks, notes=[note, maybe])
 
 
-def _effect(value: float | None, delta: float | None) -> str:
+def _objective(row: dict[str, Any], name: str) -> str:
+    value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
     if value is None:
         return EMPTY
-    change = "" if delta is None else f" ({delta:+.{digits(delta)}f})".replace("-", "−")
+    places = digits(value)
+    return f"{value:.{places}f}" + ("" if low == high else f" ({low:.{places}f} … {high:.{places}f})")
+
+
+def _effect(row: dict[str, Any], name: str) -> str:
+    value, delta, low, high = (row[f"{name}{part}"] for part in ("", "_delta", "_delta_low", "_delta_high"))
+    if value is None:
+        return EMPTY
+    change = ""
+    if delta is not None:
+        places = digits(delta)
+        ends = "" if low is None else f": {low:+.{places}f} … {high:+.{places}f}"
+        change = f" ({delta:+.{places}f}{ends})".replace("-", "−")
     return f"{value:.{digits(value)}f}{change}"

@@ -181,24 +181,26 @@ def _effects_table(comparison: Comparison) -> TextTable:
     """What every setting but controls does beside its aim, each with its difference to the baseline."""
     rows = comparison.side_effects.filter(pl.col("control_of").is_null())
     shown = [name for name in COLUMNS if rows[name].null_count() < rows.height]
-    cells = tuple(
-        (str(row["setting"]), *(_effect(row[name], row[f"{name}_delta"]) for name in shown))
-        for row in rows.iter_rows(named=True)
-    )
+    cells = tuple((str(row["setting"]), *(_effect(row, name) for name in shown)) for row in rows.iter_rows(named=True))
     return TextTable(
         f"{comparison.experiment}: side effects",
         ("setting", *shown),
         1,
         cells,
         (False,) * len(cells),
-        ("value (Δ baseline); of a share or perplexity in a language: the setting's target",),
+        (
+            "value (Δ baseline: its interval, on what both settings read)",
+            "of a share or perplexity in a language: the setting's target",
+        ),
     )
 
 
-def _effect(value: float | None, delta: float | None) -> str:
+def _effect(row: dict[str, Any], name: str) -> str:
+    value, delta, low, high = (row[f"{name}{part}"] for part in ("", "_delta", "_delta_low", "_delta_high"))
     if value is None:
         return EMPTY
-    return number(value) + ("" if delta is None else f" ({signed(delta)})")
+    ends = "" if low is None else f": {ranged(low, high, signed=True)}"
+    return number(value) + ("" if delta is None else f" ({signed(delta)}{ends})")
 
 
 def _label_columns(comparison: Comparison) -> tuple[str, ...]:
