@@ -13,6 +13,7 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from sprachbund import workspace
 from sprachbund.cli import samples as command
+from sprachbund.cli.equal_cost import print_equal_cost
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import CorpusError, QueryError, SpecError
@@ -417,6 +418,46 @@ def test_one_row_per_setting_for_comparisons(measured: Workspace) -> None:
     assert {f"{column}{part}" for column in COLUMNS for part in PARTS} <= set(frame.columns)
     with pytest.raises(QueryError, match="unknown experiment 'tinny'; did you mean 'tiny'"):
         side_effects(space.engine, "tinny")
+
+
+def test_gains_at_equal_cost_lie_between_neighbours_of_the_sweep(
+    space: Workspace, spec: dict[str, Any], asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = {"perplexity": {**asked["perplexity"], "languages": ["eng_Latn"]}}
+    swept = {**spec, "interventions": ["none", {"method": "experts", "k": [12, 4, 30]}], "side_effects": text}
+    space.submit(swept)
+    work(space)
+    frame = side_effects(space.engine, "tiny").sort("k", nulls_last=False)
+    costs = frame["bits_per_byte"].to_list()
+    gains = [0.0, *space.compare("tiny").rows.filter(
+        pl.col("metric") == "mrr", pl.col("layer") == "final", pl.col("method") == "experts"
+    ).sort("k")["delta"]]  # fmt: skip
+    # Half way between the unsteered model and the first setting.
+    found = space.equal_cost("tiny", f"bits_per_byte={(costs[0] + costs[1]) / 2}", metric="mrr")
+    (row,) = found.rows.iter_rows(named=True)
+    assert (found.over, row["after"], row["before"], row["target"]) == ("k", "none", frame["setting"][1], "eng_Latn")
+    assert (row["place"], row["gain"]) == pytest.approx((2.0, gains[1] / 2))
+    assert row["ci_low"] is None or row["ci_low"] <= row["gain"] <= row["ci_high"]
+    assert (row["least_cost"], row["greatest_cost"]) == pytest.approx((min(costs), max(costs)))
+    (beyond,) = space.equal_cost("tiny", f"bits_per_byte={max(costs) + 1}").rows.iter_rows(named=True)
+    assert beyond["gain"] is None and beyond["note"].startswith("not reached: bits_per_byte goes from")
+    print_equal_cost(found, "")
+    assert "never beyond its ends" in capsys.readouterr().out
+    print_equal_cost(found, "json")
+    assert json.loads(capsys.readouterr().out)["rows"][0]["place"] == pytest.approx(2.0)
+    print_equal_cost(found, "csv")
+    assert capsys.readouterr().out.startswith("model,method,target")
+    for wrong, message in (
+        ("bits_per_bite=1", "did you mean 'bits_per_byte'"),
+        ("bits_per_byte", "found no level"),
+        ("bits_per_byte=much", "found 'much'"),
+        ("target_share=0.5", "has no target_share of its sweeps"),
+    ):
+        with pytest.raises(QueryError, match=message):
+            space.equal_cost("tiny", wrong)
+    space.submit({**swept, "interventions": ["none", {"method": "experts", "k": 4}]}, replace=True)
+    with pytest.raises(QueryError, match="sweeps nothing"):
+        space.equal_cost("tiny", "bits_per_byte=1")
 
 
 def test_samples_are_shown(
