@@ -49,10 +49,11 @@ def comparison_wants(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
 ) -> list[Want]:
     """A want for each setting of a role but controls, on one group of corpora, `corpus` among them.
 
-    evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
+    unit: what is drawn of it. evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
     """
     controls: dict[str, dict[str, list[PlannedSetting]]] = {}
     for setting in settings:
@@ -62,7 +63,7 @@ def comparison_wants(
     found = []
     for setting in settings:
         if setting.control_of is None:
-            payload = _comparison(spec, role, corpus, setting, controls.get(setting.key, {}), evaluated)
+            payload = _comparison(spec, role, corpus, setting, controls.get(setting.key, {}), evaluated, unit)
             label = f"comparison of {setting.label} on {corpus.group} ({role})"
             found.append(Want.of(COMPARISON, payload, label, layers))
     return found
@@ -75,6 +76,7 @@ def _comparison(
     setting: PlannedSetting,
     controls: Mapping[str, Sequence[PlannedSetting]],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
 ) -> ComparisonPayload:
     """One setting with its controls, by variant."""
     variants = {variant: tuple(each.key for each in members) for variant, members in controls.items()}
@@ -83,14 +85,20 @@ def _comparison(
         *(_compared(each, {}) for members in controls.values() for each in members),
     )
     read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference))
-    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated))
+    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated, unit))
 
 
 def _resampled(
-    spec: Spec, role: str, corpus: PlanCorpus, read: Iterable[str], evaluated: Mapping[str, Mapping[str, str]]
+    spec: Spec,
+    role: str,
+    corpus: PlanCorpus,
+    read: Iterable[str],
+    evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
 ) -> dict[str, Any]:
     """What is asked of outcomes whichever settings, those of the keys `read`, are compared."""
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     metrics = list(statistics.metrics)
     if spec.choose is not None and spec.choose.metric not in metrics:
         metrics.append(spec.choose.metric)
@@ -101,7 +109,7 @@ def _resampled(
         "metrics": tuple(metrics),
         "resamples": statistics.resamples,
         "confidence": statistics.confidence,
-        "unit": statistics.unit,
+        "unit": unit,
         "seed": spec.seed,
         "evaluations": {subject: pairs for key in read for subject, pairs in evaluated[key].items()},
     }
@@ -118,9 +126,11 @@ def adjustment_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     comparisons: Sequence[Want],
+    unit: str,
 ) -> Want:
     """The families over all comparisons of a model, group and role; `on` names model and group."""
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     evaluations: dict[str, None] = {}
     if statistics.multiplicity == "max_t":
         evaluations = dict.fromkeys(subject for each in comparisons for subject in each.payload.needs)
@@ -130,8 +140,9 @@ def adjustment_want(
         layers=layers,
         comparisons=tuple(each.subject for each in comparisons),
         multiplicity=statistics.multiplicity,
+        confidence=statistics.confidence,
         resamples=statistics.resamples,
-        unit=statistics.unit,
+        unit=unit,
         seed=spec.seed,
         evaluations=tuple(evaluations),
     )
@@ -190,6 +201,7 @@ def best_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
     choice: Want,
 ) -> Want | None:
     """Whatever was chosen against what was chosen of the settings that edit nothing; None with nothing to compare."""
@@ -213,7 +225,7 @@ def best_want(
         candidates=candidates,
         multiplicity=spec.statistics.multiplicity,
         layers=layers,
-        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated),
+        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated, unit),
     )
     return Want.of(
         BEST, payload, f"best against best on {corpus.group} for {settings[0].model.name} ({role})", needs_layers=layers
@@ -227,6 +239,7 @@ def contrast_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
 ) -> Want | None:
     """The comparisons that the spec names; None where it names none of this model's settings."""
     by_name = {name: each for each in settings for name in (each.name, each.label)}
@@ -241,7 +254,7 @@ def contrast_want(
     payload = ContrastPayload(
         contrasts=contrasts,
         multiplicity=spec.statistics.multiplicity,
-        **_resampled(spec, role, corpus, read, evaluated),
+        **_resampled(spec, role, corpus, read, evaluated, unit),
     )
     return Want.of(CONTRAST, payload, label, layers)
 

@@ -30,6 +30,7 @@ def difference_wants(
     texts = {text.key: text.as_documents for listed in corpora.values() for each in listed
              for text in each.texts.values()}  # fmt: skip
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     for want in evaluated:
         kind, setting, *place = _place(want)
         baseline = baselines.get(setting)
@@ -46,7 +47,6 @@ def difference_wants(
             pairs=_pairs(want.payload, reference.payload),
             resamples=statistics.resamples,
             confidence=statistics.confidence,
-            unit=statistics.unit,
             seed=spec.seed,
         )
         yield Want.of(DIFFERENCE, payload, f"{want.label} against the baseline's", want.layers)

@@ -16,6 +16,7 @@ from sprachbund.planning.compared import (
     contrast_want,
     language_pairs,
 )
+from sprachbund.planning.drawn import drawn_unit
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
@@ -66,17 +67,18 @@ class RoleWants:
     def _compare(self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]]) -> None:
         """Wants of what all settings' evaluations on the group of a corpus come to."""
         spec, role, settings, layers = self.spec, self.role, self.settings, self.layers
-        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated)
+        unit = drawn_unit(spec, [each for each in self.corpora if each.group == corpus.group])
+        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated, unit)
         on = f"{corpus.group} for {self.model.name}"
-        adjustment = adjustment_want(spec, role, on, settings, layers, comparisons)
+        adjustment = adjustment_want(spec, role, on, settings, layers, comparisons, unit)
         self.wants += [*comparisons, adjustment]
         if role == "select" and spec.choose is not None:
             self.choices.append(choice_want(spec, settings, layers, adjustment, corpus.group))
             self.wants.append(self.choices[-1])
         if role == "test":
-            asked = contrast_want(spec, role, corpus, settings, layers, evaluated)
+            asked = contrast_want(spec, role, corpus, settings, layers, evaluated, unit)
             self.wants += [] if asked is None else [asked]
-            best = (best_want(spec, role, corpus, settings, layers, evaluated, choice) for choice in self.choices)
+            best = (best_want(spec, role, corpus, settings, layers, evaluated, unit, choice) for choice in self.choices)
             self.wants += [each for each in best if each is not None]
 
     def _evaluate(
@@ -103,7 +105,7 @@ class RoleWants:
                 words,
                 self.spec.embeddings.pooled,
                 self.spec.seed,
-                self.spec.statistics.unit,
+                drawn_unit(self.spec, [corpus]),
                 self.spec.statistics.confidence,
             )
             for request in REQUESTS:

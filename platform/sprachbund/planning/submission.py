@@ -53,6 +53,9 @@ class Submission:
     # Of the test role: items of all its corpora, and ordered pairs that share a corpus's items.
     n_items: int
     n_pairs: int
+    # What comparisons draw, and what they cannot find.
+    drawn: Mapping[str, Any]
+    warnings: tuple[str, ...]
 
     @property
     def n_new(self) -> int:
@@ -128,6 +131,8 @@ def _submission(connection: Connection, drawing: Drawing) -> Submission:
         audit=resolved.audit,
         sentences=_sentences(drawing),
         **_tested(resolved),
+        drawn=blueprint.drawn,
+        warnings=blueprint.warnings,
     )
 
 

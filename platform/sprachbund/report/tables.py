@@ -91,7 +91,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         pl.col("corpus") == corpus, pl.col("layer") == layer, pl.col("metric") == comparison.metric
     )
     labels_of = _label_columns(comparison)
-    columns = [*_detail_columns(comparison), *_control_columns(variants, labels_of)]
+    columns = [*_detail_columns(comparison), *_control_columns(comparison, variants)]
     columns.append(("Δ centring", lambda row: signed(row["delta_centring"])))
     labels, controls, cells = [], [], []
     for own, group in _groups(comparison, rows):
@@ -107,15 +107,16 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         notes.append("median Δ: over the language pairs; from 8 languages on with an interval that resamples them")
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
     notes.append(f"ratio (interval): to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
-    if rows["detectable"].null_count() < rows.height:
-        notes.append(
-            "detectable: the smallest Δ that this test finds in 80 % of cases at 5 %, from the interval's width"
-        )
+    notes += _tests_notes(rows)
     if tuple(_extra(comparison)) == BY["pair"]:
         notes.append("interval: of the pair's own value; p and q: McNemar's exact test of the pair, where there is one")
     if variants.height:
         notes.append("controls: their mean, and from the lowest to the highest, which is no interval")
-        notes.append("p of controls: (1 + controls at least as good) / (1 + controls)")
+        notes.append(
+            "no p of controls: this layer was picked by results; best against best has that of what was chosen"
+            if comparison.picked
+            else "p of controls: (1 + controls at least as good) / (1 + controls)"
+        )
     return TextTable(
         f"{comparison.experiment}: {comparison.metric} at layer {layer} on {corpus} ({_what(comparison)})",
         (*labels_of, *(columns[place][0] for place in filled)),
@@ -124,6 +125,23 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         tuple(controls),
         tuple(notes),
     )
+
+
+def _tests_notes(rows: pl.DataFrame) -> list[str]:
+    """What is drawn, and what q and detectable are of."""
+    notes = []
+    tested = rows.filter(pl.col("item_error").is_not_null())
+    for unit, n_groups in tested.select("unit", "n_groups").unique(maintain_order=True).iter_rows():
+        what = "items" if unit == "item" else f"{n_groups} groups of items (documents)"
+        notes.append(f"intervals, q and detectable: {what} are drawn")
+    if tested.height:
+        notes.append(
+            "q: of settings that edit, from the first edited block on, and of transforms alone, each by itself"
+        )
+        notes.append("detectable: the smallest Δ found in 80 % of cases where q has to reach its family's threshold")
+    if rows["q_at_floor"].sum():
+        notes.append("≤: more draws (statistics.resamples) could give less")
+    return notes
 
 
 def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
@@ -140,21 +158,29 @@ def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
         ("interval", lambda row: ranged(row["delta_ci_low"], row["delta_ci_high"], signed=True)),
         ("ratio", _ratio),
         *([("p", lambda row: probability(row["p"]))] if by_pair else []),
-        ("q", lambda row: probability(row["q"])),
+        ("q", lambda row: probability(row["q"], row["q_at_floor"])),
         ("detectable", lambda row: number(row["detectable"])),
         ("languages and items", lambda row: ranged(row["population_low"], row["population_high"], signed=True)),
         ("p", lambda row: probability(row["population_p"])),
     ]
 
 
-def _control_columns(variants: pl.DataFrame, labels: tuple[str, ...]) -> Iterator[DetailColumn]:
-    """A column for each variant of the controls."""
+def _control_columns(comparison: Comparison, variants: pl.DataFrame) -> Iterator[DetailColumn]:
+    """A column for each variant of the controls; p at layers that no result has picked."""
+    labels = _label_columns(comparison)
     for (name,), own in variants.group_by("control", maintain_order=True):
-        yield f"Δ {name} (p)", partial(_of_control, own, labels)
+        if comparison.picked:
+            yield f"Δ {name}", partial(_of_control, own, labels, False)
+        else:
+            yield f"Δ {name} (p)", partial(_of_control, own, labels, True)
 
 
-def _of_control(variant: pl.DataFrame, labels: tuple[str, ...], row: dict[str, Any]) -> str:
-    return _against(variant.filter(_same(row, labels)))
+def _of_control(variant: pl.DataFrame, labels: tuple[str, ...], tested: bool, row: dict[str, Any]) -> str:
+    found = variant.filter(_same(row, labels))
+    if not found.height:
+        return EMPTY
+    delta, p = found["delta"][0], found["p"][0]
+    return f"{signed(delta)} ({probability(p)})" if tested else signed(delta)
 
 
 def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.DataFrame) -> TextTable:
@@ -284,15 +310,8 @@ def gaining(row: dict[str, Any]) -> str:
     return EMPTY if row["n_gaining"] is None else f"{row['n_gaining']} of {row['n_pairs']}"
 
 
-def _against(found: pl.DataFrame) -> str:
-    if not found.height:
-        return EMPTY
-    row = found.row(0, named=True)
-    return f"{signed(row['delta'])} ({probability(row['p'])})"
-
-
 def _described(row: dict[str, Any] | None) -> str:
     if row is None:
         return EMPTY
-    tested = "" if row["q"] is None else f"; {probability(row['q'])}"
+    tested = "" if row["q"] is None else f"; {probability(row['q'], row['q_at_floor'])}"
     return number(row["value"]) + ("" if row["delta"] is None else f" ({signed(row['delta'])}{tested})")

@@ -7,13 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
-from sprachbund_runners.statistics.bootstrap import resampled_sums, summarise_replicates
+from sprachbund_runners.statistics.bootstrap import resampled_sums, summarise_mean
 
 ROUNDING = 1e-6
 """Batches differ between runs: what rounding did to a number is no difference of settings."""
-
-FEW = 20
-"""Units below which percentiles of replicates cover too seldom: .88 of cases with 10 documents, .91 with 20."""
 
 NAN = float("nan")
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -84,31 +81,19 @@ def paired_replicates(
     """Of two values and their replicates [resamples, 2] by the same draws; a draw that leaves one undefined is left
     out.
 
-    Percentiles of the difference; of fewer than `FEW` units difference ± t · error, with Student's t of n_groups - 1
-    degrees of freedom, since replicates of few vary too little by √((n - 1) / n) and have short tails.
+    Interval and p are those of `summarise_mean`.
     """
     differences = replicates[:, 0] - replicates[:, 1]
     differences = differences[~np.isnan(differences)]
     if not len(differences):
         return Paired(value, baseline, NAN, NAN, NAN, n_items, n_groups)
     differences[np.abs(differences) < ROUNDING] = 0.0
-    found = summarise_replicates(
-        value - baseline, differences, confidence=confidence, n_items=n_items, n_groups=n_groups
-    )
-    low, high, p = float(found.low), float(found.high), float(found.p)
-    if n_groups < FEW and n_groups > 1:
-        error = float(differences.std()) * np.sqrt(n_groups / (n_groups - 1))
-        low, high, p = by_student(value - baseline, error, n_groups - 1, confidence)
-        p = max(p, 2 / (1 + len(differences)))
-    return Paired(value, baseline, low, high, p, n_items, n_groups, replicates)
-
-
-def by_student(delta: float, error: float, degrees: int, confidence: float) -> tuple[float, float, float]:
-    """Interval and p of a difference with this standard error; without any error p is 1 of no difference, else NaN."""
-    if error <= 1e-12 * abs(delta):
-        return (0.0, 0.0, 1.0) if abs(delta) < ROUNDING else (delta, delta, NAN)
-    half = float(stdtrit(degrees, 0.5 + confidence / 2)) * error
-    return delta - half, delta + half, 2 * float(stdtr(degrees, -abs(delta) / error))
+    delta = value - baseline
+    found = summarise_mean(
+        0.0 if abs(delta) < ROUNDING else delta, differences, confidence=confidence, n_items=n_items,
+        n_groups=n_groups, strata=1,
+    )  # fmt: skip
+    return Paired(value, baseline, float(found.low), float(found.high), float(found.p), n_items, n_groups, replicates)
 
 
 def paired_means(own: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Paired | None:
@@ -125,8 +110,12 @@ def paired_means(own: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) 
         return Paired(value, reference, NAN, NAN, NAN, n, n)
     changes = one - other
     changes[np.abs(changes) < ROUNDING] = 0.0
-    error = float(changes.std(ddof=1) / np.sqrt(n))
-    return Paired(value, reference, *by_student(float(changes.mean()), error, n - 1, confidence), n, n)
+    delta, error = float(changes.mean()), float(changes.std(ddof=1) / np.sqrt(n))
+    if error <= 1e-12 * abs(delta):
+        return Paired(value, reference, delta, delta, 1.0 if delta == 0 else NAN, n, n)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * error
+    p = 2 * float(stdtr(n - 1, -abs(delta) / error))
+    return Paired(value, reference, delta - half, delta + half, p, n, n)
 
 
 def ratio_of(above: int, below: int) -> Statistic:

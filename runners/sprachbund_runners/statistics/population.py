@@ -19,9 +19,12 @@ class PopulationMean:
     p: float
 
 
-def item_error(replicates: NDArray[np.float64], n: int) -> float:
-    """Standard error of a mean over n items (or groups) from its bootstrap replicates, which vary as by n - 1."""
-    return float(replicates.std()) * math.sqrt(n / (n - 1)) if n > 1 else 0.0
+def item_error(replicates: NDArray[np.float64], n: int, degrees: int) -> float | None:
+    """Standard error of a mean over n items (or groups) from its bootstrap replicates, which vary as by `degrees`.
+
+    degrees: n less the texts that are drawn each by itself. None if there are none.
+    """
+    return float(replicates.std()) * math.sqrt(n / degrees) if degrees > 0 else None
 
 
 def population_mean(
@@ -30,7 +33,7 @@ def population_mean(
     """The mean with languages and items both random: SE² = language_error² + item_error².
 
     language_error: standard error of the mean over pairs with languages as crossed random effects; item_error: of the
-    same mean over items. degrees: of freedom of the former: Student's t, cautious where items dominate. Neither error
+    same mean over items. degrees: of freedom, the fewer of the two: Student's t, on the cautious side. Neither error
     alone covers a mean over new languages and new items (Clark, J. Verbal Learning and Verbal Behavior 12, 1973).
     Raises ValueError for a negative error or fewer than one degree.
     """

@@ -40,13 +40,13 @@ def tables(seed, n):
 
 @pytest.mark.parametrize("grouped", [False, True])
 def test_equals_drawing_one_by_one(grouped):
-    own, baseline = tables(1, 60)
-    groups = [f"g{(row * row) % 61}" for row in range(60)] if grouped else None
+    own, baseline = tables(1, 240)
+    groups = [f"g{row % 120}" for row in range(240)] if grouped else None
     found = paired_statistic(own, baseline, RATIO, groups=groups, resamples=200, seed=4, confidence=0.9)
-    expected = slow(own, baseline, groups or list(range(60)), 200, 4, 0.9)
+    expected = slow(own, baseline, groups or list(range(240)), 200, 4, 0.9)
     assert (found.low, found.high, found.p) == pytest.approx(expected)
     assert found.delta == pytest.approx(own[:, 0].sum() / own[:, 1].sum() - baseline[:, 0].sum() / baseline[:, 1].sum())
-    assert (found.n_items, found.n_groups) == (60, len(set(groups)) if grouped else 60)
+    assert (found.n_items, found.n_groups) == (240, 120 if grouped else 240)
 
 
 def test_draws_that_leave_a_side_undefined_are_left_out():
@@ -54,7 +54,7 @@ def test_draws_that_leave_a_side_undefined_are_left_out():
     own = np.array([[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
     found = paired_statistic(own, own * [3.0, 1.0], RATIO, resamples=300, seed=0)
     assert np.isnan(found.replicates).any()
-    assert (found.delta, found.low, found.high) == pytest.approx((-1.0, -1.0, -1.0)) and np.isnan(found.p)
+    assert (found.delta, found.low, found.high) == pytest.approx((-1.0, -1.0, -1.0))
 
 
 def test_equal_settings_and_rounding_are_no_difference():

@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 
 from sprachbund.measures import RATIO_FLOOR
-from sprachbund_runners.jobs.compare.levels import ResampledLevel
+from sprachbund_runners.jobs.compare.layer_outcomes import PairMeans
+from sprachbund_runners.jobs.compare.levels import resampled
 from sprachbund_runners.jobs.compare.rows import row_of
-from sprachbund_runners.statistics.bootstrap import bootstrap_draws, bootstrap_replicates
+from sprachbund_runners.statistics.bootstrap import bootstrap_draws
 
-PAYLOAD = SimpleNamespace(confidence=0.9)
+PAYLOAD = SimpleNamespace(confidence=0.9, resamples=300, seed=5, unit="item")
 
 
 def level(items):
-    return ResampledLevel(
-        items.mean(), items.mean(), 1, len(items), len(items), bootstrap_replicates(items, None, 300, 5)
-    )
+    means = PairMeans()
+    means.add("corpus", items, float(items.mean()))
+    (found,) = resampled(PAYLOAD, {"it": means}, {"corpus": (len(items), None)}).values()
+    return found
 
 
 def row(own, base, metric="top1", tested=True):
-    return row_of(level(own), level(base), metric, None, PAYLOAD, tested=tested)
+    return row_of(metric, level(own), level(base), None, PAYLOAD, tested=tested)
 
 
 @pytest.fixture

@@ -72,7 +72,8 @@ GAINS = (
     Column("mean_p", "c.mean_p", "real", "its two-sided p"),
     Column("mean_error", "c.mean_error", "real", "its standard error, over languages"),
     Column("mean_degrees", "c.mean_degrees", "integer", "degrees of freedom of that"),
-    Column("item_error", "c.item_error", "real", "standard error of the mean difference over items alone"),
+    Column("item_error", "c.item_error", "real", "standard error of the mean difference over items (or groups) alone"),
+    Column("item_degrees", "c.item_degrees", "integer", "degrees of freedom of that"),
     Column(
         "population_low", "c.population_low", "real",
         "lower end of the mean gain's interval over languages and items: read it before mean_low, and before "
@@ -106,6 +107,11 @@ GAIN_SUMMARY = View(
         ),
         Column("scope", "c.scope", "text", "pairs summed up: all, target_query, target_candidate, without_target"),
         Column("n_pairs", "c.n_pairs", "integer", "language pairs"),
+        Column("n_items", "c.n_items", "integer", "items the gains rest on"),
+        Column(
+            "n_groups", "c.n_groups", "integer",
+            "groups (documents) of those items, drawn or not; NULL where the text has none",
+        ),
         *GAINS,
         _JOB,
     ),

@@ -26,7 +26,6 @@ class DifferencePayload(Layered):
     pairs: str | None = None
     resamples: int
     confidence: float
-    unit: str
     seed: int
     foreign: tuple[ForeignPair, ...] = ()
 
@@ -39,7 +38,6 @@ class DifferencePayload(Layered):
             "pairs": self.pairs,
             "resamples": self.resamples,
             "confidence": self.confidence,
-            "unit": self.unit,
             "seed": self.seed,
         }
 

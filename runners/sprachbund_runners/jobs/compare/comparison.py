@@ -120,7 +120,7 @@ def _add_layer(
                 own, baseline = (levels.get((key, metric, scope)) for key in (setting.setting, setting.reference))
                 if own is not None and baseline is not None:
                     gained = gains.get((setting.setting, layer, metric, name))
-                    row = row_of(own, baseline, metric, gained, payload, tested=setting.baseline is not None)
+                    row = row_of(metric, own, baseline, gained, payload, tested=setting.baseline is not None)
                     place = {
                         "setting": setting.setting, "baseline_setting": setting.reference, "layer": layer,
                         "baseline_layer": layer, "metric": metric, "scope": name, "contrast": None,

@@ -73,7 +73,7 @@ def own_measure(sides: Sides) -> Iterator[Found]:
         metric = next(iter(here[0][0].metrics))
         text = sides.context.text(here[0][0].payload.text_keys[0])
         tables = [_items([pair[side] for pair in here], metric, len(text.sentences), sides) for side in (0, 1)]
-        groups = text.groups if sides.payload.unit == "group" else None
+        groups = text.groups if here[0][0].payload.unit == "group" else None
         paired = sides.paired(tables[0], tables[1], ratio_of(0, 1), groups, f"pairs {here[0][0].payload.corpus}")
         if paired is not None:
             yield Found(Place("own", None, None, layer), metric, None, paired)
