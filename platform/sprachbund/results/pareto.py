@@ -8,6 +8,7 @@ import polars as pl
 from sprachbund.errors import QueryError
 from sprachbund.measures import METRICS
 from sprachbund.results.comparison import Comparison
+from sprachbund.results.side_effects import COLUMNS
 from sprachbund.statistics import may_be_front, pareto_front
 
 # Perplexity where bits per byte are missing: within one model and language both order settings alike.
@@ -115,5 +116,7 @@ def _with_ends(name: str) -> tuple[str, str, str]:
 
 
 def _end(name: str, end: str) -> pl.Expr:
-    """An end of the difference's interval as a value; the value itself where there is no interval."""
-    return pl.coalesce(pl.col(name) - pl.col(f"{name}_delta") + pl.col(f"{name}_delta_{end}"), name)
+    """An end of the difference's interval as a value, within its bounds; the value itself without an interval."""
+    bounds = METRICS[COLUMNS[name]]
+    shifted = pl.col(name) - pl.col(f"{name}_delta") + pl.col(f"{name}_delta_{end}")
+    return pl.coalesce(shifted.clip(bounds.low, bounds.high), name)
