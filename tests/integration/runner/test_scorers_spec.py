@@ -268,7 +268,8 @@ def test_a_measure_of_ones_own(space: Workspace, small: Make, tmp_path: Path) ->
     file.write_text(MEASURE, encoding="utf-8")
     (plugin,) = plugins.load(file)
     rows = ["none", steered(["auroc"]), steered(["auroc"], side="query"), "centring"]
-    spec = small(interventions=rows, evaluations={"measures": ["step"]})
+    drawn = {"resamples": 200, "unit": "item"}
+    spec = small(interventions=rows, evaluations={"measures": ["step"]}, statistics=drawn)
     submitted = space.submit(spec)
     assert submitted.new["own_measures"] == 4
     tally = space.run()
