@@ -68,6 +68,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/groups.py
 	$(BIN)/python benchmarks/families.py
 	$(BIN)/python benchmarks/choosing.py
+	$(BIN)/python benchmarks/fit_sample.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py
 	$(BIN)/python benchmarks/growth.py

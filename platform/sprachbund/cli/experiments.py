@@ -82,6 +82,8 @@ def _print_submission(found: Submission, dry_run: bool) -> None:
     done = "would queue" if dry_run else "queued"
     print(f"experiment {found.experiment}" + ("" if dry_run else f", revision {found.revision}"))
     print(f"settings   {len(found.settings)}: {shortened(found.settings)}")
+    if found.n_refits:
+        print(f"refits     {found.n_refits}: settings fitted anew on halves of the fit text")
     print(f"layers     {', '.join(found.layers)}")
     print(f"{done:<10} {found.n_new} new jobs: {counts(found.new)}")
     print(f"existing   {sum(found.existing.values())} jobs: {counts(found.existing)}")

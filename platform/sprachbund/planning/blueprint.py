@@ -11,6 +11,7 @@ from sprachbund.planning.compared import check_named, language_pairs
 from sprachbund.planning.differences import difference_wants
 from sprachbund.planning.drawn import described, drawn_unit, largest_family, settled, warnings
 from sprachbund.planning.evaluated import RoleWants
+from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
 from sprachbund.spec.experiment import Spec
@@ -26,7 +27,8 @@ class Blueprint:
     """All settings of an experiment, those underneath transformed ones, its layers and wants.
 
     n_pairs: unordered language pairs per reported role, for counting the cells a table must have. drawn: what
-    comparisons draw, and how often (`drawn.described`); warnings: lines on what they cannot find.
+    comparisons draw, and how often (`drawn.described`); warnings: lines on what they cannot find. n_refits: how often a
+    setting is fitted anew, on a half of the fit text.
     """
 
     settings: tuple[PlannedSetting, ...]
@@ -36,6 +38,7 @@ class Blueprint:
     n_pairs: Mapping[str, int]
     drawn: Mapping[str, Any]
     warnings: tuple[str, ...]
+    n_refits: int
 
 
 def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Sequence[PlanCorpus]]) -> Blueprint:
@@ -47,7 +50,9 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     settings: list[PlannedSetting] = []
     underlying: list[PlannedSetting] = []
     wants: list[Want] = []
+    refit_wants: list[Want] = []
     layers: set[str] = set()
+    n_refits = 0
     planners = [SettingPlanner(spec, model, fit) for model in models]
     for planner in planners:
         planner.run()
@@ -59,6 +64,12 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         model = planner.model
         settings += planner.settings.values()
         underlying += [each for key, each in planner.underlying.items() if key not in planner.settings]
+        refits = _refits(spec, model, corpora.get(HALF, ()))
+        for refit in refits:
+            anew = {**refit.underlying, **refit.settings}
+            underlying += [each for key, each in anew.items() if key not in planner.settings]
+            refit_wants += refit.wants
+            n_refits += len(planner.fitted_anew(refit))
         wants += planner.wants
         wants += _overlaps(planner.wants, planner.settings.values())
         chosen = _layers(spec, model)
@@ -66,7 +77,9 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         choices: list[Want] = []
         for role in REPORTED_ROLES:
             if corpora.get(role):
-                wants += RoleWants(spec, model, role, corpora[role], planner, fit, chosen, choices).draw()
+                drawn = RoleWants(spec, model, role, corpora[role], planner, fit, chosen, choices, refits)
+                wants += drawn.draw()
+                refit_wants += drawn.refit_wants
         wants += side_effect_wants(spec, model, list(planner.settings.values()), corpora)
     check_named(spec.compare, settings)
     if spec.evaluations.mining:
@@ -84,10 +97,12 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         settings=tuple(settings),
         underlying=tuple(underlying),
         layers=ordered,
-        wants=tuple(unique_wants(wants)),
+        # What refits share with the rest is wanted by both; what reads them comes after them.
+        wants=tuple(unique_wants((*refit_wants, *wants))),
         n_pairs=n_pairs,
         drawn=described(spec, n_tests, reported),
         warnings=tuple(warnings(spec, n_tests)),
+        n_refits=n_refits,
     )
 
 
@@ -101,6 +116,14 @@ def _fit_corpus(corpora: Mapping[str, Sequence[PlanCorpus]]) -> PlanCorpus | Non
             " languages, since experts tell languages apart on comparable text"
         )
     return fit[0] if fit else None
+
+
+def _refits(spec: Spec, model: PlanModel, halves: Sequence[PlanCorpus]) -> list[SettingPlanner]:
+    """The settings of a spec fitted on each half of the fit text."""
+    found = [SettingPlanner(spec, model, half, f"half {number}") for number, half in enumerate(halves)]
+    for each in found:
+        each.run()
+    return found
 
 
 def _layers(spec: Spec, model: PlanModel) -> tuple[str, ...]:

@@ -50,10 +50,12 @@ def comparison_wants(
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
     unit: str,
+    refits: Mapping[str, tuple[str, ...]],
 ) -> list[Want]:
     """A want for each setting of a role but controls, on one group of corpora, `corpus` among them.
 
     unit: what is drawn of it. evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
+    refits: by setting, the keys of those that are it but for the half of the fit text that they are fitted on.
     """
     controls: dict[str, dict[str, list[PlannedSetting]]] = {}
     for setting in settings:
@@ -63,7 +65,8 @@ def comparison_wants(
     found = []
     for setting in settings:
         if setting.control_of is None:
-            payload = _comparison(spec, role, corpus, setting, controls.get(setting.key, {}), evaluated, unit)
+            beside = controls.get(setting.key, {})
+            payload = _comparison(spec, role, corpus, setting, beside, evaluated, unit, refits)
             label = f"comparison of {setting.label} on {corpus.group} ({role})"
             found.append(Want.of(COMPARISON, payload, label, layers))
     return found
@@ -77,14 +80,15 @@ def _comparison(
     controls: Mapping[str, Sequence[PlannedSetting]],
     evaluated: Mapping[str, Mapping[str, str]],
     unit: str,
+    refits: Mapping[str, tuple[str, ...]],
 ) -> ComparisonPayload:
-    """One setting with its controls, by variant."""
+    """One setting with its controls, by variant, and its refits."""
     variants = {variant: tuple(each.key for each in members) for variant, members in controls.items()}
     settings = (
-        _compared(setting, variants),
+        _compared(setting, variants, refits.get(setting.key, ())),
         *(_compared(each, {}) for members in controls.values() for each in members),
     )
-    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference))
+    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference, *each.refits))
     return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated, unit))
 
 
@@ -115,8 +119,10 @@ def _resampled(
     }
 
 
-def _compared(setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]]) -> ComparedSetting:
-    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls)
+def _compared(
+    setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]], refits: tuple[str, ...] = ()
+) -> ComparedSetting:
+    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls, refits)
 
 
 def adjustment_want(

@@ -106,6 +106,8 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     if rows["median_gain"].null_count() < rows.height:
         notes.append("median Δ: over the language pairs; from 8 languages on with an interval that resamples them")
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
+    if rows["fit_low"].null_count() < rows.height:
+        notes.append("with fit sample: with what the fit text's sample adds, as has languages and items; q is without")
     notes.append(f"ratio (interval): to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
     notes += _tests_notes(rows)
     if tuple(_extra(comparison)) == BY["pair"]:
@@ -156,6 +158,7 @@ def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
         ("gaining", gaining),
         (f"Δ {comparison.vs or 'baseline'}", lambda row: signed(row["delta"])),
         ("interval", lambda row: ranged(row["delta_ci_low"], row["delta_ci_high"], signed=True)),
+        ("with fit sample", lambda row: ranged(row["fit_low"], row["fit_high"], signed=True)),
         ("ratio", _ratio),
         *([("p", lambda row: probability(row["p"]))] if by_pair else []),
         ("q", lambda row: probability(row["q"], row["q_at_floor"])),

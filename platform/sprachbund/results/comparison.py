@@ -40,8 +40,8 @@ _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for
 _SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
 _STORED = (
     "value", "ci_low", "ci_high", "unit", "n_groups", "item_degrees", "baseline", "delta", "delta_ci_low",
-    "delta_ci_high", "ratio_ci_low", "ratio_ci_high", "p", "q", "p_floor", "q_at_floor",
-    "family_kind", "threshold", "item_error", "n_differing",
+    "delta_ci_high", "fit_low", "fit_high", "ratio_ci_low", "ratio_ci_high", "p", "q", "p_floor",
+    "q_at_floor", "family_kind", "threshold", "item_error", "n_differing",
 )  # fmt: skip
 # Of these the first are the same whatever a setting is compared with.
 _OF_ITSELF = _STORED[:6]

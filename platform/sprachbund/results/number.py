@@ -277,6 +277,10 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
         ("q", _adjusted(connection, planned, stored.id, cell)),
         ("detectable", _detectable(cell)),
     ]  # fmt: skip
+    if stored.fit_error is not None:
+        span = _span(cell["fit_low"], cell["fit_high"])
+        halves = f"{stored.n_fit_resamples} random halves of the fit text"
+        found.append(("with fit sample", f"{span}; standard error {stored.fit_error:.4f} over {halves}"))
     if cell["median_gain"] is not None:
         span = _span(cell["median_low"], cell["median_high"])
         found.append(("median Δ", f"{cell['median_gain']:+.4f} over pairs, languages resampled: {span}"))

@@ -107,6 +107,12 @@ class Comparison(Base):
     query_variance: Mapped[float | None] = mapped_column(Float)
     candidate_variance: Mapped[float | None] = mapped_column(Float)
     residual_variance: Mapped[float | None] = mapped_column(Float)
+    # Of the difference, from the same setting fitted on halves of the fit text: NULL without such.
+    n_fit_resamples: Mapped[int | None]
+    fit_error: Mapped[float | None] = mapped_column(Float)
+    # The interval over items with that error in it.
+    fit_low: Mapped[float | None] = mapped_column(Float)
+    fit_high: Mapped[float | None] = mapped_column(Float)
     # Standard errors of the difference over languages and over what is drawn, with degrees of freedom, and what both
     # come to.
     mean_error: Mapped[float | None] = mapped_column(Float)

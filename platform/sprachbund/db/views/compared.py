@@ -7,7 +7,7 @@ from sprachbund.db.views.asked import current
 from sprachbund.db.views.columns import Column, View, changed, of
 from sprachbund.db.views.evaluated import EVALUATED, FAMILY_SIZE
 from sprachbund.db.views.setting import chosen
-from sprachbund.db.views.study import GAINS
+from sprachbund.db.views.study import FIT_ERROR, GAINS
 from sprachbund.measures import RATIO_FLOOR, WITH_RATIO
 
 _FROM = Template(
@@ -135,6 +135,12 @@ SETTING_COMPARISON = View(
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
         *_RATIO,
         *_FLOORS,
+        *FIT_ERROR,
+        Column(
+            "fit_low", "c.fit_low", "real",
+            "lower end of the difference's interval over items and fit samples; NULL without fit_error",
+        ),
+        Column("fit_high", "c.fit_high", "real", "upper end of that interval"),
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
         Column(
             "family_kind", f"CASE WHEN xs.control_of_id IS NULL THEN {family_kind('c.layer')} END", "text",

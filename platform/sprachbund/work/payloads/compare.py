@@ -11,12 +11,16 @@ from sprachbund.work.payloads.stored import NOT_STORED
 
 @dataclass(frozen=True, slots=True)
 class ComparedSetting(Part):
-    """A setting, its baseline, the language it steers towards, and its controls by variant."""
+    """A setting, its baseline, the language it steers towards, and its controls by variant.
+
+    refits: the same setting fitted on halves of the fit text.
+    """
 
     setting: str
     baseline: str | None
     target: str | None
     controls: Mapping[str, tuple[str, ...]]
+    refits: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:

@@ -16,6 +16,7 @@ from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import OutcomesPayload
 from sprachbund_runners.jobs.compare.levels import ROUNDING, ResampledLevel, n_differing
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS
+from sprachbund_runners.jobs.compare.refits import fit_sample
 from sprachbund_runners.statistics.bootstrap import least_p, summarise_mean
 from sprachbund_runners.statistics.comparisons import control_p
 from sprachbund_runners.statistics.population import item_error, population_mean
@@ -85,10 +86,14 @@ def row_of(
     baseline: ResampledLevel,
     gains: Mapping[str, Any] | None,
     payload: OutcomesPayload,
+    refits: Sequence[float] = (),
     *,
     tested: bool,
 ) -> dict[str, Any]:
-    """The numbers of a row but for where it stands; `tested`: with intervals of difference and ratio, and p."""
+    """The numbers of a row but for where it stands; `tested`: with intervals of difference and ratio, and p.
+
+    refits: values of the setting fitted on halves of the fit text.
+    """
     low, high = _summary(own.value, own.replicates, own, payload.confidence)[:2]
     bounds = METRICS[metric]
     row: dict[str, Any] = {
@@ -106,6 +111,7 @@ def row_of(
         "delta": own.value - baseline.value,
         **(_tested(metric, own, baseline, payload) if tested else dict.fromkeys(_TESTED)),
     }
+    row |= fit_sample(row["delta"], row["delta_ci_low"], row["delta_ci_high"], refits, payload.confidence)
     return row | _gained(row, gains, payload.confidence)
 
 
@@ -147,7 +153,10 @@ def _gained(row: Mapping[str, Any], gains: Mapping[str, Any] | None, confidence:
     if row["item_error"] is None or found["mean_error"] is None:
         return {**found, **both}
     degrees = min(found["mean_degrees"], row["item_degrees"])
-    mean = population_mean(found["mean_gain"], found["mean_error"], row["item_error"], degrees, confidence)
+    mean = population_mean(
+        found["mean_gain"], found["mean_error"], row["item_error"], degrees, confidence,
+        fit_error=row["fit_error"] or 0.0,
+    )  # fmt: skip
     return {**found, "population_low": mean.low, "population_high": mean.high, "population_p": mean.p}
 
 
