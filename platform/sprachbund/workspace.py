@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from sprachbund.mirror import Synced
     from sprachbund.results.comparison import Comparison
+    from sprachbund.results.equal_cost import EqualCost
     from sprachbund.results.frames import Some
 
 
@@ -142,6 +143,13 @@ class Workspace:
 
         name = experiment if isinstance(experiment, str) else experiment.experiment
         return comparison.compare(self.engine, name, store=self.store, **options)
+
+    def equal_cost(self, experiment: str | Submission, at: str, **options: Any) -> "EqualCost":
+        """The gain of every sweep at a cost, such as `bits_per_byte=1.5`; options as for `compare`."""
+        from sprachbund.results import equal_cost
+
+        found = self.compare(experiment, **options)
+        return equal_cost.equal_cost(self.engine, self.store, found, *equal_cost.parse_cost(at))
 
     def sync(self, experiment: str | None = None) -> "Synced":
         """Bring the MLflow mirror up to date with the database (needs the `mlflow` extra)."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,13 +10,14 @@ import typer
 from rich.console import Group
 
 from sprachbund import workspace
+from sprachbund.cli.equal_cost import print_equal_cost
 from sprachbund.cli.output import Wide, print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
 from sprachbund.progress import Bars
 from sprachbund.report import charts, rendering
 from sprachbund.report.across import across_table
 from sprachbund.report.pareto import pareto_plot
-from sprachbund.results import comparison, number, pareto
+from sprachbund.results import comparison, equal_cost, number, pareto
 from sprachbund.results.across import across
 
 INCOMPLETE = 1
@@ -46,6 +48,10 @@ def compare(
     front: Annotated[
         bool, typer.Option("--pareto", help="The front of target share, perplexity and retrieval gain instead.")
     ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="COST=LEVEL", help="The gain of every sweep at this cost, such as bits_per_byte=1.5."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="With --pareto: draw it into this file (png, svg, pdf).")] = None,
     explain_number: Annotated[
         str | None,
@@ -67,7 +73,8 @@ def compare(
 
     Examples: sprachbund compare demo; sprachbund compare demo --layer 5 --by pair --csv;
     sprachbund compare demo --vs centring; sprachbund compare demo --explain-number 3;
-    sprachbund compare sweep --pareto --out front.png; sprachbund compare bloom aya --models
+    sprachbund compare sweep --pareto --out front.png; sprachbund compare bloom aya --models;
+    sprachbund compare sweep --at bits_per_byte=1.5
     """
     forms = [
         name for name, asked in (("json", as_json), ("csv", csv), ("latex", latex), ("markdown", markdown)) if asked
@@ -84,8 +91,9 @@ def compare(
     experiment = experiments[0]
     if out is not None and not front:
         raise QueryError("--out draws the front: give it with --pareto")
-    if front and explain_number is not None:
-        raise QueryError("give one of --pareto and --explain-number")
+    if front + (explain_number is not None) + (at is not None) > 1:
+        raise QueryError("give one of --pareto, --at and --explain-number")
+    cost = None if at is None else equal_cost.parse_cost(at)
     ws = workspace.open()
     engine = ws.engine
     with Bars() as bars:
@@ -99,7 +107,12 @@ def compare(
             scope=scope,
             progress=bars,
         )
-    if front or explain_number is not None:
+    if cost is not None:
+        if set(forms) - {"json", "csv"}:
+            raise QueryError(f"--{forms[0]} is for the comparison's tables; here there are --json and --csv")
+        with Bars() as bars:
+            print_equal_cost(equal_cost.equal_cost(engine, ws.store, found, *cost, bars), "".join(forms), wide)
+    elif front or explain_number is not None:
         if set(forms) - {"json"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
         if front:
@@ -151,7 +164,7 @@ def print_pareto(found: pareto.Pareto, as_json: bool, out: Path | None, wide: bo
     print_table(
         [*columns, "front"],
         [
-            [*(_cell(row[name]) for name in columns), "*" if row["front"] else ""]
+            [*(_between(row, name) if name in found.objectives else _cell(row[name]) for name in columns), _mark(row)]
             for row in found.rows.iter_rows(named=True)
         ],
         wide=wide,
@@ -161,8 +174,21 @@ def print_pareto(found: pareto.Pareto, as_json: bool, out: Path | None, wide: bo
     print(f"layer {found.layer}: {found.layer_reason}")
     ways = ", ".join(f"{name} {way}" for name, way in found.objectives.items())
     print(f"* no setting with the same target is at least as good in all and better in one ({ways})")
+    print(
+        "? may be on the front: at the better ends of its intervals no setting with * beats it at the worse of theirs"
+    )
     if out is not None:
         print(f"drawn into {out}")
+
+
+def _mark(row: Mapping[str, Any]) -> str:
+    return "*" if row["front"] else "?" if row["maybe"] else ""
+
+
+def _between(row: Mapping[str, Any], name: str) -> str:
+    """An objective with its interval, where it has one."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return _cell(row[name]) + ("" if low is None or low == high else f" ({_cell(low)} … {_cell(high)})")
 
 
 def _cell(value: Any) -> str:

@@ -20,7 +20,9 @@ __all__ = [
     "METRICS",
     "METRICS_OF_PAIRS",
     "OF_PAIRS",
+    "RATIO_FLOOR",
     "REQUESTS",
+    "WITH_RATIO",
     "Measure",
     "Metric",
     "measure_of",
@@ -50,6 +52,10 @@ COMPARED = tuple(metric.name for metric in METRICS.values() if metric.use != "sh
 """What `statistics.metrics` may name."""
 CHOSEN_BY = tuple(metric.name for metric in METRICS.values() if metric.use == "chosen_by")
 """What `choose.metric` may name."""
+WITH_RATIO = tuple(metric.name for metric in METRICS.values() if metric.low is not None and metric.low >= 0)
+"""Those that are never negative: a value may be shown as so many times its baseline."""
+RATIO_FLOOR = 0.05
+"""A ratio to a baseline below this says nothing: it is left out."""
 MEASURES: dict[str, Measure] = {measure.name: measure for home in _HOMES for measure in home.MEASURES}
 OF_PAIRS: dict[str, Measure] = {
     measure.name: measure

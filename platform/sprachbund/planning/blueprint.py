@@ -8,6 +8,7 @@ from sprachbund.errors import SpecError
 from sprachbund.measures.mining import mining_wants
 from sprachbund.measures.own import measure_wants
 from sprachbund.planning.compared import check_named, language_pairs
+from sprachbund.planning.differences import difference_wants
 from sprachbund.planning.drawn import described, drawn_unit, largest_family, settled, warnings
 from sprachbund.planning.evaluated import RoleWants
 from sprachbund.planning.halves import HALF
@@ -86,6 +87,7 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     if spec.evaluations.measures:
         units = {each.key: drawn_unit(spec, [each]) for of_role in corpora.values() for each in of_role}
         wants += measure_wants(wants, spec.evaluations.measures, units, spec.statistics.confidence)
+    wants += difference_wants(spec, settings, list(wants), corpora)
     ordered = tuple(sorted(layers, key=layer_order))
     n_pairs = {
         role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ())) for role in REPORTED_ROLES

@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from sprachbund.measures import METRICS
-from sprachbund.results.comparison import BY, RATIO_FLOOR, Comparison
+from sprachbund.measures import METRICS, RATIO_FLOOR
+from sprachbund.results.comparison import BY, Comparison
 from sprachbund.results.side_effects import COLUMNS
 from sprachbund.results.wording import EMPTY, chance, number, probability, ranged, signed
 
@@ -108,7 +108,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
     if rows["fit_low"].null_count() < rows.height:
         notes.append("with fit sample: with what the fit text's sample adds, as has languages and items; q is without")
-    notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
+    notes.append(f"ratio (interval): to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
     notes += _tests_notes(rows)
     if tuple(_extra(comparison)) == BY["pair"]:
         notes.append("interval: of the pair's own value; p and q: McNemar's exact test of the pair, where there is one")
@@ -159,7 +159,7 @@ def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
         (f"Δ {comparison.vs or 'baseline'}", lambda row: signed(row["delta"])),
         ("interval", lambda row: ranged(row["delta_ci_low"], row["delta_ci_high"], signed=True)),
         ("with fit sample", lambda row: ranged(row["fit_low"], row["fit_high"], signed=True)),
-        ("ratio", lambda row: _ratio(row["ratio"])),
+        ("ratio", _ratio),
         *([("p", lambda row: probability(row["p"]))] if by_pair else []),
         ("q", lambda row: probability(row["q"], row["q_at_floor"])),
         ("detectable", lambda row: number(row["detectable"])),
@@ -210,24 +210,26 @@ def _effects_table(comparison: Comparison) -> TextTable:
     """What every setting but controls does beside its aim, each with its difference to the baseline."""
     rows = comparison.side_effects.filter(pl.col("control_of").is_null())
     shown = [name for name in COLUMNS if rows[name].null_count() < rows.height]
-    cells = tuple(
-        (str(row["setting"]), *(_effect(row[name], row[f"{name}_delta"]) for name in shown))
-        for row in rows.iter_rows(named=True)
-    )
+    cells = tuple((str(row["setting"]), *(_effect(row, name) for name in shown)) for row in rows.iter_rows(named=True))
     return TextTable(
         f"{comparison.experiment}: side effects",
         ("setting", *shown),
         1,
         cells,
         (False,) * len(cells),
-        ("value (Δ baseline); of a share or perplexity in a language: the setting's target",),
+        (
+            "value (Δ baseline: its interval, on what both settings read)",
+            "of a share or perplexity in a language: the setting's target",
+        ),
     )
 
 
-def _effect(value: float | None, delta: float | None) -> str:
+def _effect(row: dict[str, Any], name: str) -> str:
+    value, delta, low, high = (row[f"{name}{part}"] for part in ("", "_delta", "_delta_low", "_delta_high"))
     if value is None:
         return EMPTY
-    return number(value) + ("" if delta is None else f" ({signed(delta)})")
+    ends = "" if low is None else f": {ranged(low, high, signed=True)}"
+    return number(value) + ("" if delta is None else f" ({signed(delta)}{ends})")
 
 
 def _label_columns(comparison: Comparison) -> tuple[str, ...]:
@@ -299,8 +301,11 @@ def _level(row: dict[str, Any] | None) -> str:
     return EMPTY if row is None else number(row["value"]) + ("*" if row["chosen"] else "")
 
 
-def _ratio(value: float | None) -> str:
-    return EMPTY if value is None else f"×{value:.2f}"
+def _ratio(row: dict[str, Any]) -> str:
+    if row["ratio"] is None:
+        return EMPTY
+    ends = "" if row["ratio_ci_low"] is None else f" ({row['ratio_ci_low']:.2f}–{row['ratio_ci_high']:.2f})"
+    return f"×{row['ratio']:.2f}{ends}"
 
 
 def gaining(row: dict[str, Any]) -> str:

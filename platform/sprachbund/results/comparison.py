@@ -14,7 +14,7 @@ from sprachbund.db.engine import reading
 from sprachbund.db.names import NamedSetting, find_experiment, find_setting
 from sprachbund.errors import known
 from sprachbund.files.artifacts import ArtifactStore
-from sprachbund.measures import MEASURES, METRICS
+from sprachbund.measures import MEASURES, METRICS, RATIO_FLOOR, WITH_RATIO
 from sprachbund.progress import Silent
 from sprachbund.results import contrasts
 from sprachbund.results.layers import BEST, CHOSEN, layers_shown, levels_by_layer
@@ -34,16 +34,14 @@ BY: dict[str, tuple[str, ...]] = {
     "query": ("query_language",),
     "candidate": ("candidate_language",),
 }
-# A ratio to a baseline below this says nothing: it is left out.
-RATIO_FLOOR = 0.05
 # Shown beside what was tested: distance without the gap, or without the spread, may be mere collapse.
 DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
 _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
 _SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
 _STORED = (
     "value", "ci_low", "ci_high", "unit", "n_groups", "item_degrees", "baseline", "delta", "delta_ci_low",
-    "delta_ci_high", "fit_low", "fit_high", "p", "q", "p_floor", "q_at_floor", "family_kind", "threshold",
-    "item_error", "n_differing",
+    "delta_ci_high", "fit_low", "fit_high", "ratio_ci_low", "ratio_ci_high", "p", "q", "p_floor",
+    "q_at_floor", "family_kind", "threshold", "item_error", "n_differing",
 )  # fmt: skip
 # Of these the first are the same whatever a setting is compared with.
 _OF_ITSELF = _STORED[:6]
@@ -59,7 +57,8 @@ class Comparison:
         over its seeds, with value_low and value_high the extremes. baseline and delta refer to `vs`, or to
         each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
         there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
-        and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
+        and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative, with
+        its interval by the same draws.
         chance is the level of a random ranking, mean over the pairs. detectable is the smallest difference that the
         test finds in 80 % of cases at its family's threshold; NULL where nothing can differ. q_at_floor: q is at most
         that, more draws could say less.
@@ -265,8 +264,7 @@ def _of(name: str, tested: pl.Expr) -> pl.Expr:
 
 def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
     """Ratios, detectable differences, and the gains over pairs (of differences to each setting's own baseline)."""
-    from_zero = [name for name, metric in METRICS.items() if metric.low is not None and metric.low >= 0]
-    usable = pl.col("metric").is_in(from_zero) & (pl.col("baseline") >= RATIO_FLOOR)
+    usable = pl.col("metric").is_in(WITH_RATIO) & (pl.col("baseline") >= RATIO_FLOOR)
     rows = rows.with_columns(ratio=pl.when(usable).then(pl.col("value") / pl.col("baseline")))
     rows = rows.with_columns(detectable=pl.Series(_detectable(rows), dtype=pl.Float64).fill_nan(None))
     gains = read.gains()

@@ -74,6 +74,17 @@ def bootstrap_replicates(
     return _replicates(sums, sizes, resamples, seed).reshape(resamples, *values.shape[1:])
 
 
+def resampled_sums(
+    values: ArrayLike, groups: ArrayLike | None = None, resamples: int = 10_000, seed: int = 0
+) -> NDArray[np.float64]:
+    """Resampled sums, float64 [resamples, columns], of values [n, columns]: what ratios and scores are made of.
+
+    Draws, groups and errors are those of `bootstrap_replicates`.
+    """
+    sums, _ = _sums(_checked(values), groups)
+    return np.concatenate([counts @ sums for counts in _draws.of(len(sums), resamples, seed)])
+
+
 def summarise_replicates(
     estimate: ArrayLike,
     replicates: NDArray[np.float64],

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from sprachbund.cli.compare import print_pareto
 from sprachbund.errors import QueryError
-from sprachbund.measures import MEASURES
+from sprachbund.measures import MEASURES, RATIO_FLOOR
 from sprachbund.report import document, sections
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison as results
@@ -57,10 +57,13 @@ def test_medians_ratios_and_detectable_differences_stand_beside_gains(database, 
                 # The least of the family: two settings at three layers, none of which is found.
                 steps = stats.t.ppf(1 - 0.05 / 6 / 2, 5) + stats.t.ppf(0.8, 5)
                 assert row["detectable"] == pytest.approx(max(3 / 6, steps * stored.item_error))
-        if row["baseline"] is None or row["baseline"] < results.RATIO_FLOOR or row["metric"] == "distance_gap":
+        if row["baseline"] is None or row["baseline"] < RATIO_FLOOR or row["metric"] == "distance_gap":
             assert row["ratio"] is None
         else:
             assert row["ratio"] == pytest.approx(row["value"] / row["baseline"])
+            tested = row["method"] != "none" or row["transform"] != "none"
+            if tested and row["metric"] in ("top1", "mrr"):
+                assert row["ratio_ci_low"] < row["ratio"] < row["ratio_ci_high"]
     against = results.compare(database.engine, "made", vs="centring")
     assert against.rows["median_gain"].null_count() == against.rows.height
 
@@ -128,6 +131,34 @@ def test_the_front_is_of_gain_share_and_cost_with_the_unsteered_model_in_it(data
     assert f"layer {found.layer}: {found.layer_reason}" in figure.axes[0].get_title()
 
 
+def test_a_front_shows_intervals_and_marks_what_overlaps_with_it(comparison, capsys):
+    """Both settings gain the same; the second costs a little more than the first."""
+    level = pl.col("setting").is_in([OTHER, STEERED]) & (pl.col("metric") == "top1")
+
+    def found_with(gain_half, cost_half):
+        rows = comparison.rows.with_columns(
+            pl.when(level).then(value).otherwise(name).alias(name)
+            for name, value in (("delta", 0.2), ("delta_ci_low", 0.2 - gain_half), ("delta_ci_high", 0.2 + gain_half))
+        )
+        effects = {"perplexity": [30.0, 31.0], "perplexity_delta": [10.0, 11.0], "perplexity_baseline": [20.0, 20.0]}
+        effects |= {"perplexity_delta_low": [each - cost_half for each in (10.0, 11.0)]}
+        effects |= {"perplexity_delta_high": [each + cost_half for each in (10.0, 11.0)]}
+        return results_pareto.pareto(with_effects(replace(comparison, rows=rows), **effects))
+
+    for halves, mark in (((0.1, 0.0), True), ((0.0, 0.8), True), ((0.0, 0.4), False), ((0.0, 0.0), False)):
+        of = {row["setting"]: row for row in found_with(*halves).rows.iter_rows(named=True)}
+        assert (of[OTHER]["front"], of[STEERED]["front"], of["none"]["front"]) == (True, False, True)
+        assert (of[STEERED]["maybe"], of[OTHER]["maybe"]) == (mark, False)
+        ends = of[STEERED]["perplexity_low"], of[STEERED]["gain_low"]
+        assert ends == pytest.approx((31 - halves[1], 0.2 - halves[0]))
+        assert of["none"]["gain_low"] == of["none"]["gain_high"] == 0 and of["none"]["perplexity_low"] == 20
+    found = found_with(0.1, 0.4)
+    assert "pale ones may be" in pareto_plot(found).axes[0].get_title()
+    print_pareto(found, as_json=False, out=None)
+    printed = capsys.readouterr().out
+    assert "0.2000 (0.1000 … 0.3000)" in printed and "? may be on the front" in printed
+
+
 def test_a_front_says_where_its_layer_was_picked(database, comparison, capsys):
     effects = {"target_share": [0.5, 0.9], "target_share_baseline": [0.1, 0.1]}
     reason = "best on the reported text itself, not chosen beforehand"
@@ -145,6 +176,9 @@ def test_side_effects_stand_in_the_tables(comparison):
     shown = tables.layout(with_effects(comparison, bits_per_byte=[1.5, 1.75], bits_per_byte_delta=[0.25, 0.5]))[-1]
     assert shown.columns == ("setting", "bits_per_byte")
     assert shown.rows == ((OTHER, "1.500 (+.250)"), (STEERED, "1.750 (+.500)"))
+    intervals = {"bits_per_byte_delta_low": [0.2, None], "bits_per_byte_delta_high": [0.3, None]}
+    effects = {"bits_per_byte": [1.5, 1.75], "bits_per_byte_delta": [0.25, 0.5], **intervals}
+    assert tables.layout(with_effects(comparison, **effects))[-1].rows[0] == (OTHER, "1.500 (+.250: +.200 … +.300)")
     assert set(results_side_effects.COLUMNS) >= {"bits_per_byte"}
 
 

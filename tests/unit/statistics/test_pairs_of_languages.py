@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from sprachbund.statistics import FEW, detectable_after, detectable_before, pareto_front, rule_of_three
+from sprachbund.statistics import FEW, detectable_after, detectable_before, may_be_front, pareto_front, rule_of_three
 from sprachbund.statistics.student import quantile
 from sprachbund_runners.statistics.bootstrap import bootstrap_draws
 from sprachbund_runners.statistics.crossed import crossed_effects
@@ -237,6 +237,30 @@ def test_pareto_front_is_what_nothing_dominates(rows):
             theirs = [sign * each for sign, each in zip(signs, other, strict=True)]
             beaten |= all(a >= b for a, b in zip(theirs, mine, strict=True)) and theirs != mine
         assert front[place] == (not beaten)
+
+
+INTERVALS = st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 2), st.integers(0, 2))
+
+
+@given(st.lists(INTERVALS, min_size=1, max_size=12))
+def test_what_may_be_on_the_front_is_beaten_by_nothing_surely(rows):
+    """Each row: gain, cost and half the lengths of their intervals."""
+    values = np.array([row[:2] for row in rows], float)
+    halves = np.array([row[2:] for row in rows], float)
+    ways = ("higher", "lower")
+    front = pareto_front(values, ways)
+    maybe = may_be_front(values - halves, values + halves, front, ways)
+    for place, (gain, cost, more, less) in enumerate(rows):
+        best = gain + more, -(cost - less)
+        beaten = False
+        for other in np.flatnonzero(front):
+            theirs = rows[other][0] - rows[other][2], -(rows[other][1] + rows[other][3])
+            beaten |= theirs[0] >= best[0] and theirs[1] >= best[1] and theirs != best
+        assert maybe[place] == (not front[place] and not beaten)
+    # Without intervals there is no doubt.
+    assert not may_be_front(values, values, front, ways).any()
+    unknown = np.full((1, 2), math.nan)
+    assert may_be_front(unknown, unknown, [False], ways).tolist() == [False]
 
 
 def test_unknown_values_are_never_in_the_front():

@@ -84,6 +84,9 @@ class Comparison(Base):
     delta_ci_low: Mapped[float | None] = mapped_column(Float)
     delta_ci_high: Mapped[float | None] = mapped_column(Float)
     p: Mapped[float | None] = mapped_column(Float)
+    # Of value / baseline, where that is shown.
+    ratio_ci_low: Mapped[float | None] = mapped_column(Float)
+    ratio_ci_high: Mapped[float | None] = mapped_column(Float)
     # The least that so many draws can give.
     p_floor: Mapped[float | None] = mapped_column(Float)
     # Items (groups, where these are drawn) on which the two settings differ at all.
@@ -135,6 +138,40 @@ class ControlComparison(Base):
     control_low: Mapped[float] = mapped_column(Float)
     control_high: Mapped[float] = mapped_column(Float)
     p: Mapped[float] = mapped_column(Float)
+
+
+class EvaluationDifference(Base):
+    """A number of a setting and of its baseline on the items that both read, where it is no comparison's business.
+
+    Of what models write, ABX tasks and probes beside one of the setting's evaluations (its key); of a registered
+    measure over all pairs, and so beside none.
+    """
+
+    __tablename__ = "evaluation_differences"
+    __table_args__ = (Index(None, "job_id"), Index(None, "evaluation_key"), Index(None, "setting_id"))
+
+    id: Mapped[Id]
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"))
+    baseline_id: Mapped[int] = mapped_column(reference("settings.id"))
+    evaluation_key: Mapped[str | None] = mapped_column(String(40))
+    measure: Mapped[str] = mapped_column(String(32))
+    corpus_id: Mapped[int | None] = mapped_column(reference("corpora.id"))
+    query_language: Mapped[str | None] = mapped_column(reference("languages.code"))
+    candidate_language: Mapped[str | None] = mapped_column(reference("languages.code"))
+    layer: Mapped[str | None] = mapped_column(String(8))
+    metric: Mapped[str] = mapped_column(reference("metric_names.name"))
+    value: Mapped[float] = mapped_column(Float)
+    baseline: Mapped[float] = mapped_column(Float)
+    # NULL where too little can be resampled.
+    delta_ci_low: Mapped[float | None] = mapped_column(Float)
+    delta_ci_high: Mapped[float | None] = mapped_column(Float)
+    p: Mapped[float | None] = mapped_column(Float)
+    n_items: Mapped[int]
+    n_groups: Mapped[int]
+    # Of what models write: both values in every draw, for costs that lie between two settings.
+    replicates_id: Mapped[int | None] = mapped_column(reference("artifacts.id"))
+    replicates_tensor: Mapped[str | None] = mapped_column(String(64))
 
 
 class PairTest(Base):

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from sprachbund.db.views.benchmarks import BENCHMARK_SCORES, METRIC_NOTES, TRAINED_LANGUAGES
 from sprachbund.db.views.columns import Column, Type, View
 from sprachbund.db.views.compared import CONTRAST_CONTROLS, CONTRASTS, CONTROL_COMPARISON, SETTING_COMPARISON
+from sprachbund.db.views.differences import PAIRED_DIFFERENCES
 from sprachbund.db.views.evaluated import ALIGNMENT_RESULTS, RETRIEVAL_RESULTS
 from sprachbund.db.views.experts import EXPERT_LAYERS, EXPERT_OVERLAP, TOP_UNITS
 from sprachbund.db.views.planned import CHOSEN_CONTROLS, CHOSEN_SETTINGS, PLANNED_SETTINGS
@@ -33,6 +34,7 @@ VIEWS: dict[str, View] = {
         CONTROL_COMPARISON,
         CONTRASTS,
         CONTRAST_CONTROLS,
+        PAIRED_DIFFERENCES,
         SIDE_EFFECTS,
         GENERATED_SAMPLES,
         BENCHMARK_SCORES,

@@ -8,6 +8,7 @@ from sprachbund.db.views.columns import Column, View, changed, of
 from sprachbund.db.views.evaluated import EVALUATED, FAMILY_SIZE
 from sprachbund.db.views.setting import chosen
 from sprachbund.db.views.study import FIT_ERROR, GAINS
+from sprachbund.measures import RATIO_FLOOR, WITH_RATIO
 
 _FROM = Template(
     """
@@ -88,6 +89,17 @@ _COMPARED = (
     Column("median", "c.median", "real", "median over the pairs"),
 )
 
+_RATIO = (
+    Column(
+        "ratio",
+        f"CASE WHEN c.baseline >= {RATIO_FLOOR} AND c.metric IN ({', '.join(map(repr, WITH_RATIO))})\n"
+        "        THEN c.value / c.baseline END", "real",
+        f"value over baseline; NULL where that is below {RATIO_FLOOR}, or may be negative",
+    ),
+    Column("ratio_ci_low", "c.ratio_ci_low", "real", "lower end of the ratio's interval, by the difference's draws"),
+    Column("ratio_ci_high", "c.ratio_ci_high", "real", "upper end of the ratio's interval"),
+)  # fmt: skip
+
 _FLOORS = (
     Column("p_floor", "c.p_floor", "real", "the least p that so many draws can give"),
     Column(
@@ -121,6 +133,7 @@ SETTING_COMPARISON = View(
         *_COMPARED,
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
+        *_RATIO,
         *_FLOORS,
         *FIT_ERROR,
         Column(
@@ -203,6 +216,7 @@ CONTRASTS = View(
         *of(_COMPARED, "corpus split role metric scope value ci_low ci_high baseline delta"),
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval, over items"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
+        *_RATIO,
         *of(_COMPARED, "p q"),
         *_FLOORS,
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),

@@ -105,6 +105,7 @@ LEFT JOIN evaluations b
     AND $same
     AND $planned
 LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
+$beside
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id
     AND xl.experiment_id = x.id AND xl.layer = e.layer
@@ -121,16 +122,16 @@ WHERE xj.experiment_id = x.id
 )
 
 
-def _from(same: str, measures: str) -> str:
-    return _FROM.substitute(same=same, measures=measures, asked=asked("e"), planned=planned("b"))
+def _from(same: str, measures: str, beside: str = "") -> str:
+    return _FROM.substitute(same=same, measures=measures, asked=asked("e"), planned=planned("b"), beside=beside)
 
 
-def of_scopes(measures: str) -> str:
-    """The FROM part over evaluations of which a language, or both, may be NULL."""
+def of_scopes(measures: str, beside: str = "") -> str:
+    """The FROM part over evaluations of which a language, or both, may be NULL; `beside`: what is joined to them."""
     same = """b.query_language IS NOT DISTINCT FROM e.query_language
     AND b.candidate_language IS NOT DISTINCT FROM e.candidate_language
     AND b.scope_digest IS NOT DISTINCT FROM e.scope_digest"""
-    return _from(same, measures)
+    return _from(same, measures, beside)
 
 
 def of_other_pairs(measures: str) -> str:

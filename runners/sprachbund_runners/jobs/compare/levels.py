@@ -12,8 +12,7 @@ from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload,
 from sprachbund_runners.jobs.compare.layer_outcomes import LayerOutcomes, PairMeans
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.statistics.bootstrap import bootstrap_replicates
-
-ROUNDING = 1e-6
+from sprachbund_runners.statistics.paired import ROUNDING as ROUNDING
 
 Key = tuple[str, str, TargetScope]  # setting, metric, scope
 K = TypeVar("K", bound=Hashable)
@@ -84,7 +83,7 @@ def resampled(payload: OutcomesPayload, wanted: Mapping[K, PairMeans], corpora: 
         groups = corpora[corpus][1] if payload.unit == "group" else None
         n_drawn = len(items) if groups is None else len(set(groups))
         # Corpora of a collection are independent: each has draws of its own.
-        seed = payload.seed if len(corpora) == 1 else _seed(payload.seed, corpus)
+        seed = payload.seed if len(corpora) == 1 else draws_seed(payload.seed, corpus)
         drawn = bootstrap_replicates(items, groups, payload.resamples, seed)
         for place, (key, means) in enumerate(inside.items()):
             replicates[key] += means.counts[corpus] / len(means.pairs) * drawn[:, place]
@@ -139,5 +138,6 @@ def _shares(means: PairMeans, corpus: str) -> NDArray[np.float64]:
     return means.counts[corpus] / (len(means.pairs) * len(items)) * items
 
 
-def _seed(seed: int, corpus: str) -> int:
+def draws_seed(seed: int, corpus: str) -> int:
+    """A seed of a corpus's own: what is independent is drawn so."""
     return int(content_key("draws", 1, seed=seed, corpus=corpus)[:12], 16)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import ids_of
-from sprachbund.measures import METRICS
+from sprachbund.measures import METRICS, RATIO_FLOOR, WITH_RATIO
 from sprachbund.queue import Claim
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import OutcomesPayload
@@ -90,7 +90,7 @@ def row_of(
     *,
     tested: bool,
 ) -> dict[str, Any]:
-    """The numbers of a row but for where it stands; `tested`: with the difference's interval and p.
+    """The numbers of a row but for where it stands; `tested`: with intervals of difference and ratio, and p.
 
     refits: values of the setting fitted on halves of the fit text.
     """
@@ -109,16 +109,17 @@ def row_of(
         "median": own.median,
         "baseline": baseline.value,
         "delta": own.value - baseline.value,
-        **(_tested(own, baseline, payload) if tested else dict.fromkeys(_TESTED)),
+        **(_tested(metric, own, baseline, payload) if tested else dict.fromkeys(_TESTED)),
     }
     row |= fit_sample(row["delta"], row["delta_ci_low"], row["delta_ci_high"], refits, payload.confidence)
     return row | _gained(row, gains, payload.confidence)
 
 
-_TESTED = ("delta_ci_low", "delta_ci_high", "p", "p_floor", "item_error", "n_differing")
+_RATIO = ("ratio_ci_low", "ratio_ci_high")
+_TESTED = ("delta_ci_low", "delta_ci_high", "p", "p_floor", "item_error", "n_differing", *_RATIO)
 
 
-def _tested(own: ResampledLevel, baseline: ResampledLevel, payload: OutcomesPayload) -> dict[str, Any]:
+def _tested(metric: str, own: ResampledLevel, baseline: ResampledLevel, payload: OutcomesPayload) -> dict[str, Any]:
     """The columns `_TESTED`. Of one item, or group, there are no intervals and tests."""
     # Batches differ between runs: what rounding did to an embedding is no difference of settings.
     change, differences = own.value - baseline.value, own.replicates - baseline.replicates
@@ -128,8 +129,21 @@ def _tested(own: ResampledLevel, baseline: ResampledLevel, payload: OutcomesPayl
     found = (
         low, high, p, None if p is None else least_p(payload.resamples),
         item_error(differences, own.n_drawn, own.degrees), n_differing(own, baseline, payload.unit),
+        *_ratio(metric, own, baseline, payload.confidence),
     )  # fmt: skip
     return dict(zip(_TESTED, found, strict=True))
+
+
+def _ratio(
+    metric: str, own: ResampledLevel, baseline: ResampledLevel, confidence: float
+) -> tuple[float | None, float | None]:
+    """The percentile interval of value / baseline, by the draws of both; none where a draw's baseline is 0, or one item
+    or group is all there is."""
+    usable = metric in WITH_RATIO and baseline.value >= RATIO_FLOOR and own.degrees >= 1
+    if not usable or (baseline.replicates <= 0).any():
+        return None, None
+    low, high = np.quantile(own.replicates / baseline.replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 def _gained(row: Mapping[str, Any], gains: Mapping[str, Any] | None, confidence: float) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload, Cont
 from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.jobs.compare.cells import Against, Cell, Cells, Contrasted, contrasted
 from sprachbund_runners.jobs.compare.contrast import adjusted
-from sprachbund_runners.jobs.compare.levels import ROUNDING
+from sprachbund_runners.jobs.compare.levels import ROUNDING, ResampledLevel
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, results_of
 from sprachbund_runners.jobs.compare.pair_statistics import Pair, PairValues, gains_of
 from sprachbund_runners.jobs.compare.scopes import scope_of
@@ -79,6 +79,21 @@ class Unplanned:
             for place, q in zip(family.ids.tolist(), family.q.tolist(), strict=True):
                 found[place].row["q"] = q
         return [each.row for each in found]
+
+    @property
+    def confidence(self) -> float:
+        """Of intervals, as the first experiment asks."""
+        return self._payload.confidence
+
+    def levels(
+        self, asked: Sequence[tuple[Cell, Cell, str | None]], scope: str
+    ) -> dict[tuple[Cell, str | None], ResampledLevel]:
+        """Levels of cells and of those beside them, by cell and target, over a scope's pairs and by the same draws."""
+        contrasts = [Against(own, reference, target) for own, reference, target in asked]
+        cells, _ = self._read(contrasts)
+        wanted = {(cell, each.target) for each in contrasts for cell in each.cells}
+        places = {(cell, target): (cell, self.metric, scope_of(scope, target)) for cell, target in wanted}
+        return {key: cells.levels[place] for key, place in places.items() if place in cells.levels}
 
     def over_models(self, asked: Sequence[tuple[Cell, Cell, str | None]], scope: str) -> dict[str, Any] | None:
         """What the same contrast comes to over several models; None where the metric is undefined for one of them."""
