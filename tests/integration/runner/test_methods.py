@@ -59,6 +59,8 @@ ROWS: list[Any] = [
     {"method": "direction", "direction": "lda", "sites": ["mlp.down"], "blocks": [1]},
     {"method": "direction", "direction": "probe", "strength": 3},
     {"method": "direction", "direction": "leace"},
+    {"method": "direction", "direction": "leace", "fit": "incremental", "controls": ["uniform x1"]},
+    {"method": "direction", "source": "input", "blocks": [1, 2], "fit": "incremental"},
     {"method": "direction", "direction": "language_means", "rank": 2, "tokens": "content"},
     {"method": "experts", "k": 5, "side": "query"},
     {"method": "experts", "k": 5, "side": "candidate", "transform": "centring"},
