@@ -81,6 +81,8 @@ def done(tmp_path_factory: pytest.TempPathFactory, experiment: Make) -> Iterator
             tally = space.run()
             assert tally.failed == 0, tally.errors
             assert len(submitted.settings) > len(ROWS)
+            # As comparisons average them: ordered.
+            assert (submitted.n_pairs, submitted.pairs_per_item) == (6, 6)
             yield space
 
 
