@@ -68,6 +68,10 @@ SteeredSide = Literal["both", "query", "candidate"]
 # Pairs that are averaged, by the side that the target is on.
 Scope = Literal["all", "target_query", "target_candidate", "without_target"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+# Comparisons with another than a setting's own baseline at the same layer: those that a spec asks for, and what was
+# chosen against what was chosen of a baseline, each at the layer chosen for it.
+ContrastKind = Literal["asked", "best"]
+CONTRASTS: tuple[ContrastKind, ...] = get_args(ContrastKind)
 # What intervals and tests draw.
 DrawnUnit = Literal["item", "group"]
 # Which way a number is an improvement.

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from sprachbund import workspace
-from sprachbund.cli.output import print_json, print_rendered, print_table
+from sprachbund.cli.output import Wide, print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
+from sprachbund.progress import Bars
 from sprachbund.report import charts, rendering
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison, number, pareto
@@ -49,6 +50,7 @@ def compare(
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX tables (booktabs).")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown rendering.")] = False,
+    wide: Wide = False,
 ) -> None:
     """Settings side by side: every layer, then intervals, differences, q-values and controls at chosen layers.
 
@@ -62,17 +64,19 @@ def compare(
         raise QueryError("--out draws the front: give it with --pareto")
     if front and explain_number is not None:
         raise QueryError("give one of --pareto and --explain-number")
-    engine = workspace.open().engine
-    found = comparison.compare(
-        engine,
-        experiment,
-        metric=metric,
-        layer=layer,
-        vs=vs,
-        by=tuple(each.strip() for each in by.split(",")),
-        role=role,
-        scope=scope,
-    )
+    ws = workspace.open()
+    engine = ws.engine
+    with Bars() as bars:
+        found = ws.compare(
+            experiment,
+            metric=metric,
+            layer=layer,
+            vs=vs,
+            by=tuple(each.strip() for each in by.split(",")),
+            role=role,
+            scope=scope,
+            progress=bars,
+        )
     forms = [
         name for name, asked in (("json", as_json), ("csv", csv), ("latex", latex), ("markdown", markdown)) if asked
     ]
@@ -82,7 +86,7 @@ def compare(
         if set(forms) - {"json"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
         if front:
-            print_pareto(pareto.pareto(found), bool(forms), out)
+            print_pareto(pareto.pareto(found), bool(forms), out, wide)
         else:
             _print_explanation(number.explain_number(engine, found, str(explain_number)), bool(forms))
     elif forms == ["csv"]:
@@ -90,7 +94,7 @@ def compare(
     elif forms:
         print(rendering.render(found, forms[0]).rstrip("\n"))
     else:
-        _print(found)
+        _print(found, wide)
     if found.missing and not partial:
         raise typer.Exit(INCOMPLETE)
 
@@ -100,7 +104,7 @@ def print_comparison(found: workspace.Workspace, experiment: str) -> None:
     _print(comparison.compare(found.engine, experiment))
 
 
-def print_pareto(found: pareto.Pareto, as_json: bool, out: Path | None) -> None:
+def print_pareto(found: pareto.Pareto, as_json: bool, out: Path | None, wide: bool = False) -> None:
     """The front for a person, or as JSON for a program; drawn into `out` if that is given."""
     if out is not None:
         charts.save(pareto_plot(found), out)
@@ -113,11 +117,13 @@ def print_pareto(found: pareto.Pareto, as_json: bool, out: Path | None) -> None:
     several = found.rows["model"].n_unique() > 1
     columns = [*(["model"] if several else []), "target", "setting", *found.objectives]
     print_table(
-        ["front", *columns],
+        [*columns, "front"],
         [
-            ["*" if row["front"] else "", *(_cell(row[name]) for name in columns)]
+            [*(_cell(row[name]) for name in columns), "*" if row["front"] else ""]
             for row in found.rows.iter_rows(named=True)
         ],
+        wide=wide,
+        labels=len(columns) - len(found.objectives),
         title=f"{found.experiment}: {found.metric} at layer {found.layer} against side effects",
     )
     print(f"layer {found.layer}: {found.layer_reason}")
@@ -154,5 +160,5 @@ def _fact(value: Any, most: int = 4) -> str:
     return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
-def _print(found: comparison.Comparison) -> None:
-    print_rendered(rendering.console(found))
+def _print(found: comparison.Comparison, wide: bool = False) -> None:
+    print_rendered(rendering.console(found), wide)

@@ -2,25 +2,30 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 from sqlalchemy import Connection, Row, func, select, text
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import asked_for, foreign_pairs
+from sprachbund.measures import METRICS
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.means import means
 from sprachbund.mirror.records import (
+    METRIC_ORDER,
     Group,
     Heatmap,
     LoggedValue,
     RunRecord,
     Value,
     headline_kinds,
-    last_layer,
     points_of,
 )
+from sprachbund.results.layers import layers_shown, levels_by_layer
 from sprachbund.results.left_out import left_out
+from sprachbund.vocabulary import layer_order
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON, ComparisonPayload
 from sprachbund.work.payloads.measure import SPACE_EVALUATION, EmbeddingsPayload
@@ -28,6 +33,15 @@ from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund.work.payloads.star import Starred
 
 HEATMAP_METRIC = "top1"
+
+
+@dataclass(frozen=True, slots=True)
+class BestLayer:
+    """The layer that is best so far (the last before anything is compared); `at_ms`: when the last number was there."""
+
+    layer: str
+    at_ms: int
+
 
 Values = dict[int, dict[Group, dict[str, dict[str, Value]]]]
 
@@ -64,16 +78,15 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
     # Comparisons are few rows, evaluations are many: what the former have is not averaged again.
     names = {metric for metric, kind in kinds if kind == "value"} - (plan.compared if plan.all_compared else set())
     _add_means(connection, experiment_id, values, sorted(wanted & settings.keys()), sorted(names), settings, plan)
-    since_ms = max(experiment.submitted_ms, _settled_ms(connection, experiment_id))
+    best = _best_layer(connection, experiment, by_key, settings)
+    since_ms = max(experiment.submitted_ms, _settled_ms(connection, experiment_id), best.at_ms)
     planned = {setting_id: row for setting_id, row in settings.items() if setting_id in wanted}
     points: dict[int, tuple[LoggedValue, ...]] = {}
     layers: dict[int, str | None] = {}
     for setting_id, row in planned.items():
         own = values.get(setting_id, {})
-        layer = _headline_layer(row, settings, choices)
+        layers[setting_id] = layer = _headline_layer(row, settings, choices) or best.layer
         points[setting_id] = points_of(own, kinds, n_blocks=row.n_blocks, layer=layer, since_ms=since_ms)
-        tested = [metrics for (role, _), metrics in own.items() if role == "test"]
-        layers[setting_id] = layer or next((last_layer(metrics, row.n_blocks) for metrics in tested), None)
     heatmaps = _heatmaps(connection, experiment_id, settings, layers, plan)
     return [
         record_of(
@@ -175,7 +188,7 @@ def _choices(connection: Connection, experiment_id: int) -> Sequence[Row[Any]]:
     statement: Any = (
         select(t.Choice.setting_id, t.Choice.layer)
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Choice.job_id)
-        .where(t.ExperimentJob.experiment_id == experiment_id)
+        .where(t.ExperimentJob.experiment_id == experiment_id, t.Choice.control.is_(None))
     )
     return connection.execute(statement).all()
 
@@ -227,7 +240,7 @@ def _add_means(
 
 
 def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Sequence[Row[Any]]) -> str | None:
-    """The layer chosen for a setting, or for those it is compared with; None where there is not exactly one."""
+    """The first layer chosen for a setting, or for those it is compared with; None where none is."""
     near = (
         {row.setting_id},
         {row.control_of_id},
@@ -237,8 +250,31 @@ def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Se
     for several in near:
         layers = {choice.layer for choice in choices if choice.setting_id in several}
         if layers:
-            return layers.pop() if len(layers) == 1 else None
+            return min(layers, key=layer_order)
     return None
+
+
+def _best_layer(
+    connection: Connection, experiment: Row[Any], ids: Mapping[str, int], settings: Mapping[int, Row[Any]]
+) -> BestLayer:
+    """The layer of headlines where none is chosen, as `layers_shown` has it of what is compared on `test` so far."""
+    planned = connection.execute(
+        select(t.ExperimentLayer.layer).where(t.ExperimentLayer.experiment_id == experiment.id)
+    ).scalars()
+    layers = sorted(planned, key=layer_order)
+    rows = [
+        (row.metric, row.layer, settings[ids[row.setting_key]].method, row.value, row.finished_ms)
+        for row in connection.execute(_COMPARED, {"experiment": experiment.name})
+        if row.role == "test" and settings[ids[row.setting_key]].control is None
+    ]
+    compared = {row[0] for row in rows}
+    metric = next((each for each in METRIC_ORDER if each in compared and METRICS[each].better != "none"), None)
+    if metric is None:
+        return BestLayer(layers_shown(None, (), {}, layers, METRIC_ORDER[0]).first, 0)
+    names = ["layer", "method", "value", "at_ms"]
+    found = pl.DataFrame([row[1:] for row in rows if row[0] == metric], schema=names, orient="row")
+    shown = layers_shown(None, (), levels_by_layer(found), layers, metric)
+    return BestLayer(shown.first, max(found["at_ms"].to_list()))
 
 
 def _heatmaps(

@@ -136,8 +136,8 @@ def points_of(
 ) -> tuple[LoggedValue, ...]:
     """Curves and headlines of one run.
 
-    values: (role, corpus) → metric → layer → Value. layer: the headlines' layer; None takes the last one that is
-    known in that role and corpus. since_ms: headlines are no older than this (a new choice or submission may move
+    values: (role, corpus) → metric → layer → Value. layer: the headlines' layer; without one there are none.
+    since_ms: headlines are no older than this (a new choice or submission may move
     them to another layer, an adjustment gives other q-values, and MLflow shows the latest). What is not finite is
     left out.
     """
@@ -150,20 +150,13 @@ def points_of(
                 LoggedValue(name, layer_step(each, n_blocks), known.value, known.at_ms)
                 for each, known in metrics[metric].items()
             ]
-        shown = layer or last_layer(metrics, n_blocks)
         for metric, kind in kinds:
-            known_here = metrics.get(metric, {}).get(shown) if shown is not None else None
+            known_here = None if layer is None else metrics.get(metric, {}).get(layer)
             value = None if known_here is None else getattr(known_here, kind)
             if known_here is not None and value is not None:
                 name = headline_name(role, corpus, metric, kind)
                 found.append(LoggedValue(name, HEADLINE_STEP, value, max(known_here.at_ms, since_ms)))
     return tuple(sorted((each for each in found if math.isfinite(each.value)), key=lambda each: (each.name, each.step)))
-
-
-def last_layer(metrics: Mapping[str, Mapping[str, Value]], n_blocks: int) -> str | None:
-    """The last layer that any of the metrics has a value at."""
-    layers = {layer for by_layer in metrics.values() for layer in by_layer}
-    return max(layers, key=lambda layer: layer_step(layer, n_blocks), default=None)
 
 
 def new_points(points: Iterable[LoggedValue], logged: Mapping[str, Mapping[str, float]]) -> list[LoggedValue]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sprachbund.errors import SpecError
 from sprachbund.measures.mining import mining_wants
 from sprachbund.measures.own import measure_wants
-from sprachbund.planning.compared import language_pairs
+from sprachbund.planning.compared import check_named, language_pairs
 from sprachbund.planning.evaluated import RoleWants
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
@@ -51,10 +51,12 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         wants += _overlaps(planner.wants, planner.settings.values())
         chosen = _layers(spec, model)
         layers.update(chosen)
+        choices: list[Want] = []
         for role in REPORTED_ROLES:
             if corpora.get(role):
-                wants += RoleWants(spec, model, role, corpora[role], planner, fit, chosen).draw()
+                wants += RoleWants(spec, model, role, corpora[role], planner, fit, chosen, choices).draw()
         wants += side_effect_wants(spec, model, list(planner.settings.values()), corpora)
+    check_named(spec.compare, settings)
     if spec.evaluations.mining:
         wants += mining_wants(wants, corpora)
     if spec.evaluations.measures:

@@ -1,21 +1,28 @@
 """Comparisons of settings over language pairs, their families of tests, and choices made by them, as wants."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 from sprachbund.errors import SpecError, nearest
 from sprachbund.spec.experiment import Spec
 from sprachbund.work.payloads.compare import (
     ADJUSTMENT,
+    BEST,
     CHOICE,
     COMPARISON,
+    CONTRAST,
     AdjustmentPayload,
+    BestPayload,
     Candidates,
     ChoicePayload,
+    Chosen,
     ComparedSetting,
     ComparisonPayload,
+    Contrast,
+    ContrastPayload,
 )
-from sprachbund.work.plan import ChoiceGroup, PlanCorpus, PlannedSetting, Want
+from sprachbund.work.plan import NONE, ChoiceGroup, PlanCorpus, PlannedSetting, Want
 
 
 def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
@@ -70,28 +77,34 @@ def _comparison(
     evaluated: Mapping[str, Mapping[str, str]],
 ) -> ComparisonPayload:
     """One setting with its controls, by variant."""
-    statistics = spec.statistics
-    metrics = list(statistics.metrics)
-    if spec.choose is not None and spec.choose.metric not in metrics:
-        metrics.append(spec.choose.metric)
     variants = {variant: tuple(each.key for each in members) for variant, members in controls.items()}
     settings = (
         _compared(setting, variants),
         *(_compared(each, {}) for members in controls.values() for each in members),
     )
     read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference))
-    return ComparisonPayload(
-        group=corpus.group,
-        split=corpus.split,
-        role=role,
-        settings=settings,
-        metrics=tuple(metrics),
-        resamples=statistics.resamples,
-        confidence=statistics.confidence,
-        unit=statistics.unit,
-        seed=spec.seed,
-        evaluations={subject: pairs for key in read for subject, pairs in evaluated[key].items()},
-    )
+    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated))
+
+
+def _resampled(
+    spec: Spec, role: str, corpus: PlanCorpus, read: Iterable[str], evaluated: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """What is asked of outcomes whichever settings, those of the keys `read`, are compared."""
+    statistics = spec.statistics
+    metrics = list(statistics.metrics)
+    if spec.choose is not None and spec.choose.metric not in metrics:
+        metrics.append(spec.choose.metric)
+    return {
+        "group": corpus.group,
+        "split": corpus.split,
+        "role": role,
+        "metrics": tuple(metrics),
+        "resamples": statistics.resamples,
+        "confidence": statistics.confidence,
+        "unit": statistics.unit,
+        "seed": spec.seed,
+        "evaluations": {subject: pairs for key in read for subject, pairs in evaluated[key].items()},
+    }
 
 
 def _compared(setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]]) -> ComparedSetting:
@@ -131,10 +144,8 @@ def choice_want(
     """The best setting and layer of every group by a comparison on `select`."""
     choose = spec.choose
     assert choose is not None
-    groups: dict[ChoiceGroup, list[str]] = {}
-    for setting in settings:
-        if setting.choice is not None:
-            groups.setdefault(setting.choice, []).append(setting.key)
+    groups = _competing(settings)
+    controls = _competing_controls(settings)
     # Where the layer is not chosen over, one choice is made at every layer.
     choices = [list(layers)] if "layer" in choose.over else [[layer] for layer in layers]
     payload = ChoicePayload(
@@ -142,9 +153,110 @@ def choice_want(
         metric=choose.metric,
         scope=choose.scope,
         groups=tuple(
-            Candidates(group.name, tuple(members), tuple(among))
+            Candidates(
+                group.key, group.name, tuple(each.key for each in members), tuple(among), controls.get(group.key, {})
+            )
             for group, members in groups.items()
             for among in choices
         ),
     )
     return Want.of(CHOICE, payload, f"choice by {choose.metric} on {group}")
+
+
+def _competing(settings: Sequence[PlannedSetting]) -> dict[ChoiceGroup, list[PlannedSetting]]:
+    groups: dict[ChoiceGroup, list[PlannedSetting]] = {}
+    for setting in settings:
+        if setting.choice is not None:
+            groups.setdefault(setting.choice, []).append(setting)
+    return groups
+
+
+def _competing_controls(settings: Sequence[PlannedSetting]) -> dict[str, dict[str, dict[str, tuple[str, ...]]]]:
+    """By the key of a choice, variant and member: a member competes with itself beside the other settings."""
+    choice_of = {setting.key: setting.choice for setting in settings}
+    found: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {}
+    for setting in settings:
+        group = None if setting.control_of is None else choice_of[setting.control_of]
+        if group is not None:
+            members = found.setdefault(group.key, {}).setdefault(str(setting.intervention.control), {})
+            members[str(setting.member)] = (*members.get(str(setting.member), ()), setting.key)
+    return found
+
+
+def best_want(
+    spec: Spec,
+    role: str,
+    corpus: PlanCorpus,
+    settings: Sequence[PlannedSetting],
+    layers: tuple[str, ...],
+    evaluated: Mapping[str, Mapping[str, str]],
+    choice: Want,
+) -> Want | None:
+    """Whatever was chosen against what was chosen of the settings that edit nothing; None with nothing to compare."""
+    groups = _competing(settings)
+    plain = [group.key for group, members in groups.items() if members[0].intervention.key == NONE.key]
+    baseline = {group.key for group, members in groups.items() if members[0].baseline is None}
+    candidates = tuple(
+        Chosen(
+            group.key,
+            members[0].intervention.target,
+            # What edits nothing itself is held against the baseline alone.
+            tuple(each for each in plain if each in baseline or group.key not in plain),
+        )
+        for group, members in groups.items()
+        if group.key not in baseline
+    )
+    if not candidates:
+        return None
+    payload = BestPayload(
+        choice=choice.subject,
+        candidates=candidates,
+        multiplicity=spec.statistics.multiplicity,
+        layers=layers,
+        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated),
+    )
+    return Want.of(
+        BEST, payload, f"best against best on {corpus.group} for {settings[0].model.name} ({role})", needs_layers=layers
+    )
+
+
+def contrast_want(
+    spec: Spec,
+    role: str,
+    corpus: PlanCorpus,
+    settings: Sequence[PlannedSetting],
+    layers: tuple[str, ...],
+    evaluated: Mapping[str, Mapping[str, str]],
+) -> Want | None:
+    """The comparisons that the spec names; None where it names none of this model's settings."""
+    by_name = {name: each for each in settings for name in (each.name, each.label)}
+    asked = [(by_name[first], by_name[second]) for first, second in spec.compare if {first, second} <= by_name.keys()]
+    if not asked:
+        return None
+    contrasts = tuple(
+        Contrast(each.key, other.key, each.intervention.target or other.intervention.target) for each, other in asked
+    )
+    read = dict.fromkeys(each.key for pair in asked for each in pair)
+    label = f"comparisons asked for on {corpus.group} for {settings[0].model.name} ({role})"
+    payload = ContrastPayload(
+        contrasts=contrasts,
+        multiplicity=spec.statistics.multiplicity,
+        **_resampled(spec, role, corpus, read, evaluated),
+    )
+    return Want.of(CONTRAST, payload, label, layers)
+
+
+def check_named(compare: Sequence[tuple[str, str]], settings: Sequence[PlannedSetting]) -> None:
+    """Raise SpecError for a comparison of settings that no model has, or of one with itself."""
+    by_model: dict[str, set[str]] = {}
+    for each in settings:
+        by_model.setdefault(each.model.name, set()).update((each.name, each.label))
+    names = sorted(set().union(*by_model.values()))
+    for place, pair in enumerate(compare):
+        for name in pair:
+            if name not in names:
+                raise SpecError(f"compare.{place}: no setting is called '{name}'{nearest(name, names)}")
+        if pair[0] == pair[1]:
+            raise SpecError(f"compare.{place}: '{pair[0]}' is compared with itself; expected two settings")
+        if not any(set(pair) <= of_model for of_model in by_model.values()):
+            raise SpecError(f"compare.{place}: '{pair[0]}' and '{pair[1]}' are of two models; see `sprachbund compare`")

@@ -8,7 +8,14 @@ from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError
 from sprachbund.measures import MEASURES, REQUESTS
 from sprachbund.measures.requested import WORD_FIELDS, Requested
-from sprachbund.planning.compared import adjustment_want, choice_want, comparison_wants, language_pairs
+from sprachbund.planning.compared import (
+    adjustment_want,
+    best_want,
+    choice_want,
+    comparison_wants,
+    contrast_want,
+    language_pairs,
+)
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
@@ -31,14 +38,18 @@ class RoleWants:
     planner: SettingPlanner
     fit: PlanCorpus | None
     layers: tuple[str, ...]
+    # Of the select role, once it is drawn.
+    choices: list[Want] = field(default_factory=list)
     wants: list[Want] = field(default_factory=list)
     # Subjects of snapshots that are wanted already, by what they are of: many settings read the same.
     _embedded: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def settings(self) -> list[PlannedSetting]:
-        """Nothing is chosen among controls: they are evaluated where results are reported."""
-        return [each for each in self.planner.settings.values() if self.role == "test" or each.control_of is None]
+        """Controls are evaluated where results are reported, and where they choose as their settings do."""
+        choose = self.spec.choose
+        controls = self.role == "test" or (choose is not None and choose.controls)
+        return [each for each in self.planner.settings.values() if controls or each.control_of is None]
 
     def draw(self) -> list[Want]:
         pairs_of = {corpus.key: language_pairs(self.spec, corpus) for corpus in self.corpora}
@@ -60,7 +71,13 @@ class RoleWants:
         adjustment = adjustment_want(spec, role, on, settings, layers, comparisons)
         self.wants += [*comparisons, adjustment]
         if role == "select" and spec.choose is not None:
-            self.wants.append(choice_want(spec, settings, layers, adjustment, corpus.group))
+            self.choices.append(choice_want(spec, settings, layers, adjustment, corpus.group))
+            self.wants.append(self.choices[-1])
+        if role == "test":
+            asked = contrast_want(spec, role, corpus, settings, layers, evaluated)
+            self.wants += [] if asked is None else [asked]
+            best = (best_want(spec, role, corpus, settings, layers, evaluated, choice) for choice in self.choices)
+            self.wants += [each for each in best if each is not None]
 
     def _evaluate(
         self, setting: PlannedSetting, corpus: PlanCorpus, pairs: Sequence[tuple[str, str]]

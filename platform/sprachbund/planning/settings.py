@@ -121,6 +121,7 @@ class SettingPlanner:
             baseline=None if key == baseline else baseline,
             control_of=None if beside is None else beside.key,
             choice=None if beside is not None else self._choice(row, point),
+            member=member,
         )
         self._underlie(setting, self.labels.untransformed(point, member))
         for other in self.settings.values():

@@ -11,10 +11,11 @@ from sprachbund.measures import METRICS
 from sprachbund.report.charts import Series, heat_map, line_chart, stacked_bars
 from sprachbund.report.page import Beside, Heading, Paragraph, Picture, Piece, Table
 from sprachbund.report.published import SOURCE, published
-from sprachbund.report.tables import EMPTY, gaining
+from sprachbund.report.tables import gaining
 from sprachbund.results import query
 from sprachbund.results.comparison import Comparison
 from sprachbund.results.reader import LIMITS, Reader, means
+from sprachbund.results.wording import EMPTY
 from sprachbund.vocabulary import SITES
 
 # Heat maps shown per target; the database has the others.

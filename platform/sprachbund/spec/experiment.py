@@ -130,6 +130,8 @@ class ChooseSpec(Strict):
     metric: Annotated[str, Among(CHOSEN_BY)] = "top1"
     over: list[Literal["k", "strength", "layer"]] = Field(default=["k", "layer"])
     scope: Scope = "all"
+    # Whether every control chooses too, by the same rule: else p-values at a chosen cell are too small.
+    controls: StrictBool = True
 
 
 class StatisticsSpec(Strict):
@@ -178,6 +180,7 @@ class Spec(Strict):
     evaluations: EvaluationsSpec = EvaluationsSpec()
     side_effects: SideEffectsSpec | None = None
     choose: ChooseSpec | None = None
+    compare: list[tuple[str, str]] = Field(default=[])
     statistics: StatisticsSpec = StatisticsSpec()
     seed: Annotated[int, Field(ge=0)] = 0
     allow_overlap: StrictBool = False

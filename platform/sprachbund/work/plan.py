@@ -176,6 +176,8 @@ class PlannedSetting:
     baseline: str | None
     control_of: str | None
     choice: ChoiceGroup | None
+    # Which of its controls it is: a seed's, or a language's.
+    member: str | None = None
 
     @property
     def edits(self) -> str | None:

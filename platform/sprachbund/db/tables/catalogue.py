@@ -82,6 +82,8 @@ class CorpusText(Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
     n_items: Mapped[int]
     n_groups: Mapped[int | None]
+    # What a random ranking of these sentences as candidates gives, by metric.
+    chance: Mapped[dict[str, float]] = mapped_column(Json)
     artifact_id: Mapped[int] = mapped_column(reference("artifacts.id"))
 
 

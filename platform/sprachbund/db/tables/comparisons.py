@@ -4,7 +4,7 @@ from sqlalchemy import Boolean, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sprachbund.db.tables.base import Base, Id, Key, among, reference
-from sprachbund.vocabulary import ROLES
+from sprachbund.vocabulary import CONTRASTS, ROLES
 
 
 class Correlation(Base):
@@ -39,14 +39,19 @@ class Correlation(Base):
 
 
 class Comparison(Base):
-    """One setting against its baseline on one metric and layer, over the pairs of a scope.
+    """One setting against its baseline, or any other setting, on one metric and layer, over the pairs of a scope.
 
     The differences pair by pair are summed up too (`median_gain` and below), but of controls and of the baseline
     against itself, and where there are no two languages to resample: then these columns are NULL.
     """
 
     __tablename__ = "comparisons"
-    __table_args__ = (among("role", ROLES), Index(None, "setting_id"), Index(None, "job_id"))
+    __table_args__ = (
+        among("role", ROLES),
+        among("contrast", CONTRASTS),
+        Index(None, "setting_id"),
+        Index(None, "job_id"),
+    )
 
     id: Mapped[Id]
     key: Mapped[Key]
@@ -58,6 +63,10 @@ class Comparison(Base):
     corpus: Mapped[str] = mapped_column(Text)
     split: Mapped[str] = mapped_column(Text)
     layer: Mapped[str] = mapped_column(String(8))
+    # That of the baseline: another where both were chosen.
+    baseline_layer: Mapped[str] = mapped_column(String(8))
+    # NULL against the setting's own baseline at the same layer; else what the other is.
+    contrast: Mapped[str | None] = mapped_column(String(8))
     metric: Mapped[str] = mapped_column(reference("metric_names.name"))
     # Which ordered pairs are averaged: all, target_query, target_candidate, without_target.
     scope: Mapped[str] = mapped_column(String(32))
@@ -174,8 +183,12 @@ class Choice(Base):
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
-    # What people call the settings that competed.
+    # The settings that competed, and what people call them.
+    choice_key: Mapped[str] = mapped_column(String(40))
     label: Mapped[str] = mapped_column(Text)
+    # Where a control chose among those of the settings: its variant, and which it is.
+    control: Mapped[str | None] = mapped_column(String(32))
+    member: Mapped[str | None] = mapped_column(Text)
     setting_id: Mapped[int] = mapped_column(reference("settings.id"))
     layer: Mapped[str] = mapped_column(String(8))
     metric: Mapped[str] = mapped_column(reference("metric_names.name"))

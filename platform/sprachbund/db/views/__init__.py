@@ -8,13 +8,13 @@ from sqlalchemy import Connection, text
 
 from sprachbund.db.views.benchmarks import BENCHMARK_SCORES, METRIC_NOTES, TRAINED_LANGUAGES
 from sprachbund.db.views.columns import Column, Type, View
-from sprachbund.db.views.compared import CONTROL_COMPARISON, SETTING_COMPARISON
+from sprachbund.db.views.compared import CONTRAST_CONTROLS, CONTRASTS, CONTROL_COMPARISON, SETTING_COMPARISON
 from sprachbund.db.views.evaluated import ALIGNMENT_RESULTS, RETRIEVAL_RESULTS
 from sprachbund.db.views.experts import EXPERT_LAYERS, EXPERT_OVERLAP, TOP_UNITS
-from sprachbund.db.views.planned import CHOSEN_SETTINGS, PLANNED_SETTINGS
+from sprachbund.db.views.planned import CHOSEN_CONTROLS, CHOSEN_SETTINGS, PLANNED_SETTINGS
 from sprachbund.db.views.requested import ABX_RESULTS, PROBE_ABX, PROBE_ABX_POINTS, PROBE_RESULTS
 from sprachbund.db.views.study import DISTANCE_CORRELATIONS, DISTANCE_TABLE, GAIN_SUMMARY
-from sprachbund.db.views.work import EXPERIMENT_AUDIT, JOB_STATUS, PLANNED_CELLS
+from sprachbund.db.views.work import EXPERIMENT_AUDIT, EXPERIMENT_HISTORY, JOB_STATUS, PLANNED_CELLS
 from sprachbund.db.views.written import GENERATED_SAMPLES, SIDE_EFFECTS
 
 __all__ = ["VIEWS", "Column", "Type", "View", "create_views", "drop_views"]
@@ -31,6 +31,8 @@ VIEWS: dict[str, View] = {
         PROBE_ABX,
         SETTING_COMPARISON,
         CONTROL_COMPARISON,
+        CONTRASTS,
+        CONTRAST_CONTROLS,
         SIDE_EFFECTS,
         GENERATED_SAMPLES,
         BENCHMARK_SCORES,
@@ -44,9 +46,11 @@ VIEWS: dict[str, View] = {
         DISTANCE_TABLE,
         PLANNED_SETTINGS,
         CHOSEN_SETTINGS,
+        CHOSEN_CONTROLS,
         JOB_STATUS,
         PLANNED_CELLS,
         EXPERIMENT_AUDIT,
+        EXPERIMENT_HISTORY,
     )
 }
 

@@ -4,9 +4,10 @@ from string import Template
 
 from sprachbund.db.views.adjusted import adjusted
 from sprachbund.db.views.asked import current
-from sprachbund.db.views.columns import Column, View, changed
+from sprachbund.db.views.columns import Column, View, changed, of
 from sprachbund.db.views.evaluated import EVALUATED, FAMILY_SIZE
 from sprachbund.db.views.setting import chosen
+from sprachbund.db.views.study import GAINS
 
 _FROM = Template(
     """
@@ -34,8 +35,14 @@ WHERE xj.experiment_id = x.id
     AND s.id = c.setting_id
     AND i.id = s.intervention_id
     AND m.id = s.model_id
+    AND c.contrast IS $contrast
 """
 )
+_BASELINE = "JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = c.baseline_id"
+
+
+def _from(*joins: str, contrast: str = "NULL") -> str:
+    return _FROM.substitute(current=current("c"), joins="\n".join(joins), contrast=contrast)
 
 
 def _adjusted(column: str) -> str:
@@ -79,38 +86,40 @@ _COMPARED = (
     Column("median", "c.median", "real", "median over the pairs"),
 )
 
+_CONTROL_P = (
+    Column(
+        "control_p", "(SELECT max(cc.p) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "real",
+        "largest p over the setting's control variants; NULL without controls",
+    ),
+    Column(
+        "n_control_variants",
+        "(SELECT count(*) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "integer",
+        "control variants that were compared with",
+    ),
+)  # fmt: skip
+
 SETTING_COMPARISON = View(
     "setting_comparison",
     "One setting against one baseline on one metric and layer: the macro mean over the language pairs of a scope, the "
     "paired difference with its interval, p and q, and the control p beside it.",
     (
-        _FROM.substitute(
-            current=current("c"),
-            joins="JOIN experiment_settings xb ON xb.experiment_id = x.id AND xb.setting_id = c.baseline_id"
-        ),
+        _from(_BASELINE),
     ),
     (
         *_COMPARED,
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
-        Column(
-            "control_p", "(SELECT max(cc.p) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "real",
-            "largest p over the setting's control variants; NULL without controls",
-        ),
-        Column(
-            "n_control_variants",
-            "(SELECT count(*) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "integer",
-            "control variants that were compared with",
-        ),
+        *_CONTROL_P,
     ),
 )  # fmt: skip
 
+_CONTROLS = "JOIN control_comparisons cc ON cc.comparison_id = c.id"
 CONTROL_COMPARISON = View(
     "control_comparison",
     "One steered setting against the distribution of one variant of its controls; here baseline, delta and p are "
     "those of the controls.",
-    (_FROM.substitute(current=current("c"), joins="JOIN control_comparisons cc ON cc.comparison_id = c.id"),),
+    (_from(_CONTROLS),),
     (
         *changed(
             _COMPARED,
@@ -136,5 +145,46 @@ CONTROL_COMPARISON = View(
         Column("n_controls", "cc.n_controls", "integer", "controls of this variant"),
         Column("control_low", "cc.control_low", "real", "lowest value among the controls"),
         Column("control_high", "cc.control_high", "real", "highest value among the controls"),
+    ),
+)
+
+_AGAINST = (
+    Column("contrast", "c.contrast", "text", "asked: the spec compares the two; best: each was chosen on select"),
+    Column("against", "xb.label", "text", "label of the setting it is held against"),
+    Column("against_key", "sb.key", "text", "content key of that setting"),
+    Column("against_layer", "c.baseline_layer", "text", "layer of that setting: another where both were chosen"),
+)
+_OTHER = f"{_BASELINE}\nJOIN settings sb ON sb.id = c.baseline_id"
+
+CONTRASTS = View(
+    "contrasts",
+    "One setting at one layer against any other than its own baseline at that layer: two settings that the spec "
+    "compares, or what was chosen on select against what was chosen of a baseline (best against best). Numbers are as "
+    "in setting_comparison and gain_summary; baseline and delta are of the setting it is held against.",
+    (_from(_OTHER, contrast="NOT NULL"),),
+    (
+        *of(_COMPARED, "experiment model setting setting_key target layer layer_ordinal"),
+        *_AGAINST,
+        *of(_COMPARED, "corpus split role metric scope value ci_low ci_high baseline delta"),
+        Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval, over items"),
+        Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
+        *of(_COMPARED, "p q"),
+        *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
+        *GAINS,
+        *_CONTROL_P,
+        *of(_COMPARED, "n_pairs n_items n_groups choice_key job"),
+    ),
+)
+
+CONTRAST_CONTROLS = View(
+    "contrast_controls",
+    "What was chosen of a setting's group against the distribution of one variant of its controls, of which every "
+    "member chose its setting and layer by the same rule; baseline, delta and p are those of the controls.",
+    (_from(_CONTROLS, _OTHER, contrast="NOT NULL"),),
+    (
+        *of(CONTROL_COMPARISON.columns, "experiment model setting setting_key target layer layer_ordinal"),
+        *_AGAINST,
+        *of(CONTROL_COMPARISON.columns, "corpus split role metric scope control value baseline delta p"),
+        *of(CONTROL_COMPARISON.columns, "n_controls control_low control_high"),
     ),
 )

@@ -63,6 +63,6 @@ def chosen(layer: str) -> Column:
     """Whether the setting was chosen at the layer that the expression `layer` names."""
     sql = f"""CASE WHEN EXISTS (
         SELECT 1 FROM choices ch CROSS JOIN experiment_jobs chj
-        WHERE ch.setting_id = xs.setting_id AND ch.layer = {layer}
+        WHERE ch.setting_id = xs.setting_id AND ch.layer = {layer} AND ch.control IS NULL
             AND chj.job_id = ch.job_id AND chj.experiment_id = x.id) THEN 1 ELSE 0 END"""  # noqa: S608 - our own names
     return Column("chosen", sql, "flag", "1 if this setting and layer were chosen on the select role")

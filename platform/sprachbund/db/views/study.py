@@ -46,12 +46,57 @@ _PLACE = changed(
 _N_LANGUAGES = Column("n_languages", "c.n_languages", "integer", "languages of these pairs")
 _JOB = Column("job", "c.job_id", "integer", "id of the comparison that computed the row")
 
+# What differences pair by pair come to.
+GAINS = (
+    _N_LANGUAGES,
+    Column("median_gain", "c.median_gain", "real", "median gain over the pairs"),
+    Column(
+        "median_low", "c.median_low", "real",
+        "lower end of its interval, languages resampled; NULL for fewer than 8 languages",
+    ),
+    Column("median_high", "c.median_high", "real", "upper end of that interval"),
+    Column(
+        "n_gaining", "c.n_gaining", "integer",
+        "pairs that get better, by more than 1e-6; NULL where neither way of the metric is better",
+    ),
+    Column("least_gain", "c.least_gain", "real", "smallest gain of a pair"),
+    Column(
+        "greatest_gain", "c.greatest_gain", "real", "greatest gain of a pair: the luckiest of many, biased upwards"
+    ),
+    Column(
+        "mean_gain", "c.mean_gain", "real",
+        "mean gain with query and candidate languages as crossed random effects; NULL for fewer than 3 pairs",
+    ),
+    Column("mean_low", "c.mean_low", "real", "lower end of its interval"),
+    Column("mean_high", "c.mean_high", "real", "upper end of that interval"),
+    Column("mean_p", "c.mean_p", "real", "its two-sided p"),
+    Column("mean_error", "c.mean_error", "real", "its standard error, over languages"),
+    Column("mean_degrees", "c.mean_degrees", "integer", "degrees of freedom of that"),
+    Column("item_error", "c.item_error", "real", "standard error of the mean difference over items alone"),
+    Column(
+        "population_low", "c.population_low", "real",
+        "lower end of the mean gain's interval over languages and items: read it before mean_low, and before "
+        "delta_ci_low of setting_comparison, which are of these items, or of these languages, alone",
+    ),
+    Column("population_high", "c.population_high", "real", "upper end of that interval"),
+    Column("population_p", "c.population_p", "real", "two-sided p of the mean gain over languages and items"),
+    Column(
+        "query_variance", "c.query_variance", "real",
+        "variance between query languages; of a metric without direction: between languages",
+    ),
+    Column("candidate_variance", "c.candidate_variance", "real", "variance between candidate languages"),
+    Column("residual_variance", "c.residual_variance", "real", "variance left to single pairs"),
+)  # fmt: skip
+
 GAIN_SUMMARY = View(
     "gain_summary",
     "Differences of one setting to its baseline pair by pair, summed up: median and mean over language pairs, with "
     "intervals that know pairs share languages. There is no row where the metric is undefined for one of the pairs: "
     "nothing is compared there.",
-    (_FROM.substitute(table="comparisons", current=current("c")) + "    AND c.median_gain IS NOT NULL",),
+    (
+        _FROM.substitute(table="comparisons", current=current("c"))
+        + "    AND c.contrast IS NULL AND c.median_gain IS NOT NULL",
+    ),
     (
         *_SETTING,
         *_PLACE,
@@ -61,44 +106,7 @@ GAIN_SUMMARY = View(
         ),
         Column("scope", "c.scope", "text", "pairs summed up: all, target_query, target_candidate, without_target"),
         Column("n_pairs", "c.n_pairs", "integer", "language pairs"),
-        _N_LANGUAGES,
-        Column("median_gain", "c.median_gain", "real", "median gain over the pairs"),
-        Column(
-            "median_low", "c.median_low", "real",
-            "lower end of its interval, languages resampled; NULL for fewer than 3 languages",
-        ),
-        Column("median_high", "c.median_high", "real", "upper end of that interval"),
-        Column(
-            "n_gaining", "c.n_gaining", "integer",
-            "pairs that get better, by more than 1e-6; NULL where neither way of the metric is better",
-        ),
-        Column("least_gain", "c.least_gain", "real", "smallest gain of a pair"),
-        Column(
-            "greatest_gain", "c.greatest_gain", "real", "greatest gain of a pair: the luckiest of many, biased upwards"
-        ),
-        Column(
-            "mean_gain", "c.mean_gain", "real",
-            "mean gain with query and candidate languages as crossed random effects; NULL for fewer than 3 pairs",
-        ),
-        Column("mean_low", "c.mean_low", "real", "lower end of its interval"),
-        Column("mean_high", "c.mean_high", "real", "upper end of that interval"),
-        Column("mean_p", "c.mean_p", "real", "its two-sided p"),
-        Column("mean_error", "c.mean_error", "real", "its standard error, over languages"),
-        Column("mean_degrees", "c.mean_degrees", "integer", "degrees of freedom of that"),
-        Column("item_error", "c.item_error", "real", "standard error of the mean difference over items alone"),
-        Column(
-            "population_low", "c.population_low", "real",
-            "lower end of the mean gain's interval over languages and items: read it before mean_low, and before "
-            "delta_ci_low of setting_comparison, which are of these items, or of these languages, alone",
-        ),
-        Column("population_high", "c.population_high", "real", "upper end of that interval"),
-        Column("population_p", "c.population_p", "real", "two-sided p of the mean gain over languages and items"),
-        Column(
-            "query_variance", "c.query_variance", "real",
-            "variance between query languages; of a metric without direction: between languages",
-        ),
-        Column("candidate_variance", "c.candidate_variance", "real", "variance between candidate languages"),
-        Column("residual_variance", "c.residual_variance", "real", "variance left to single pairs"),
+        *GAINS,
         _JOB,
     ),
 )  # fmt: skip

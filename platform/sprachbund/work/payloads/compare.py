@@ -34,8 +34,8 @@ class ForeignPair(Part):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonPayload(Layered):
-    """One setting, with its controls, against its baseline on the corpora of one group; or a baseline alone.
+class OutcomesPayload(Layered):
+    """What is asked of outcomes item by item on the corpora of one group.
 
     evaluations: subjects of the pair evaluations that are read, with digests of their pairs; the job's edges have them.
     foreign: pairs of these jobs that are not to be read.
@@ -44,7 +44,6 @@ class ComparisonPayload(Layered):
     group: str
     split: str
     role: str
-    settings: tuple[ComparedSetting, ...]
     metrics: tuple[str, ...]
     resamples: int
     confidence: float
@@ -62,6 +61,13 @@ class ComparisonPayload(Layered):
     @property
     def needs(self) -> tuple[str, ...]:
         return tuple(self.evaluations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonPayload(OutcomesPayload):
+    """One setting, with its controls, against its baseline; or a baseline alone."""
+
+    settings: tuple[ComparedSetting, ...]
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -118,17 +124,49 @@ ADJUSTMENT = Kind(
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates(Part):
-    """Settings and layers that one is chosen among."""
+class Contrast(Part):
+    """A setting against any other, and the language that is steered towards by either."""
 
+    setting: str
+    reference: str
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastPayload(OutcomesPayload):
+    """Settings against others that a user named, at every layer; q within the family of all of them."""
+
+    contrasts: tuple[Contrast, ...]
+    multiplicity: str
+
+
+CONTRAST = Kind(
+    "contrast", 1, 72, "any two settings against each other, with intervals, tests and q",
+    ContrastPayload, run="sprachbund_runners.jobs.compare.contrast:run", lenient=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates(Part):
+    """Settings and layers that one is chosen among.
+
+    key: of the settings that compete. controls: by variant and member (a seed, a language), that member of every
+    setting's controls.
+    """
+
+    key: str
     name: str
     settings: tuple[str, ...]
     layers: tuple[str, ...]
+    controls: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoicePayload(Payload):
-    """The best setting and layer of every group, by one metric and scope of the comparisons of an adjustment."""
+    """The best setting and layer of every group, by one metric and scope of the comparisons of an adjustment.
+
+    So does every member of a control distribution choose among those of its own.
+    """
 
     adjustment: str
     metric: str
@@ -147,4 +185,35 @@ class ChoicePayload(Payload):
 CHOICE = Kind(
     "choice", 2, 80, "the setting and layer that is best on the select role",
     ChoicePayload, run="sprachbund_runners.jobs.compare.choice:run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Part):
+    """What is chosen from (by the key of its candidates), against what was chosen from each of the references."""
+
+    candidates: str
+    target: str | None
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestPayload(OutcomesPayload):
+    """Best against best: what was chosen on `select` against what was chosen from others, each at its own layer.
+
+    choice: subject of the choice. candidates: what is compared. multiplicity: of q over all of them.
+    """
+
+    choice: str
+    candidates: tuple[Chosen, ...]
+    multiplicity: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.choice, *self.evaluations)
+
+
+BEST = Kind(
+    "best", 1, 85, "what was chosen against what was chosen of the baselines and of the controls",
+    BestPayload, run="sprachbund_runners.jobs.compare.best:run", lenient=True,
 )  # fmt: skip

@@ -1,6 +1,11 @@
-"""Choices: the setting and layer that is best on the select role, in each group of settings."""
+"""Choices: the setting and layer that is best on the select role, in each group of settings.
 
-from collections.abc import Iterator, Sequence
+Every member of a control distribution chooses too, among those of its own and by the same rule: a setting's p against
+controls that did not choose would be too small.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, select
@@ -18,7 +23,7 @@ from sprachbund_runners.jobs.serving import one_by_one
 
 
 def run(claims: Sequence[Claim[ChoicePayload]], context: Context) -> Iterator[Outcome]:
-    """Made from the stored comparisons on `select`; ties go to the earlier layer, then the smaller k."""
+    """Made from the stored comparisons on `select`."""
     return one_by_one(claims, context, lambda claim: _choose(claim, context))
 
 
@@ -38,29 +43,22 @@ def _choose(claim: Claim[ChoicePayload], context: Context) -> Outcome:
     with context.reading() as connection:
         candidates = connection.execute(statement).all()
         missing = _missing(connection, payload)
+    by_cell = {(each.key, each.layer): each for each in candidates}
     rows: list[dict[str, Any]] = []
     for group in payload.groups:
-        name = group.name
-        order = {layer: place for place, layer in enumerate(group.layers)}
-        among = [each for each in candidates if each.key in group.settings and each.layer in order]
-        if not among:
+        best = _best(by_cell, group.settings, group.layers, sign)
+        if best is None:
             # Settings without a target have no such scope; and of a group that failed there is nothing to choose.
             if payload.scope != "all" or missing.issuperset(group.settings):
                 continue
-            raise ModelError(f"choice '{name}': no value of {payload.metric} on the select role to choose by")
-        best = max(among, key=lambda each: (sign * each.value, -order[each.layer], -(each.k or 0)))
-        rows.append(
-            {
-                "job_id": claim.job_id,
-                "label": name,
-                "setting_id": best.id,
-                "layer": best.layer,
-                "metric": payload.metric,
-                "value": best.value,
-                "n_candidates": len(among),
-                "tied": sum(each.value == best.value for each in among) > 1,
-            }
-        )
+            raise ModelError(f"choice '{group.name}': no value of {payload.metric} on the select role to choose by")
+        among = {"job_id": claim.job_id, "choice_key": group.key, "label": group.name, "metric": payload.metric}
+        rows.append({**among, "control": None, "member": None, **best})
+        for control, members in group.controls.items():
+            for member, settings in members.items():
+                chosen = _best(by_cell, [each for each in settings if each not in missing], group.layers, sign)
+                if chosen is not None:
+                    rows.append({**among, "control": control, "member": member, **chosen})
 
     def write(connection: Connection) -> None:
         connection.execute(delete(t.Choice).where(t.Choice.job_id == claim.job_id))
@@ -68,6 +66,24 @@ def _choose(claim: Claim[ChoicePayload], context: Context) -> Outcome:
             connection.execute(insert(t.Choice), rows)
 
     return Outcome(claim, write)
+
+
+def _best(
+    by_cell: Mapping[tuple[str, str], Any], settings: Sequence[str], layers: Sequence[str], sign: float
+) -> dict[str, Any] | None:
+    """The best of some settings and layers; ties go to the earlier layer, then the smaller k. None if there is none."""
+    order = {layer: place for place, layer in enumerate(layers)}
+    among = [by_cell[cell] for cell in product(settings, layers) if cell in by_cell]
+    if not among:
+        return None
+    best = max(among, key=lambda each: (sign * each.value, -order[each.layer], -(each.k or 0)))
+    return {
+        "setting_id": best.id,
+        "layer": best.layer,
+        "value": best.value,
+        "n_candidates": len(among),
+        "tied": sum(each.value == best.value for each in among) > 1,
+    }
 
 
 def _comparisons(payload: ChoicePayload) -> Select[int]:

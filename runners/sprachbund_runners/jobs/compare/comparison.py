@@ -10,34 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert
 
 from sprachbund.db import tables as t
-from sprachbund.db.rows import ids_of, insert_many
-from sprachbund.measures import METRICS
+from sprachbund.db.rows import insert_many
 from sprachbund.queue import Claim
-from sprachbund.work.keys import content_key
-from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
+from sprachbund.work.payloads.compare import ComparisonPayload
 from sprachbund_runners.jobs.compare.layer_outcomes import Baselines, LayerOutcomes, read_layers
 from sprachbund_runners.jobs.compare.left_out import check_ready, left_out, present
-from sprachbund_runners.jobs.compare.levels import (
-    ROUNDING,
-    Key,
-    ResampledLevel,
-    levels_of,
-    wanted_levels,
-)
+from sprachbund_runners.jobs.compare.levels import levels_of, wanted_levels
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
-from sprachbund_runners.jobs.compare.pair_statistics import GAINS, PairValues, Place, correlation_rows, gains_by_place
+from sprachbund_runners.jobs.compare.pair_statistics import PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.compare.pair_tests import PairTests
+from sprachbund_runners.jobs.compare.rows import ComparedRows, beside, placed, row_of, setting_ids
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
-from sprachbund_runners.statistics.bootstrap import Bootstrap, summarise_replicates
-from sprachbund_runners.statistics.comparisons import control_p
-from sprachbund_runners.statistics.population import item_error, population_mean
 
 # Where outcomes are is found for so many layers at once: more take memory, fewer open files more often.
 LAYERS = 4
@@ -45,12 +33,10 @@ LAYERS = 4
 
 @dataclass(slots=True)
 class Found:
-    """The rows of a comparison so far, of the tables that have them; `controls` beside each of `rows`."""
+    """What a comparison has found so far, by the tables that have it."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    controls: list[list[dict[str, Any]]] = field(default_factory=list)
+    rows: ComparedRows = field(default_factory=ComparedRows)
     tests: list[PairTests] = field(default_factory=list)
-    gains: dict[Place, dict[str, Any]] = field(default_factory=dict)
     correlations: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -91,11 +77,11 @@ def _compare(claim: Claim[ComparisonPayload], context: Context, baselines: Basel
                 outcomes.add(connection, row)
                 values.add(row)
         members = read_members(context, outcomes, payload, layers, baselines)
-        found.gains |= gains_by_place(values, payload, layers)
+        gains = gains_by_place(values, payload, layers)
         found.correlations += correlation_rows(values, payload, layers)
         for layer in layers:
             context.check_stop()
-            _add_layer(found, payload, layer, {setting: each[layer] for setting, each in members.items()})
+            _add_layer(found, payload, layer, {setting: each[layer] for setting, each in members.items()}, gains)
             step(1)
     return Outcome(claim, lambda connection: _write(connection, claim, found))
 
@@ -119,144 +105,41 @@ def read_members(
     return found
 
 
-def _add_layer(found: Found, payload: ComparisonPayload, layer: str, outcomes: Mapping[str, LayerOutcomes]) -> None:
+def _add_layer(
+    found: Found,
+    payload: ComparisonPayload,
+    layer: str,
+    outcomes: Mapping[str, LayerOutcomes],
+    gains: Mapping[Place, Mapping[str, Any]],
+) -> None:
     levels = levels_of(payload, outcomes)
     for metric in payload.metrics:
         for setting in payload.settings:
-            for scope in scopes_of(setting):
-                row = _row(levels, setting, metric, scope, payload.confidence)
-                if row is not None:
-                    found.rows.append({**row, "layer": layer, "metric": metric, "scope": scope})
-                    found.controls.append(_controls(levels, setting, metric, scope, row["value"]))
+            for name in scopes_of(setting.target):
+                scope = scope_of(name, setting.target)
+                own, baseline = (levels.get((key, metric, scope)) for key in (setting.setting, setting.reference))
+                if own is not None and baseline is not None:
+                    gained = gains.get((setting.setting, layer, metric, name))
+                    row = row_of(own, baseline, gained, payload, tested=setting.baseline is not None)
+                    place = {
+                        "setting": setting.setting, "baseline_setting": setting.reference, "layer": layer,
+                        "baseline_layer": layer, "metric": metric, "scope": name, "contrast": None,
+                    }  # fmt: skip
+                    controls = {
+                        variant: [levels.get((member, metric, scope)) for member in members]
+                        for variant, members in setting.controls.items()
+                    }
+                    found.rows.add({**place, **row}, beside(own.value, metric, controls))
     for each in payload.claimed:
         found.tests.append(PairTests.of(outcomes[each.setting].hits, outcomes[each.reference].hits))
 
 
 def _write(connection: Connection, claim: Claim[ComparisonPayload], found: Found) -> None:
-    for table in (t.Comparison, t.PairTest, t.Correlation):
+    for table in (t.PairTest, t.Correlation):
         connection.execute(delete(table).where(table.job_id == claim.job_id))
-    ids = ids_of(connection, t.Setting, sorted({row[key] for row in found.rows for key in _SETTINGS}))
-    if found.correlations:
-        connection.execute(insert(t.Correlation), [_placed(row, ids, claim) for row in found.correlations])
+    found.rows.write(connection, claim)
     for tests in found.tests:
         insert_many(connection, t.PairTest, ({"job_id": claim.job_id, **row} for row in tests.rows()))
-    if not found.rows:
-        return
-    # One statement for all: ids come back in the order of the rows.
-    wanted = insert(t.Comparison).returning(t.Comparison.id, sort_by_parameter_order=True)
-    values = [
-        {**_placed(row, ids, claim), **_gained(row, found.gains, claim.payload.confidence), "key": _key(row, claim)}
-        for row in found.rows
-    ]
-    found_ids = connection.execute(wanted, values).scalars()
-    beside = [
-        {"comparison_id": comparison_id, **each}
-        for comparison_id, members in zip(found_ids, found.controls, strict=True)
-        for each in members
-    ]
-    if beside:
-        connection.execute(insert(t.ControlComparison), beside)
-
-
-_SETTINGS = ("setting", "baseline_setting")
-
-
-def _key(row: Mapping[str, Any], claim: Claim[ComparisonPayload]) -> str:
-    place = {name: row[name] for name in ("setting", "layer", "metric", "scope")}
-    return content_key("comparison", 1, job=claim.subject, **place)
-
-
-def _gained(row: Mapping[str, Any], gains: Mapping[Place, Mapping[str, Any]], confidence: float) -> Mapping[str, Any]:
-    """What the differences pair by pair come to; nothing of a row that is not compared."""
-    place = (row["setting"], row["layer"], row["metric"], row["scope"])
-    found = gains.get(place)
-    if found is None or found["mean_error"] is None:
-        return found or dict.fromkeys(GAINS)
-    errors = found["mean_error"], row["item_error"], found["mean_degrees"]
-    both = population_mean(found["mean_gain"], *errors, confidence)
-    return {**found, "population_low": both.low, "population_high": both.high, "population_p": both.p}
-
-
-def _placed(row: Mapping[str, Any], ids: Mapping[str, int], claim: Claim[ComparisonPayload]) -> dict[str, Any]:
-    """A row of a table over pairs, with its job, its settings' ids and its corpus."""
-    values = {name: value for name, value in row.items() if name not in _SETTINGS}
-    return values | {
-        "job_id": claim.job_id,
-        "setting_id": ids[row["setting"]],
-        "baseline_id": ids[row["baseline_setting"]],
-        "role": claim.payload.role,
-        "corpus": claim.payload.group,
-        "split": claim.payload.split,
-    }
-
-
-def _row(
-    levels: Mapping[Key, ResampledLevel], setting: ComparedSetting, metric: str, name: str, confidence: float
-) -> dict[str, Any] | None:
-    scope = scope_of(name, setting.target)
-    own = levels.get((setting.setting, metric, scope))
-    baseline = levels.get((setting.reference, metric, scope))
-    if own is None or baseline is None:
-        return None
-    itself = _summary(own.value, own.replicates, own, confidence)
-    row: dict[str, Any] = {
-        "setting": setting.setting,
-        "baseline_setting": setting.reference,
-        "n_pairs": own.n_pairs,
-        "n_items": own.n_items,
-        "n_groups": own.n_groups,
-        "value": own.value,
-        "ci_low": float(itself.low),
-        "ci_high": float(itself.high),
-        "median": own.median,
-        "baseline": baseline.value,
-        "delta": own.value - baseline.value,
-        "delta_ci_low": None,
-        "delta_ci_high": None,
-        "p": None,
-        "item_error": None,
-        "population_low": None,
-        "population_high": None,
-        "population_p": None,
-    }
-    if setting.baseline is not None:
-        differences = own.replicates - baseline.replicates
-        # Batches differ between runs: what rounding did to an embedding is no difference of settings.
-        differences[np.abs(differences) < ROUNDING] = 0.0
-        difference = _summary(row["delta"], differences, own, confidence)
-        row |= {
-            "delta_ci_low": float(difference.low),
-            "delta_ci_high": float(difference.high),
-            "p": float(difference.p),
-            "item_error": item_error(differences, own.n_groups),
-        }
-    return row
-
-
-def _summary(value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float) -> Bootstrap:
-    return summarise_replicates(
-        value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_groups
-    )
-
-
-def _controls(
-    levels: Mapping[Key, ResampledLevel], setting: ComparedSetting, metric: str, name: str, observed: float
-) -> list[dict[str, Any]]:
-    found = []
-    scope, better = scope_of(name, setting.target), METRICS[metric].better
-    for variant, members in setting.controls.items():
-        values = [levels.get((member, metric, scope)) for member in members]
-        present = np.array([value.value for value in values if value is not None])
-        if len(present) < len(members) or better == "none":
-            continue
-        found.append(
-            {
-                "control": variant,
-                "n_controls": len(present),
-                "control_mean": float(present.mean()),
-                "control_low": float(present.min()),
-                "control_high": float(present.max()),
-                "p": float(control_p(observed, present, better)),
-            }
-        )
-    return found
+    if found.correlations:
+        ids = setting_ids(connection, found.correlations)
+        connection.execute(insert(t.Correlation), [placed(row, ids, claim) for row in found.correlations])

@@ -99,3 +99,10 @@ def rows(family: Family, family_id: int, of: str) -> Iterator[dict[str, Any]]:
     """Rows of a table of adjusted tests; `of`: its column with what they are of."""
     for test, q in zip(family.ids.tolist(), family.q.tolist(), strict=True):
         yield {of: test, "family_id": family_id, "q": q}
+
+
+def swapped_p(items: Items, tests: Sequence[Differences], resamples: int, seed: int) -> NDArray[np.float64]:
+    """p [tests] by max-T, of differences that fit into memory together."""
+    swaps = Swaps(items.groups, resamples, seed)
+    swaps.add(items.columns(tests))
+    return swaps.adjusted()

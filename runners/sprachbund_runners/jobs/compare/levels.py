@@ -1,13 +1,14 @@
 """Levels of settings over language pairs, resampled together so that their differences are paired."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.work.keys import content_key
-from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
+from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload, OutcomesPayload
 from sprachbund_runners.jobs.compare.layer_outcomes import LayerOutcomes, PairMeans
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.statistics.bootstrap import bootstrap_replicates
@@ -15,6 +16,7 @@ from sprachbund_runners.statistics.bootstrap import bootstrap_replicates
 ROUNDING = 1e-6
 
 Key = tuple[str, str, TargetScope]  # setting, metric, scope
+K = TypeVar("K", bound=Hashable)
 Corpora = Mapping[str, tuple[int, Sequence[str] | None]]
 
 
@@ -45,7 +47,7 @@ def wanted_levels(payload: ComparisonPayload) -> list[Key]:
     found: dict[Key, None] = {}
     for metric in payload.metrics:
         for setting in payload.settings:
-            for name in scopes_of(setting):
+            for name in scopes_of(setting.target):
                 for member in members_of(setting):
                     found[member, metric, scope_of(name, setting.target)] = None
     return list(found)
@@ -56,9 +58,7 @@ def members_of(setting: ComparedSetting) -> list[str]:
     return [setting.setting, setting.reference, *(key for variant in setting.controls.values() for key in variant)]
 
 
-def resampled(
-    payload: ComparisonPayload, wanted: Mapping[Key, PairMeans], corpora: Corpora
-) -> dict[Key, ResampledLevel]:
+def resampled(payload: OutcomesPayload, wanted: Mapping[K, PairMeans], corpora: Corpora) -> dict[K, ResampledLevel]:
     """The levels that are defined of those wanted, all by the same draws."""
     usable = {key: means for key, means in wanted.items() if means.usable}
     replicates = {key: np.zeros(payload.resamples) for key in usable}

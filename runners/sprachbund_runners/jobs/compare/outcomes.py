@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from sprachbund.db import tables as t
+from sprachbund.errors import CorpusError
 from sprachbund.files.tensors import open_tensors
 from sprachbund.measures import MEASURES, OF_PAIRS
-from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund.work.payloads.compare import OutcomesPayload
 from sprachbund.work.payloads.pairs import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.evaluation.retrieval import RetrievalOutcome
@@ -40,16 +41,19 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Star:
-    """The file of a job, the numbers of its pairs, and one of its texts: all have the same items and groups."""
+    """The file of a job, the numbers of its pairs, and the keys of their sides' texts."""
 
     path: Path
     numbers: Mapping[tuple[str, str], int]
-    text_key: str
+    texts: Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """An ordered pair at a layer. `number`: the pair's in its job; `forward`: its first side asks."""
+    """An ordered pair at a layer. `number`: the pair's in its job; `forward`: its first side asks.
+
+    text_key: of one side, which has the items and groups of both.
+    """
 
     corpus: str
     query: str
@@ -69,30 +73,53 @@ class _Place:
 
 @contextmanager
 def needed_results(
-    connection: Connection, job: int, payload: ComparisonPayload, layers: Collection[str], metrics: Iterable[str] = ()
+    connection: Connection,
+    job: int,
+    payload: OutcomesPayload,
+    layers: Collection[str],
+    metrics: Iterable[str] = (),
+    settings: Collection[str] | None = None,
 ) -> Iterator[Iterator[Row[Any]]]:
-    """The results of pairs that a comparison needs at some layers, with columns of these metrics.
+    """The results of pairs that a comparison needs at some layers (of some settings), with columns of these metrics.
 
-    One statement for all, so that items and values are of the same results. Raises NotReady where an evaluation was
-    queued again since the comparison was claimed.
+    Raises NotReady where an evaluation was queued again since the comparison was claimed.
     """
     check_ready(connection, job)
     foreign = {(each.job, frozenset((each.first, each.second))) for each in payload.foreign}
+    needs = select(t.JobEdge.needs_id).where(t.JobEdge.job_id == job)
+    with results_of(connection, needs, foreign, layers, metrics, settings) as rows:
+        yield rows
+
+
+@contextmanager
+def results_of(
+    connection: Connection,
+    jobs: Select[int],
+    foreign: Collection[tuple[str, frozenset[str]]],
+    layers: Collection[str],
+    metrics: Iterable[str] = (),
+    settings: Collection[str] | None = None,
+) -> Iterator[Iterator[Row[Any]]]:
+    """The results of pairs by some jobs, but for the foreign ones (key of the job, the pair's languages).
+
+    One statement for all, so that items and values are of the same results. settings: keys; None for all.
+    """
     statement = (
         select(
             t.PairResult.id, t.Setting.key.label("setting"), t.PairResult.layer, t.Corpus.key.label("corpus"),
             t.PairResult.query_language, t.PairResult.candidate_language, t.PairEvaluation.outcomes_id,
             t.PairResult.job_id, t.Job.key.label("job_key"), *(getattr(t.PairResult, name) for name in metrics),
         )
-        .join(t.JobEdge, t.JobEdge.needs_id == t.PairResult.job_id)
         .join(t.Job, t.Job.id == t.PairResult.job_id)
         .join(t.PairEvaluation, t.PairEvaluation.job_id == t.PairResult.job_id)
         .join(t.Evaluand, t.Evaluand.id == t.PairResult.evaluand_id)
         .join(t.Setting, t.Setting.id == t.Evaluand.setting_id)
         .join(t.Corpus, t.Corpus.id == t.Evaluand.corpus_id)
-        .where(t.JobEdge.job_id == job, t.PairResult.layer.in_(layers))
+        .where(t.PairResult.job_id.in_(jobs), t.PairResult.layer.in_(layers))
         .order_by(t.PairResult.id)
     )  # fmt: skip
+    if settings is not None:
+        statement = statement.where(t.Setting.key.in_(settings))
     with connection.execute(statement, execution_options={"yield_per": 10_000}) as rows:
         yield (
             row for row in rows if (row.job_key, frozenset((row.query_language, row.candidate_language))) not in foreign
@@ -107,9 +134,11 @@ class Outcomes:
     _places: dict[tuple[str, str], list[_Place]] = field(default_factory=dict)
     # By the job that made them.
     _stars: dict[int, _Star] = field(default_factory=dict)
+    # Keys of texts by corpus and side: items of one number have to be the same.
+    _texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, context: Context, job: int, payload: ComparisonPayload, layers: Collection[str]) -> "Outcomes":
+    def of(cls, context: Context, job: int, payload: OutcomesPayload, layers: Collection[str]) -> "Outcomes":
         """The outcomes of the evaluations that this comparison needs. Raises NotReady as `needed_results`."""
         found = cls(context)
         with context.reading() as connection, needed_results(connection, job, payload, layers) as rows:
@@ -123,11 +152,15 @@ class Outcomes:
         if row.job_id not in self._stars:
             path = self.context.artifact(connection, row.outcomes_id, row.job_id)
             asked = _payload(connection, row.job_id)
-            self._stars[row.job_id] = _Star(path, numbered(asked), asked.text_keys[0])
+            texts = [{side: asked.texts[side] for side in each.sides} for each in asked.pairs]
+            self._stars[row.job_id] = _Star(path, numbered(asked), texts)
         star = self._stars[row.job_id]
         forward = pair in star.numbers
         number = star.numbers[pair if forward else pair[::-1]]
-        place = _Place(row.corpus, *pair, star.path, number, forward, star.text_key, row.id)
+        for side, text in star.texts[number].items():
+            if self._texts.setdefault((row.corpus, side), text) != text:
+                raise CorpusError(f"{side}: outcomes are of two different texts, whose items are not the same")
+        place = _Place(row.corpus, *pair, star.path, number, forward, next(iter(star.texts[number].values())), row.id)
         self._places.setdefault((row.setting, row.layer), []).append(place)
 
     def cells(self, setting: str, layers: Iterable[str], metrics: Collection[str]) -> Iterator[tuple[str, Cell]]:

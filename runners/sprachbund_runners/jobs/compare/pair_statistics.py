@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Row
 
 from sprachbund.measures import METRICS, measure_of
-from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
+from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload, OutcomesPayload
 from sprachbund_runners.jobs.compare.levels import ROUNDING
-from sprachbund_runners.jobs.compare.scopes import inside, scope_of, scopes_of
+from sprachbund_runners.jobs.compare.scopes import TargetScope, inside, scope_of, scopes_of
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.crossed import crossed_effects
 from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
@@ -106,15 +106,21 @@ def gains_by_place(
             for metric in payload.metrics:
                 after = values.cells(setting.setting, layer, metric)
                 before = values.cells(setting.reference, layer, metric)
-                both_sides = [pair for pair in after if pair in before]
-                for name in scopes_of(setting):
-                    scope = scope_of(name, setting.target)
-                    pairs = [pair for pair in both_sides if inside(scope, *pair[1:], directed(metric))]
-                    if pairs:
-                        gains = np.array([after[pair] - before[pair] for pair in pairs])
-                        place = (setting.setting, layer, metric, name)
-                        found[place] = summed_up(gains, pairs, metric, payload)
+                for name in scopes_of(setting.target):
+                    gains = gains_of(after, before, metric, scope_of(name, setting.target), payload)
+                    if gains is not None:
+                        found[setting.setting, layer, metric, name] = gains
     return found
+
+
+def gains_of(
+    after: Mapping[Pair, float], before: Mapping[Pair, float], metric: str, scope: TargetScope, payload: OutcomesPayload
+) -> dict[str, Any] | None:
+    """The columns `GAINS` over the pairs of a scope that have both values; None where there are none."""
+    pairs = [pair for pair in after if pair in before and inside(scope, *pair[1:], directed(metric))]
+    if not pairs:
+        return None
+    return summed_up(np.array([after[pair] - before[pair] for pair in pairs]), pairs, metric, payload)
 
 
 def correlation_rows(values: PairValues, payload: ComparisonPayload, layers: Sequence[str]) -> list[dict[str, Any]]:
@@ -144,7 +150,7 @@ def _languages(pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def summed_up(
-    gains: NDArray[np.float64], pairs: Sequence[Pair], metric: str, payload: ComparisonPayload
+    gains: NDArray[np.float64], pairs: Sequence[Pair], metric: str, payload: OutcomesPayload
 ) -> dict[str, Any]:
     """A row's numbers over the differences of all pairs [pairs] in a metric."""
     query, candidate = _languages(pairs)

@@ -1,7 +1,6 @@
 """Scopes: which language pairs are averaged."""
 
 from sprachbund.vocabulary import SCOPES
-from sprachbund.work.payloads.compare import ComparedSetting
 
 TargetScope = tuple[str, str | None]
 """A scope and the target language that it is about; None where it is about none."""
@@ -12,9 +11,9 @@ def scope_of(name: str, target: str | None) -> TargetScope:
     return name, None if name == "all" else target
 
 
-def scopes_of(setting: ComparedSetting) -> list[str]:
-    """The names of a setting's scopes: without a target there is but one."""
-    return list(SCOPES if setting.target else SCOPES[:1])
+def scopes_of(target: str | None) -> list[str]:
+    """The names of the scopes of what steers towards a target: without one there is but one."""
+    return list(SCOPES if target else SCOPES[:1])
 
 
 def inside(scope: TargetScope, query: str | None, candidate: str | None, directed: bool) -> bool:
