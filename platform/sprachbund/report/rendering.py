@@ -87,7 +87,7 @@ def to_json(comparison: Comparison) -> str:
     names = "experiment role scope metric metrics layers detail_layers layer_reason by vs chosen confidence missing"
     content: dict[str, Any] = {name: getattr(comparison, name) for name in names.split()}
     content["verdict"] = [asdict(each) for each in verdicts(comparison)]
-    for name in ("rows", "controls", "side_effects"):
+    for name in ("rows", "controls", "side_effects", "probes"):
         frame: pl.DataFrame = getattr(comparison, name)
         content[name] = frame.fill_nan(None).to_dicts()
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
