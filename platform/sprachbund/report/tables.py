@@ -49,7 +49,8 @@ def layout(comparison: Comparison) -> list[TextTable]:
             tables.append(_detail_table(comparison, corpus, layer, at_layer))
             if len(comparison.metrics) > 1:
                 tables.append(_beside_table(comparison, corpus, layer, at_layer))
-    tables += [_probe_table(comparison, *key, rows) for key, rows in _probed(comparison)]
+    for (corpus, task), rows in comparison.probes.group_by("corpus", "task", maintain_order=True):
+        tables.append(_probe_table(comparison, str(corpus), str(task), rows))
     if comparison.side_effects.height:
         tables.append(_effects_table(comparison))
     return tables
@@ -176,10 +177,6 @@ def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         tuple(controls),
         (*_more_lines(comparison, rows), f"value (Δ {comparison.vs or 'baseline'}; q where tested)"),
     )
-
-
-def _probed(comparison: Comparison) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
-    yield from comparison.probes.group_by("corpus", "task", maintain_order=True)
 
 
 def _probe_table(comparison: Comparison, corpus: str, task: str, rows: pl.DataFrame) -> TextTable:

@@ -40,7 +40,8 @@ def count_wins(
     distances: [x, ab], ab sorted by class with class c at starts[c]:starts[c + 1]. own: place of x in ab, or -1.
     x_item, ab_item: an a of the item of x is drawn whenever x is: it counts once for each time that x does.
     m_ab [draws, ab] and m_x [draws, x]: multiplicities. b_even, x_even: the same, scaled so that every pair of
-    classes weighs alike. tie: distances that differ by no more are equal. The first draw is every row once: `even` and `wins` of it come from the counts.
+    classes weighs alike. tie: distances that differ by no more are equal. The first draw is every row once: `even` and
+    `wins` of it come from the counts.
     """
     n_ab = distances.shape[1]
     n_draws = m_ab.shape[0]
@@ -205,7 +206,7 @@ def _search(
 
 
 @numba.njit(cache=True, nogil=True)
-def _within(near: NDArray[Any], start: int, stop: int, value: float, or_equal: bool) -> int:
+def _within(near: NDArray[Any], start: int, stop: int, value: float, or_equal: bool) -> Any:
     """How many of near are below `value`, which falls into the bucket start:stop (`or_equal`: not above it)."""
     if stop - start > _FEW:
         part = near[start:stop]

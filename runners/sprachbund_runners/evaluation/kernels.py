@@ -318,8 +318,9 @@ def language_credit(
 ) -> None:
     """Add to every row how often its own language is nearer (a tie counts ½), and over how many columns.
 
-    tie: similarities that differ by no more are equal. own, other: [r, c], similarities of x's items to x's, and to y's. same_vector: bool [c], the column is one vector
+    own, other: [r, c], similarities of x's items to x's, and to y's. same_vector: bool [c], the column is one vector
     in both. Groups: int64 of rows and columns on either side; columns that share one with the row are left out.
+    tie: similarities that differ by no more are equal.
     """
     n_columns = own.shape[1]
     for i in range(own.shape[0]):

@@ -38,8 +38,8 @@ def approximate_lists(
     """The k nearest of both sides as FAISS finds them with inverted lists over the distinct vectors.
 
     n_lists: cells that a side is divided into, default about 4 √n; n_probe: cells searched for a query, default a
-    sixteenth of them but at least 8. Searching all cells is exact but for rounding. FAISS knows float32 alone: float64 is
-    searched about the candidates' mean, where float32 tells close vectors apart, and what is found is scored in float64.
+    sixteenth of them but at least 8. Searching all cells is exact but for rounding. FAISS knows float32 alone: float64
+    is searched about the candidates' mean, where float32 tells close vectors apart, and what is found is scored anew.
 
     Raises ModelError if widths or types differ, or FAISS is not installed.
     """
@@ -92,9 +92,7 @@ def _search(
     n = len(pool)
     cells = min(n, n_lists or max(1, int(4 * np.sqrt(n))))
     quantiser = (faiss.IndexFlatL2 if wide else faiss.IndexFlatIP)(pool.shape[1])
-    index = faiss.IndexIVFFlat(
-        quantiser, pool.shape[1], cells, faiss.METRIC_L2 if wide else faiss.METRIC_INNER_PRODUCT
-    )
+    index = faiss.IndexIVFFlat(quantiser, pool.shape[1], cells, faiss.METRIC_L2 if wide else faiss.METRIC_INNER_PRODUCT)
     # The default asks for 39 vectors a cell and prints a warning where there are fewer.
     index.cp.min_points_per_centroid = 1
     index.train(pool)

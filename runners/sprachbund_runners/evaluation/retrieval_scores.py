@@ -10,8 +10,8 @@ from sprachbund_runners.evaluation.distances import LanguageVectors
 from sprachbund_runners.evaluation.margins import Margin, Refused
 from sprachbund_runners.evaluation.mining import Mined, mine
 from sprachbund_runners.evaluation.neighbours import Neighbours
-from sprachbund_runners.evaluation.precision import resolving
 from sprachbund_runners.evaluation.pools import approximate_lists, listed_outcome
+from sprachbund_runners.evaluation.precision import resolving
 from sprachbund_runners.evaluation.retrieval import (
     RetrievalOutcome,
     Survey,

@@ -149,8 +149,10 @@ def test_a_spec_fills_the_views_with_abx_probes_and_geometry(space: Workspace, l
     assert set(probes["query_language"].drop_nulls()) == set(LANGUAGES)
     compared = space.compare("tiny")
     beside = compared.probes.filter(pl.col("task") == "topic", pl.col("layer") == "1")
-    assert beside.filter(pl.col("setting") == "none").select("accuracy", "chance").row(0) == (topic["value"],
-                                                                                            majority["value"])
+    assert beside.filter(pl.col("setting") == "none").select("accuracy", "chance").row(0) == (
+        topic["value"],
+        majority["value"],
+    )
     assert compared.probes.height == 3 * 2 * len(compared.layers)
     shown = rendering.to_markdown(compared)
     assert "tiny: accuracy of a linear probe for language on topics (role test)" in shown

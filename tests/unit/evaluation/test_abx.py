@@ -269,7 +269,7 @@ def test_cosines_within_a_trillionth_tie(apart, score):
 
 @pytest.mark.parametrize("n_near", [2, 40, 200])
 def test_ties_by_the_trillionth_equal_a_loop(n_near):
-    """Cosines on a grid of 0.4e-12, some crowded into a few buckets, some spread: differences of 0.8 tie, of 1.2 not."""
+    """Cosines on a grid of 0.4e-12, crowded into few buckets or spread: differences of 0.8e-12 tie, of 1.2e-12 not."""
     rng = np.random.default_rng(n_near)
     near, far = (0.5 + 4e-13 * rng.integers(0, 30, n) for n in (n_near, 300))
     near[::3] = rng.uniform(0.1, 0.9, len(near[::3]))

@@ -22,9 +22,7 @@ def collapsed(distance, n=80, width=24, noise=0.4, seed=0):
     common = 3 * rng.standard_normal(width)
     own = rng.standard_normal((n, width))
     size = np.linalg.norm(common) * np.sqrt(distance / width)
-    return tuple(
-        (common + size * (own + noise * rng.standard_normal((n, width)))).astype(np.float32) for _ in range(2)
-    )
+    return tuple((common + size * (own + noise * rng.standard_normal((n, width)))).astype(np.float32) for _ in range(2))
 
 
 def distances(x, y):
@@ -44,7 +42,7 @@ def test_a_collapsed_space_is_measured_as_long_double_does(distance):
     near = np.diag(apart)
     assert near.mean() == pytest.approx(distance * 0.32, rel=0.7)
     top1 = (apart >= near[:, None]).all(axis=1)
-    assert 0.5 < top1.mean()
+    assert top1.mean() > 0.5
     retrieval = found["retrieval"]
     assert retrieval.forward["top1"].tolist() == top1.astype(float).tolist()
     ranks = 1 + (apart < near[:, None]).sum(axis=1)

@@ -83,9 +83,7 @@ def over_batch_sizes(model: LoadedModel, edits: Sequence[Edit]) -> NDArray[np.fl
 
 
 @pytest.mark.parametrize("name", ["set", "scale", "mean_act", "gaussian_act"])
-def test_continuous_edits_of_units_agree_to_a_hundred_thousandth(
-    model: LoadedModel, fitted: Fitted, name: str
-) -> None:
+def test_continuous_edits_of_units_agree_to_a_hundred_thousandth(model: LoadedModel, fitted: Fitted, name: str) -> None:
     assert over_batch_sizes(model, unit_edits(model, fitted, name)).max() < 1e-5
 
 

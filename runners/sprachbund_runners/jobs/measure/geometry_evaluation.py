@@ -27,9 +27,9 @@ from sprachbund_runners.evaluation.geometry import (
     spectrum,
 )
 from sprachbund_runners.evaluation.hubness import K, mutual_neighbours, nearest_items, occurrence_skewness
+from sprachbund_runners.evaluation.precision import resolved
 from sprachbund_runners.evaluation.probing import probe
 from sprachbund_runners.evaluation.scores import Items, Level, PairScores, levels
-from sprachbund_runners.evaluation.precision import resolved
 from sprachbund_runners.evaluation.similarity import unit_vectors
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.embed.embedded import Embedded
