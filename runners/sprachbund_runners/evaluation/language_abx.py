@@ -20,7 +20,7 @@ def language_abx(x: LanguageVectors, y: LanguageVectors, block_size: int = BLOCK
     """float64 [n] in [0, 1], for the items of x with y as the other language (ordered: exchange them for the other).
 
     Row i of x is the translation of row i of y. Left out are the j whose text is i's on either side; NaN for an item
-    with none left. Where a_j and b_j are the same vector they tie exactly, as do similarities within 1e-12. O(n²) products
+    with none left. Where a_j and b_j are the same vector they tie, as do similarities within 1e-12. O(n²) products
     in blocks, no sort.
 
     Raises ModelError if widths or types differ, ValueError if lengths differ or block_size < 1.
