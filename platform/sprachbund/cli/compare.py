@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 
 from sprachbund import workspace
 from sprachbund.cli.output import Wide, print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
 from sprachbund.progress import Bars
 from sprachbund.report import charts, rendering
+from sprachbund.report.across import across_table
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison, number, pareto
+from sprachbund.results.across import across
 
 INCOMPLETE = 1
 
@@ -24,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
+    experiments: Annotated[list[str], typer.Argument(help="The experiment's name; of two, one against the other.")],
     metric: Annotated[str, typer.Option(help="The metric that comes first.")] = "top1",
     layer: Annotated[
         str | None, typer.Option(help="Read this layer alone; default: all, the chosen ones closely.")
@@ -33,6 +36,9 @@ def compare(
     by: Annotated[
         str, typer.Option(help="Comma-separated: setting, target, or of the one metric pair, query, candidate.")
     ] = "setting",
+    models: Annotated[
+        bool, typer.Option("--models", help="Gains over the experiments' models: their mean, and whether they differ.")
+    ] = False,
     role: Annotated[str, typer.Option(help="Report this role: test or select.")] = "test",
     scope: Annotated[
         str, typer.Option(help="Pairs by the target's side: all, target_query, target_candidate, without_target.")
@@ -57,9 +63,25 @@ def compare(
     Beside them stand the side effects, where the experiment measures them.
     Exit code 1 if cells of the table are missing (unless --partial).
 
+    Of two experiments, settings with the same label are held against each other on the same items.
+
     Examples: sprachbund compare demo; sprachbund compare demo --layer 5 --by pair --csv;
-    sprachbund compare demo --explain-number 3; sprachbund compare sweep --pareto --out front.png
+    sprachbund compare demo --vs centring; sprachbund compare demo --explain-number 3;
+    sprachbund compare sweep --pareto --out front.png; sprachbund compare bloom aya --models
     """
+    forms = [
+        name for name, asked in (("json", as_json), ("csv", csv), ("latex", latex), ("markdown", markdown)) if asked
+    ]
+    if len(forms) > 1:
+        raise QueryError(f"give one of --json, --csv, --latex and --markdown, not {' and '.join(forms)}")
+    if models or len(experiments) > 1:
+        refused = {"--vs": vs, "--pareto": front, "--explain-number": explain_number, "--by": by != "setting"}
+        for option in (name for name, given in refused.items() if given):
+            raise QueryError(f"{option} is for one experiment's settings; leave it out between experiments or models")
+        options = {"models": models, "metric": metric, "layer": layer, "role": role, "scope": scope}
+        _compare_across(experiments, forms, wide, **options)
+        return
+    experiment = experiments[0]
     if out is not None and not front:
         raise QueryError("--out draws the front: give it with --pareto")
     if front and explain_number is not None:
@@ -77,11 +99,6 @@ def compare(
             scope=scope,
             progress=bars,
         )
-    forms = [
-        name for name, asked in (("json", as_json), ("csv", csv), ("latex", latex), ("markdown", markdown)) if asked
-    ]
-    if len(forms) > 1:
-        raise QueryError(f"give one of --json, --csv, --latex and --markdown, not {' and '.join(forms)}")
     if front or explain_number is not None:
         if set(forms) - {"json"}:
             raise QueryError(f"--{forms[0]} is for the comparison's tables; here there is --json")
@@ -97,6 +114,21 @@ def compare(
         _print(found, wide)
     if found.missing and not partial:
         raise typer.Exit(INCOMPLETE)
+
+
+def _compare_across(experiments: list[str], forms: list[str], wide: bool, **options: Any) -> None:
+    if set(forms) & {"latex", "markdown"}:
+        raise QueryError(f"--{forms[0]} is for one experiment's tables; here there are --json and --csv")
+    ws = workspace.open()
+    with Bars() as bars:
+        found = across(ws.engine, ws.store, experiments, progress=bars, **options)
+    if forms == ["json"]:
+        names = ("experiments", "models", "metric", "role", "scope")
+        print_json({name: getattr(found, name) for name in names} | {"rows": found.rows.fill_nan(None).to_dicts()})
+    elif forms:
+        print(found.flat().write_csv().rstrip("\n"))
+    else:
+        print_rendered(Group(*rendering.fitted(across_table(found))), wide)
 
 
 def print_comparison(found: workspace.Workspace, experiment: str) -> None:

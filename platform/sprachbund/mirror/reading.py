@@ -14,6 +14,7 @@ from sprachbund.measures import METRICS
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.means import means
 from sprachbund.mirror.records import (
+    BEYOND,
     METRIC_ORDER,
     Group,
     Heatmap,
@@ -27,7 +28,7 @@ from sprachbund.results.layers import layers_shown, levels_by_layer
 from sprachbund.results.left_out import left_out
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.kinds import read_payload
-from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON, ComparisonPayload
+from sprachbund.work.payloads.compare import ADJUSTMENT, BEST, CHOICE, COMPARISON, ComparisonPayload
 from sprachbund.work.payloads.measure import SPACE_EVALUATION, EmbeddingsPayload
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund.work.payloads.star import Starred
@@ -53,6 +54,20 @@ _COMPARED = text(
     WHERE v.experiment = :experiment AND v.scope = 'all'
     """
 )
+_POPULATION = text(
+    """
+    SELECT setting_key, role, corpus, layer, metric, population_low, population_high, population_p
+    FROM gain_summary WHERE experiment = :experiment AND scope = 'all' AND population_p IS NOT NULL
+    """
+)
+_BEST = text(
+    """
+    SELECT v.setting_key, v.role, v.corpus, v.layer, v.metric, v.delta AS best_delta, v.q AS best_q,
+        v.population_p AS best_population_p, v.control_p
+    FROM contrasts v JOIN planned_settings s ON s.experiment = v.experiment AND s.setting_key = v.setting_key
+    WHERE v.experiment = :experiment AND v.scope = 'all' AND v.contrast = 'best' AND v.against_key = s.baseline_key
+    """
+)
 _MISSING = text(
     "SELECT kind, setting_key, corpus_key, layer FROM planned_cells WHERE experiment = :experiment AND done = 0"
 )
@@ -73,7 +88,7 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
         plan.pending.update((kind, setting, group, layer) for group in groups.get(corpus, ()))
     choices = _choices(connection, experiment_id)
     by_key = {row.key: row.setting_id for row in settings.values()}
-    values = _compared(connection, experiment.name, by_key, wanted)
+    values = _compared(connection, experiment.name, by_key, wanted, chosen=bool(choices))
     kinds = headline_kinds(plan.compared, len({group for several in groups.values() for group in several}))
     # Comparisons are few rows, evaluations are many: what the former have is not averaged again.
     names = {metric for metric, kind in kinds if kind == "value"} - (plan.compared if plan.all_compared else set())
@@ -194,30 +209,40 @@ def _choices(connection: Connection, experiment_id: int) -> Sequence[Row[Any]]:
 
 
 def _settled_ms(connection: Connection, experiment_id: int) -> int:
-    """When layers were last chosen, or q-values adjusted; 0 where they were not yet."""
+    """When layers were last chosen, compared, or q-values adjusted; 0 where they were not yet."""
     statement = (
         select(func.max(t.Job.finished_ms))
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
-        .where(t.ExperimentJob.experiment_id == experiment_id, t.Job.kind.in_([ADJUSTMENT.name, CHOICE.name]))
+        .where(
+            t.ExperimentJob.experiment_id == experiment_id, t.Job.kind.in_([ADJUSTMENT.name, CHOICE.name, BEST.name])
+        )
     )
     return connection.execute(statement).scalar() or 0
 
 
-def _compared(connection: Connection, name: str, ids: Mapping[str, int], wanted: set[int]) -> Values:
+def _compared(connection: Connection, name: str, ids: Mapping[str, int], wanted: set[int], *, chosen: bool) -> Values:
+    """What comparisons say; p against controls, once something was chosen, is that of controls that chose too."""
     found: Values = {}
+    beyond: dict[tuple[str, ...], dict[str, float | None]] = {}
+    for statement in (_POPULATION, _BEST):
+        for row in connection.execute(statement, {"experiment": name}):
+            place = (row.setting_key, row.role, row.corpus, row.layer, row.metric)
+            beyond.setdefault(place, {}).update(row._asdict())
     for row in connection.execute(_COMPARED, {"experiment": name}):
         setting_id = ids[row.setting_key]
         if setting_id not in wanted:
             continue
         # A baseline is compared with itself, without a test: its difference says nothing.
         tested = row.p is not None
+        best = beyond.get((row.setting_key, row.role, row.corpus, row.layer, row.metric), {})
         metrics = found.setdefault(setting_id, {}).setdefault((row.role, row.corpus), {})
         metrics.setdefault(row.metric, {})[row.layer] = Value(
             row.value,
             row.finished_ms,
             row.delta if tested else None,
             row.q if tested else None,
-            row.control_p,
+            best.get("control_p") if chosen else row.control_p,
+            **{name: best.get(name) for name in BEYOND},
         )
     return found
 

@@ -55,6 +55,14 @@ class Value:
     delta: float | None = None
     q: float | None = None
     control_p: float | None = None
+    # Over other languages and items like these.
+    population_low: float | None = None
+    population_high: float | None = None
+    population_p: float | None = None
+    # Where it was chosen, against what was chosen of the baseline.
+    best_delta: float | None = None
+    best_q: float | None = None
+    best_population_p: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,15 @@ def metric_part(name: str) -> str:
     return f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
+_TESTED = ("delta", "q", "control_p")
+# Of the metric that leads.
+BEYOND = ("population_low", "population_high", "population_p", "best_delta", "best_q", "best_population_p")
+
+
 def headline_kinds(compared: Iterable[str], n_groups: int) -> tuple[tuple[str, str], ...]:
-    """(metric, kind) pairs that each role and corpus may have as headlines; kinds are value, delta, q, control_p.
+    """(metric, kind) pairs that each role and corpus may have as headlines; kinds are fields of `Value`.
+
+    The first metric that is compared has them all, the others value, delta, q and control_p.
 
     Depends on the plan only (which metrics are compared, how many role × corpus groups there are), never on what
     is known so far: a name that was logged once goes on being logged.
@@ -112,7 +127,8 @@ def headline_kinds(compared: Iterable[str], n_groups: int) -> tuple[tuple[str, s
     for metric in (*METRIC_ORDER, *sorted(inside.difference(METRIC_ORDER))):
         wanted.append((metric, "value"))
         if metric in inside:
-            wanted += [(metric, "delta"), (metric, "q"), (metric, "control_p")]
+            first = not any(kind == "delta" for _, kind in wanted)
+            wanted += [(metric, kind) for kind in (_TESTED + BEYOND if first else _TESTED)]
     return tuple(wanted[: max(1, MOST_HEADLINES // max(1, n_groups))])
 
 

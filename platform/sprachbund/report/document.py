@@ -10,9 +10,8 @@ from sqlalchemy import Engine
 from sprachbund.measures import METRICS
 from sprachbund.report import sections, sweep, tasks
 from sprachbund.report.page import Folded, Page, Paragraph, Piece, Table, text_table
-from sprachbund.report.rendering import verdict_lines
+from sprachbund.report.rendering import tables_of, verdict_lines
 from sprachbund.report.sections import ReportedExperiment
-from sprachbund.report.tables import layout
 from sprachbund.results.comparison import compare
 from sprachbund.spec.reading import write_yaml
 
@@ -29,7 +28,7 @@ def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str 
     page = Page(f"{experiment}: report")
     page.add("Verdict", *map(Paragraph, verdict_lines(comparison)))
     page.add("What was run", *_about(source))
-    tables = layout(comparison)
+    tables = tables_of(comparison)
     page.add("Settings compared", *(piece for table in tables for piece in text_table(table)))
     page.add("Over layers", *sections.layers(source))
     page.add("ABX tasks and probes", *tasks.tasks(source))

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import polars as pl
 from rich.console import Group
 
 from sprachbund.errors import QueryError
+from sprachbund.report.contrasts import contrast_tables
 from sprachbund.report.fitting import FittedTable, Paragraph
-from sprachbund.report.tables import layout
+from sprachbund.report.tables import TextTable, layout
 from sprachbund.results.comparison import Comparison
 from sprachbund.results.verdict import verdicts
 
@@ -29,19 +29,29 @@ def console(comparison: Comparison) -> Group:
     """Tables for a terminal, as wide as it is."""
     parts: list[FittedTable | Paragraph] = [Paragraph(line) for line in verdict_lines(comparison)]
     parts += [Paragraph("")] if parts else []
-    for table in layout(comparison):
-        tied = frozenset(place for place, name in enumerate(table.columns) if name in _TIED)
-        dim = frozenset(place for place, control in enumerate(table.controls) if control)
-        fitted = FittedTable(table.columns, table.rows, table.labels, tied=tied, dim=dim)
-        notes = (Paragraph(note, "dim") for note in table.notes)
-        parts += [Paragraph(table.title, "bold"), fitted, *notes, Paragraph("")]
+    for table in tables_of(comparison):
+        parts += [*fitted(table), Paragraph("")]
     return Group(*parts, *map(Paragraph, _missing_lines(comparison)))
+
+
+def tables_of(comparison: Comparison) -> list[TextTable]:
+    """All tables of a comparison: after a choice, what was chosen comes first."""
+    corpora = comparison.rows["corpus"].unique(maintain_order=True)
+    return [*(table for corpus in corpora for table in contrast_tables(comparison, corpus)), *layout(comparison)]
+
+
+def fitted(table: TextTable) -> list[FittedTable | Paragraph]:
+    """A table between its title and notes, as wide as the terminal."""
+    tied = frozenset(place for place, name in enumerate(table.columns) if name in _TIED)
+    dim = frozenset(place for place, control in enumerate(table.controls) if control)
+    shown = FittedTable(table.columns, table.rows, table.labels, tied=tied, dim=dim)
+    return [Paragraph(table.title, "bold"), shown, *(Paragraph(note, "dim") for note in table.notes)]
 
 
 def to_markdown(comparison: Comparison) -> str:
     """GitHub-style tables after the verdict, a list."""
     parts = ["\n".join(f"- {_markdown(line)}" for line in verdict_lines(comparison))]
-    for table in layout(comparison):
+    for table in tables_of(comparison):
         align = ["---"] * table.labels + ["---:"] * (len(table.columns) - table.labels)
         lines = [_markdown_row(row) for row in (table.columns, tuple(align), *table.rows)]
         parts += [f"**{table.title}**", "\n".join(lines), *table.notes]
@@ -51,7 +61,7 @@ def to_markdown(comparison: Comparison) -> str:
 def to_latex(comparison: Comparison) -> str:
     """`table` environments for the package booktabs; the verdict as comments."""
     parts = [f"% {_latex(line)}" for line in verdict_lines(comparison)]
-    for table in layout(comparison):
+    for table in tables_of(comparison):
         notes = " ".join(f"{note}." for note in table.notes)
         parts += [
             r"\begin{table}",
@@ -87,8 +97,9 @@ def to_json(comparison: Comparison) -> str:
     names = "experiment role scope metric metrics layers detail_layers layer_reason by vs chosen confidence missing"
     content: dict[str, Any] = {name: getattr(comparison, name) for name in names.split()}
     content["verdict"] = [asdict(each) for each in verdicts(comparison)]
-    for name in ("rows", "controls", "side_effects", "probes"):
-        frame: pl.DataFrame = getattr(comparison, name)
+    frames = {name: getattr(comparison, name) for name in ("rows", "controls", "side_effects", "probes")}
+    frames |= {"contrasts": comparison.contrasts.rows, "contrast_controls": comparison.contrasts.controls}
+    for name, frame in frames.items():
         content[name] = frame.fill_nan(None).to_dicts()
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
 

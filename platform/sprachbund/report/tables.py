@@ -93,7 +93,7 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         pl.col("corpus") == corpus, pl.col("layer") == layer, pl.col("metric") == comparison.metric
     )
     labels_of = _label_columns(comparison)
-    columns = [*_detail_columns(comparison), *_control_columns(variants, labels_of)]
+    columns = [*_detail_columns(comparison), *_control_columns(comparison, variants)]
     columns.append(("Δ centring", lambda row: signed(row["delta_centring"])))
     labels, controls, cells = [], [], []
     for own, group in _groups(comparison, rows):
@@ -117,7 +117,11 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         notes.append("interval: of the pair's own value; p and q: McNemar's exact test of the pair, where there is one")
     if variants.height:
         notes.append("controls: their mean, and from the lowest to the highest, which is no interval")
-        notes.append("p of controls: (1 + controls at least as good) / (1 + controls)")
+        notes.append(
+            "no p of controls: this layer was picked by results; best against best has that of what was chosen"
+            if comparison.picked
+            else "p of controls: (1 + controls at least as good) / (1 + controls)"
+        )
     return TextTable(
         f"{comparison.experiment}: {comparison.metric} at layer {layer} on {corpus} ({_what(comparison)})",
         (*labels_of, *(columns[place][0] for place in filled)),
@@ -149,14 +153,22 @@ def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
     ]
 
 
-def _control_columns(variants: pl.DataFrame, labels: tuple[str, ...]) -> Iterator[DetailColumn]:
-    """A column for each variant of the controls."""
+def _control_columns(comparison: Comparison, variants: pl.DataFrame) -> Iterator[DetailColumn]:
+    """A column for each variant of the controls; p at layers that no result has picked."""
+    labels = _label_columns(comparison)
     for (name,), own in variants.group_by("control", maintain_order=True):
-        yield f"Δ {name} (p)", partial(_of_control, own, labels)
+        if comparison.picked:
+            yield f"Δ {name}", partial(_of_control, own, labels, False)
+        else:
+            yield f"Δ {name} (p)", partial(_of_control, own, labels, True)
 
 
-def _of_control(variant: pl.DataFrame, labels: tuple[str, ...], row: dict[str, Any]) -> str:
-    return _against(variant.filter(_same(row, labels)))
+def _of_control(variant: pl.DataFrame, labels: tuple[str, ...], tested: bool, row: dict[str, Any]) -> str:
+    found = variant.filter(_same(row, labels))
+    if not found.height:
+        return EMPTY
+    delta, p = found["delta"][0], found["p"][0]
+    return f"{signed(delta)} ({probability(p)})" if tested else signed(delta)
 
 
 def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.DataFrame) -> TextTable:
@@ -296,13 +308,6 @@ def _ratio(value: float | None) -> str:
 def gaining(row: dict[str, Any]) -> str:
     """How many pairs get better."""
     return EMPTY if row["n_gaining"] is None else f"{row['n_gaining']} of {row['n_pairs']}"
-
-
-def _against(found: pl.DataFrame) -> str:
-    if not found.height:
-        return EMPTY
-    row = found.row(0, named=True)
-    return f"{signed(row['delta'])} ({probability(row['p'])})"
 
 
 def _described(row: dict[str, Any] | None) -> str:

@@ -9,12 +9,12 @@ from sqlalchemy import Engine
 
 from sprachbund.db.engine import reading
 from sprachbund.db.names import NamedSetting, find_experiment, find_setting
-from sprachbund.errors import QueryError, known
+from sprachbund.errors import known
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.progress import Silent
 from sprachbund.results import contrasts
-from sprachbund.results.layers import layers_shown, levels_by_layer
+from sprachbund.results.layers import BEST, CHOSEN, layers_shown, levels_by_layer
 from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.results.missing import missing_lines
 from sprachbund.results.probes import probes
@@ -86,6 +86,11 @@ class Comparison:
     left_out: tuple[LeftOut, ...]
     missing: list[str]
 
+    @property
+    def picked(self) -> bool:
+        """Whether results decided which layers are looked at closely: a p against controls there is too small."""
+        return self.layer_reason in (CHOSEN, BEST)
+
 
 def compare(
     engine: Engine,
@@ -104,8 +109,9 @@ def compare(
 
     `metric` comes first and decides on completeness; with `layer` no other is read. `vs` is a setting (its label or the
     start of its key) to take differences from; their intervals, p and q, at the layers that are looked at closely, are
-    worked out from outcomes in `store`. `by` may sort by target, or add pair, query or candidate: then there is
-    a row per language or pair, of this one metric. `scope` limits the pairs by where the target language stands.
+    worked out from outcomes in `store`: without it there are none. `by` may sort by target, or add pair, query or
+    candidate: then there is a row per language or pair, of this one metric. `scope` limits the pairs by where the target
+    language stands.
 
     Raises:
         QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
@@ -146,7 +152,7 @@ def compare(
     chosen = read.chosen()
     by_layer = levels_by_layer(plain.filter(pl.col("metric") == metric))
     shown = layers_shown(read.layer, chosen["layer"].to_list(), by_layer, layers, metric)
-    if named is not None and not extra:
+    if named is not None and store is not None and not extra:
         of = {"role": role, "metric": metric, "scope": scope, "progress": progress or Silent()}
         plain = _against(plain, engine, store, experiment, named.key, shown.layers, of)
     both = pl.concat([plain, condensed], how="diagonal_relaxed")
@@ -228,16 +234,15 @@ def _with_tests(
 def _against(
     plain: pl.DataFrame,
     engine: Engine,
-    store: ArtifactStore | None,
+    store: ArtifactStore,
     experiment: str,
     vs: str,
     layers: Sequence[str],
     of: Mapping[str, Any],
 ) -> pl.DataFrame:
-    """Tests against `vs` where rows are looked at closely, whatever was planned."""
-    if store is None:
-        raise QueryError("differences to any setting are read from outcomes: give the workspace's store")
+    """Tests against `vs` where rows are looked at closely; of rows whose own baseline it is, as they were planned."""
     close = pl.col("layer").is_in(layers) & (pl.col("metric") == of["metric"])
+    close &= pl.col("own_baseline_key").ne_missing(vs)
     found = contrasts.against(engine, store, experiment, plain.filter(close), vs, **of)
     names = list(contrasts.TESTED)
     tested = found.with_columns(metric=pl.lit(of["metric"])).rename({name: f"vs_{name}" for name in names})

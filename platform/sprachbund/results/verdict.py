@@ -38,19 +38,22 @@ class Verdict:
 class Best:
     """The steered setting with the best value at the layers that are looked at closely, and what stands beside it.
 
-    row: of `Comparison.rows`. rivals: rows it was picked from, its own among them. controls: its rows of
-    `Comparison.controls`. effects: its row of `Comparison.side_effects`.
+    row: of `Comparison.rows`; where it was chosen, its differences are those of best against best. rivals: rows it was
+    picked from, its own among them. controls: its rows of `Comparison.controls`, where it was chosen of those that
+    chose too. centring: best against the best of centring. effects: its row of `Comparison.side_effects`.
     """
 
     comparison: Comparison
     row: dict[str, Any]
     rivals: Sequence[dict[str, Any]]
     controls: Sequence[dict[str, Any]]
+    centring: dict[str, Any] | None
     effects: dict[str, Any] | None
 
     @property
     def against(self) -> str:
-        return str(self.row["baseline_setting"])
+        layer = self.row.get("against_layer")
+        return str(self.row["baseline_setting"]) + ("" if layer is None else f" at its best layer, {layer}")
 
 
 def verdicts(comparison: Comparison) -> list[Verdict]:
@@ -93,7 +96,45 @@ def _best(comparison: Comparison, corpus: str, rows: pl.DataFrame) -> Best | Non
         pl.col("layer") == row["layer"],
     )
     effects = comparison.side_effects.filter(pl.col("setting_key") == row["setting_key"]).to_dicts()
-    return Best(comparison, row, rivals.to_dicts(), controls.to_dicts(), effects[0] if effects else None)
+    contrasts = _contrasts(comparison, corpus, rivals)
+    own = contrasts.filter(pl.col("setting_key") == row["setting_key"], pl.col("layer") == row["layer"])
+    centring = own.filter(pl.col("against_key").is_in(_centred(comparison))).to_dicts()
+    if contrasts.height:
+        chosen_too = comparison.contrasts.controls.filter(
+            pl.col("corpus") == corpus, pl.col("contrast") == "best", pl.col("setting_key") == row["setting_key"]
+        )
+        found = chosen_too.rename({"n_controls": "n_seeds"}).to_dicts()
+    else:
+        found = controls.to_dicts()
+    bests = [_best_against(each, contrasts) for each in rivals.to_dicts()]
+    row = next(each for each in bests if each["setting_key"] == row["setting_key"] and each["layer"] == row["layer"])
+    return Best(comparison, row, bests, found, centring[0] if centring else None, effects[0] if effects else None)
+
+
+def _contrasts(comparison: Comparison, corpus: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Best against best of some rows."""
+    best = comparison.contrasts.of("best").filter(pl.col("corpus") == corpus)
+    return best.join(rows.select("setting_key", "layer"), on=["setting_key", "layer"], how="semi")
+
+
+def _centred(comparison: Comparison) -> list[str]:
+    rows = comparison.rows.filter(pl.col("transform") == "centring", pl.col("method") == "none")
+    return rows["setting_key"].unique().to_list()
+
+
+# What a row against the baseline at the same layer has in other numbers against the baseline's best.
+_AGAINST = ("delta", "delta_ci_low", "delta_ci_high", "p", "q", "population_low", "population_high", "population_p")
+
+
+def _best_against(row: dict[str, Any], contrasts: pl.DataFrame) -> dict[str, Any]:
+    """A row with the numbers against its baseline's own best, where both were chosen."""
+    for each in contrasts.iter_rows(named=True):
+        if (each["setting_key"], each["layer"], each["against_key"]) == (
+            row["setting_key"], row["layer"], row["baseline_key"],
+        ):  # fmt: skip
+            at = each["against_layer"]
+            return {**row, **{name: each[name] for name in _AGAINST}, "against_layer": at}
+    return row
 
 
 def _outcome(best: Best, low: float, high: float) -> Outcome:
@@ -179,12 +220,16 @@ def _centring(best: Best) -> str:
     above = _above_centring(best)
     if above is None:
         return "no centring beside it"
+    if best.centring is not None and (found := _interval(best.centring)) is not None:
+        outcome = {"gain": "better than", "loss": "worse than", "open": "not told from"}[_outcome(best, *found[:2])]
+        span = f"{found[2]} {ranged(*found[:2], signed=True)}"
+        return f"{outcome} centring at its best ({signed(best.centring['delta'])}, {span})"
     side = "better" if above else "not better"
     return f"{side} than centring alone ({signed(best.row['delta_centring'])}, not tested)"
 
 
 def _above_centring(best: Best) -> bool | None:
-    delta = best.row["delta_centring"]
+    delta = best.row["delta_centring"] if best.centring is None else best.centring["delta"]
     return (
         None if delta is None else bool(delta < 0 if METRICS[best.comparison.metric].better == "lower" else delta > 0)
     )

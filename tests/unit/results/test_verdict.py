@@ -7,12 +7,14 @@ import pytest
 
 from sprachbund.results.comparison import Comparison
 from sprachbund.results.contrasts import Contrasts
+from sprachbund.results.reader import schema
 from sprachbund.results.side_effects import COLUMNS, PARTS
 from sprachbund.results.verdict import Verdict, verdicts
 
 ROW: dict[str, Any] = {
     "kind": "setting", "corpus": "book", "model": "tiny", "setting": "experts", "setting_key": "e", "method": "experts",
     "layer": "3", "metric": "top1", "value": 0.2, "chance": 0.01, "chosen": False, "baseline_setting": "none",
+    "baseline_key": "n", "transform": "none",
     "delta": 0.05, "delta_ci_low": 0.01, "delta_ci_high": 0.09, "q": 0.02, "population_low": 0.02,
     "population_high": 0.08, "population_p": 0.004, "delta_centring": 0.03,
 }  # fmt: skip
@@ -27,14 +29,19 @@ EFFECT = {"setting_key": "e", **{f"{name}{part}": None for name in COLUMNS for p
 
 
 def of(
-    *rows: dict[str, Any], controls: Any = (CONTROL,), effects: Any = (), layers: Any = ("3",), **fields: Any
-) -> list[Verdict]:
+    *rows: dict[str, Any], controls: Any = (CONTROL,), effects: Any = (), layers: Any = ("3",), best: Any = (),
+    chosen_controls: Any = (), **fields: Any,
+) -> list[Verdict]:  # fmt: skip
     given = {"metric": "top1", "by": ("setting",), "confidence": 0.95, "vs": None, **fields}
     frame = pl.DataFrame([NONE, *rows], infer_schema_length=None)
     measured = pl.DataFrame(list(effects) or [EFFECT], infer_schema_length=None)
+    contrasts = Contrasts(
+        pl.DataFrame([{"contrast": "best", **each} for each in best], schema("contrasts")),
+        pl.DataFrame([{"contrast": "best", **each} for each in chosen_controls], schema("contrast_controls")),
+    )
     found = Comparison(
         experiment="made", role="test", scope="all", metrics=("top1",), layers=("3", "final"), detail_layers=layers,
-        layer_reason="", chosen=(), contrasts=Contrasts(frame.clear(), frame.clear()), left_out=(), missing=[],
+        layer_reason="", chosen=(), contrasts=contrasts, left_out=(), missing=[],
         rows=frame,
         controls=pl.DataFrame(controls, schema=None if controls else dict.fromkeys(CONTROL, pl.String)),
         side_effects=measured if effects else measured.clear(), probes=frame.clear(), **given,
@@ -87,6 +94,35 @@ def test_what_was_chosen_is_judged_though_another_is_better_on_the_text() -> Non
     assert "second at layer 3, the best of 2 that were chosen on the select role" in lines(chosen, second)[0]
     # What was chosen at a layer that is not looked at is not judged there.
     assert "other" in lines({**ROW, "setting": "other", "setting_key": "o"}, {**chosen, "layer": "final"})[0]
+
+
+def test_what_was_chosen_is_held_against_what_was_chosen_of_the_baselines() -> None:
+    """At the layer chosen for steering all gain; controls and centring choose for themselves too."""
+    chosen = {**ROW, "chosen": True}
+    centring = {**NONE, "setting": "centring", "setting_key": "c", "transform": "centring"}
+    against = {
+        "corpus": "book", "model": "tiny", "setting": "experts", "setting_key": "e", "layer": "3", "against": "none",
+        "against_key": "n", "against_layer": "1", "delta": -0.04, "q": 0.03, "population_low": -0.09,
+        "population_high": 0.01, "population_p": 0.12,
+    }  # fmt: skip
+    better = {**against, "against": "centring", "against_key": "c", "against_layer": "1", "delta": -0.2,
+              "population_low": -0.3, "population_high": -0.1}  # fmt: skip
+    beside = {"corpus": "book", "setting_key": "e", "layer": "3", "control": "random:profile", "n_controls": 20,
+              "delta": 0.01, "p": 0.4}  # fmt: skip
+    said = lines(chosen, centring, best=[against, better], chosen_controls=[beside])
+    assert said[0] == (
+        "No steered setting gains more than its interval against none at its best layer, 1: experts at layer 3, chosen "
+        "on the select role, top1 .200 (chance .01), Δ −.040, languages and items −.090 … +.010, p .120."
+    )
+    assert said[1] == (
+        "Not told from random:profile ×20 (+.010, p .400); worse than centring at its best (−.200, languages and items "
+        "−.300 … −.100)."
+    )
+    gains = {**against, "population_low": 0.01, "population_high": 0.1}
+    said = lines(chosen, centring, best=[gains, better], chosen_controls=[beside])
+    assert said[0].startswith("Gains against none at its best layer, 1 but not against centring: ")
+    level = {**better, "population_high": 0.1}
+    assert "not told from centring at its best" in lines(chosen, centring, best=[gains, level])[1]
 
 
 def test_without_interval_or_baseline_nothing_is_claimed() -> None:
