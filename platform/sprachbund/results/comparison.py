@@ -110,8 +110,8 @@ def compare(
     `metric` comes first and decides on completeness; with `layer` no other is read. `vs` is a setting (its label or the
     start of its key) to take differences from; their intervals, p and q, at the layers that are looked at closely, are
     worked out from outcomes in `store`: without it there are none. `by` may sort by target, or add pair, query or
-    candidate: then there is a row per language or pair, of this one metric. `scope` limits the pairs by where the target
-    language stands.
+    candidate: then there is a row per language or pair, of this one metric. `scope` limits the pairs by where the
+    target language stands.
 
     Raises:
         QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
