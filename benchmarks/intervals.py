@@ -3,8 +3,9 @@
     python benchmarks/intervals.py [--trials 1000]
 
 Gains of ordered pairs, item by item: a mean, an effect of the query's and of the candidate's language, of the pair, of
-the item (the same for all pairs) and of the single answer, all normal. `items`: the paired bootstrap of the items, of
-these pairs. `languages`: crossed effects of the pairs' means. `both`: languages and items. Each interval is of 95 %.
+the item and of its group (the same for all pairs) and of the single answer, all normal; 100 items in 20 groups.
+`items`, `groups`: the paired bootstrap of either, of these pairs, as it stands beside Δ by `statistics.unit`.
+`languages`: crossed effects of the pairs' means. `both`: languages and groups. Each interval is of 95 %.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sprachbund_runners.statistics.bootstrap import bootstrap_replicates, summarise_replicates
+from sprachbund_runners.statistics.bootstrap import bootstrap_replicates, summarise_mean
 from sprachbund_runners.statistics.crossed import crossed_effects
 from sprachbund_runners.statistics.population import item_error, population_mean
 
@@ -28,6 +29,7 @@ class Design:
     pair: float
     item: float
     answer: float
+    group: float = 0.0
 
 
 DESIGNS = (
@@ -35,10 +37,13 @@ DESIGNS = (
     Design("items vary", 0.0, 0.1, 3.0, 1.0),
     Design("both alike", 0.5, 0.3, 3.0, 1.0),
     Design("answers alone", 0.0, 0.0, 0.0, 1.0),
+    Design("groups vary", 0.0, 0.1, 1.0, 1.0, 2.0),
+    Design("groups, languages", 0.5, 0.3, 1.0, 1.0, 2.0),
 )
 N_LANGUAGES = (5, 12, 22)
 N_ITEMS = 100
-INTERVALS = ("items", "languages", "both")
+N_GROUPS = 20
+INTERVALS = ("items", "groups", "languages", "both")
 
 
 def drawn(design: Design, n_languages: int, n_items: int, random: np.random.Generator) -> NDArray[np.float64]:
@@ -47,8 +52,13 @@ def drawn(design: Design, n_languages: int, n_items: int, random: np.random.Gene
     query, candidate = sides(n_languages)
     of_query, of_candidate = random.normal(0, design.language, (2, n_languages))
     pairs = of_query[query] + of_candidate[candidate] + random.normal(0, design.pair, n_pairs)
-    items = random.normal(0, design.item, n_items)
+    items = random.normal(0, design.item, n_items) + random.normal(0, design.group, N_GROUPS)[groups(n_items)]
     return np.asarray(pairs[:, None] + items + random.normal(0, design.answer, (n_pairs, n_items)))
+
+
+def groups(n_items: int) -> NDArray[np.int64]:
+    """The group of every item."""
+    return np.arange(n_items) * N_GROUPS // n_items
 
 
 def sides(n_languages: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -60,14 +70,20 @@ def sides(n_languages: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def covered(gains: NDArray[np.float64], n_languages: int, seed: int) -> dict[str, bool]:
     """Whether each interval has the true mean, 0."""
     means, items = gains.mean(axis=1), gains.mean(axis=0)
-    replicates = bootstrap_replicates(items[:, None], None, 500, seed)[:, 0]
-    fixed = summarise_replicates(
-        float(items.mean()), replicates, confidence=0.95, n_items=len(items), n_groups=len(items)
-    )
+    labels = groups(len(items))
+    singly, together = (bootstrap_replicates(items[:, None], of, 500, seed)[:, 0] for of in (None, labels))
+    mean = float(items.mean())
+    fixed = summarise_mean(mean, singly, n_items=len(items), n_groups=len(items), strata=1)
+    grouped = summarise_mean(mean, together, n_items=len(items), n_groups=N_GROUPS, strata=1)
     crossed = crossed_effects(means, *sides(n_languages))
     mean, error = float(crossed.coefficients[0]), float(crossed.standard_errors[0])
-    both = population_mean(mean, error, item_error(replicates, len(items)), crossed.degrees)
-    ends = ((fixed.low, fixed.high), (crossed.low[0], crossed.high[0]), (both.low, both.high))
+    degrees = min(crossed.degrees, N_GROUPS - 1)
+    of_groups = item_error(together, N_GROUPS, N_GROUPS - 1)
+    assert of_groups is not None
+    both = population_mean(mean, error, of_groups, degrees)
+    ends = (
+        (fixed.low, fixed.high), (grouped.low, grouped.high), (crossed.low[0], crossed.high[0]), (both.low, both.high),
+    )  # fmt: skip
     return {name: bool(low <= 0 <= high) for name, (low, high) in zip(INTERVALS, ends, strict=True)}
 
 

@@ -41,6 +41,11 @@ def layer_order(layer: Layer) -> tuple[int, int]:
 Keep = Literal["results", "all"]
 KEEP: tuple[Keep, ...] = get_args(Keep)
 
+# Tests that are adjusted together: of settings that edit the model, of those that transform its embeddings alone, and
+# of cells against any others.
+FamilyKind = Literal["steered", "transforms", "contrasts"]
+FAMILY_KINDS: tuple[FamilyKind, ...] = get_args(FamilyKind)
+
 # What a split is used for in an experiment.
 Role = Literal["fit", "select", "test"]
 ROLES: tuple[Role, ...] = get_args(Role)

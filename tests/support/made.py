@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, update
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -26,6 +26,7 @@ from sprachbund.spec.experiment import parse
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import KINDS
 from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON
+from sprachbund.work.payloads.fit import INTERVENTION
 from sprachbund.work.payloads.measure import SPACE_EVALUATION
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
@@ -146,7 +147,7 @@ class Made:
                 "none", {**EXPERTS, "k": 10}, {**EXPERTS, "k": 20, "controls": ["profile x3"]}, "centring",
             ],
             "embeddings": {"layers": list(self.layers), "pooling": "mean", "tokens": "content"},
-            "statistics": {"resamples": 100},
+            "statistics": {"resamples": 500},
             "allow_overlap": True,
             **({"choose": {"metric": "top1"}} if self.choose else {}),
         }  # fmt: skip
@@ -249,6 +250,10 @@ class Maker:
             return self.pair(claim)
         if claim.kind == SPACE_EVALUATION.name:
             return self.space(claim)
+        if claim.kind == INTERVENTION.name:
+            # All but layer 0 can differ.
+            edited = update(t.Intervention).where(t.Intervention.key == claim.subject).values(first_block=1)
+            return lambda connection: connection.execute(edited)
         return lambda connection: None
 
     def pair(self, claim: Claim) -> Callable[[Connection], None]:
@@ -314,14 +319,20 @@ class Database:
         """What the comparison stored of a setting, as its table has it, with its q and family of the last plan."""
         planned = select(t.ExperimentJob.job_id)
         adjusted = (
-            select(t.AdjustedComparison.comparison_id, t.AdjustedComparison.q, t.Family.size.label("family_size"))
+            select(
+                t.AdjustedComparison.comparison_id,
+                t.AdjustedComparison.q,
+                t.Family.size.label("family_size"),
+                t.Family.kind.label("family_kind"),
+                t.Family.threshold,
+            )
             .join(t.Family, t.Family.id == t.AdjustedComparison.family_id)
             .where(t.Family.job_id.in_(planned))
             .subquery()
         )
         with reading(self.engine) as connection:
             return connection.execute(
-                select(t.Comparison.__table__, adjusted.c.q, adjusted.c.family_size)
+                select(t.Comparison.__table__, *list(adjusted.c)[1:])
                 .outerjoin(adjusted, adjusted.c.comparison_id == t.Comparison.id)
                 .where(
                     t.Comparison.job_id == self.made.ids[f"comparison {role} {label}"],

@@ -82,12 +82,17 @@ def _print_submission(found: Submission, dry_run: bool) -> None:
     done = "would queue" if dry_run else "queued"
     print(f"experiment {found.experiment}" + ("" if dry_run else f", revision {found.revision}"))
     print(f"settings   {len(found.settings)}: {shortened(found.settings)}")
+    if found.n_refits:
+        print(f"refits     {found.n_refits}: settings fitted anew on halves of the fit text")
     print(f"layers     {', '.join(found.layers)}")
     print(f"{done:<10} {found.n_new} new jobs: {counts(found.new)}")
     print(f"existing   {sum(found.existing.values())} jobs: {counts(found.existing)}")
     if found.reopened:
         print(f"reopened   {found.reopened} jobs that had failed or were cancelled")
     print(f"to run     {found.sentences} sentences through a model")
+    print(f"draws      {_drawn(found.drawn)}")
+    for warning in found.warnings:
+        print(f"warning    {warning}")
     if dry_run and found.n_items and found.n_pairs:
         print(f"detectable {_detectable(found)}")
     for roles, shared in found.audit["overlap"].items():
@@ -95,6 +100,12 @@ def _print_submission(found: Submission, dry_run: bool) -> None:
     for corpus, dropped in found.audit["dropped"].items():
         print(f"dropped    {corpus}: {dropped} items that lack a language")
     print_submitted_change(found)
+
+
+def _drawn(drawn: Mapping[str, Any]) -> str:
+    """What comparisons draw, and how often."""
+    units = ", ".join(f"{unit}s of {where}" for where, unit in drawn["unit"].items())
+    return f"{drawn['resamples']} of {units}; largest family: {drawn['largest_family']} tests"
 
 
 def _detectable(found: Submission) -> str:
@@ -184,6 +195,7 @@ def show(
         return
     print(f"{row.name}{', cancelled' if row.cancelled else ''}: {described(last)}")
     print(write_yaml(row.spec))
+    print(f"draws: {_drawn(row.audit['drawn'])}\n")
     print_table(
         ["setting", "key", "units edited", "E‖h' − h‖"],
         [

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sprachbund.errors import SpecError
 from sprachbund.measures.mining import mining_wants
 from sprachbund.measures.own import measure_wants
 from sprachbund.planning.compared import check_named, language_pairs
+from sprachbund.planning.drawn import described, drawn_unit, largest_family, settled, warnings
 from sprachbund.planning.evaluated import RoleWants
+from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.planning.side_effects import side_effect_wants
 from sprachbund.spec.experiment import Spec
@@ -22,7 +25,9 @@ REPORTED_ROLES = ("select", "test")
 class Blueprint:
     """All settings of an experiment, those underneath transformed ones, its layers and wants.
 
-    `n_pairs`: unordered language pairs per reported role, for counting the cells a table must have.
+    n_pairs: unordered language pairs per reported role, for counting the cells a table must have. drawn: what
+    comparisons draw, and how often (`drawn.described`); warnings: lines on what they cannot find. n_refits: how often a
+    setting is fitted anew, on a half of the fit text.
     """
 
     settings: tuple[PlannedSetting, ...]
@@ -30,6 +35,9 @@ class Blueprint:
     layers: tuple[str, ...]
     wants: tuple[Want, ...]
     n_pairs: Mapping[str, int]
+    drawn: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    n_refits: int
 
 
 def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Sequence[PlanCorpus]]) -> Blueprint:
@@ -41,12 +49,26 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     settings: list[PlannedSetting] = []
     underlying: list[PlannedSetting] = []
     wants: list[Want] = []
+    refit_wants: list[Want] = []
     layers: set[str] = set()
-    for model in models:
-        planner = SettingPlanner(spec, model, fit)
+    n_refits = 0
+    planners = [SettingPlanner(spec, model, fit) for model in models]
+    for planner in planners:
         planner.run()
+    asked = [_layers(spec, each.model) for each in planners]
+    n_tests = max(largest_family(each.settings.values(), on) for each, on in zip(planners, asked, strict=True))
+    n_tests = max(n_tests, len(spec.compare) * max(map(len, asked)))
+    spec = settled(spec, n_tests)
+    for planner in planners:
+        model = planner.model
         settings += planner.settings.values()
         underlying += [each for key, each in planner.underlying.items() if key not in planner.settings]
+        refits = _refits(spec, model, corpora.get(HALF, ()))
+        for refit in refits:
+            anew = {**refit.underlying, **refit.settings}
+            underlying += [each for key, each in anew.items() if key not in planner.settings]
+            refit_wants += refit.wants
+            n_refits += len(planner.fitted_anew(refit))
         wants += planner.wants
         wants += _overlaps(planner.wants, planner.settings.values())
         chosen = _layers(spec, model)
@@ -54,18 +76,32 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
         choices: list[Want] = []
         for role in REPORTED_ROLES:
             if corpora.get(role):
-                wants += RoleWants(spec, model, role, corpora[role], planner, fit, chosen, choices).draw()
+                drawn = RoleWants(spec, model, role, corpora[role], planner, fit, chosen, choices, refits)
+                wants += drawn.draw()
+                refit_wants += drawn.refit_wants
         wants += side_effect_wants(spec, model, list(planner.settings.values()), corpora)
     check_named(spec.compare, settings)
     if spec.evaluations.mining:
         wants += mining_wants(wants, corpora)
     if spec.evaluations.measures:
-        wants += measure_wants(wants, spec.evaluations.measures, spec.statistics.unit, spec.statistics.confidence)
+        units = {each.key: drawn_unit(spec, [each]) for of_role in corpora.values() for each in of_role}
+        wants += measure_wants(wants, spec.evaluations.measures, units, spec.statistics.confidence)
     ordered = tuple(sorted(layers, key=layer_order))
     n_pairs = {
         role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ())) for role in REPORTED_ROLES
     }
-    return Blueprint(tuple(settings), tuple(underlying), ordered, tuple(unique_wants(wants)), n_pairs)
+    reported = {role: corpora[role] for role in REPORTED_ROLES if corpora.get(role)}
+    return Blueprint(
+        settings=tuple(settings),
+        underlying=tuple(underlying),
+        layers=ordered,
+        # What refits share with the rest is wanted by both; what reads them comes after them.
+        wants=tuple(unique_wants((*refit_wants, *wants))),
+        n_pairs=n_pairs,
+        drawn=described(spec, n_tests, reported),
+        warnings=tuple(warnings(spec, n_tests)),
+        n_refits=n_refits,
+    )
 
 
 def _fit_corpus(corpora: Mapping[str, Sequence[PlanCorpus]]) -> PlanCorpus | None:
@@ -78,6 +114,14 @@ def _fit_corpus(corpora: Mapping[str, Sequence[PlanCorpus]]) -> PlanCorpus | Non
             " languages, since experts tell languages apart on comparable text"
         )
     return fit[0] if fit else None
+
+
+def _refits(spec: Spec, model: PlanModel, halves: Sequence[PlanCorpus]) -> list[SettingPlanner]:
+    """The settings of a spec fitted on each half of the fit text."""
+    found = [SettingPlanner(spec, model, half, f"half {number}") for number, half in enumerate(halves)]
+    for each in found:
+        each.run()
+    return found
 
 
 def _layers(spec: Spec, model: PlanModel) -> tuple[str, ...]:

@@ -49,10 +49,13 @@ def comparison_wants(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
+    refits: Mapping[str, tuple[str, ...]],
 ) -> list[Want]:
     """A want for each setting of a role but controls, on one group of corpora, `corpus` among them.
 
-    evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
+    unit: what is drawn of it. evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
+    refits: by setting, the keys of those that are it but for the half of the fit text that they are fitted on.
     """
     controls: dict[str, dict[str, list[PlannedSetting]]] = {}
     for setting in settings:
@@ -62,7 +65,8 @@ def comparison_wants(
     found = []
     for setting in settings:
         if setting.control_of is None:
-            payload = _comparison(spec, role, corpus, setting, controls.get(setting.key, {}), evaluated)
+            beside = controls.get(setting.key, {})
+            payload = _comparison(spec, role, corpus, setting, beside, evaluated, unit, refits)
             label = f"comparison of {setting.label} on {corpus.group} ({role})"
             found.append(Want.of(COMPARISON, payload, label, layers))
     return found
@@ -75,22 +79,30 @@ def _comparison(
     setting: PlannedSetting,
     controls: Mapping[str, Sequence[PlannedSetting]],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
+    refits: Mapping[str, tuple[str, ...]],
 ) -> ComparisonPayload:
-    """One setting with its controls, by variant."""
+    """One setting with its controls, by variant, and its refits."""
     variants = {variant: tuple(each.key for each in members) for variant, members in controls.items()}
     settings = (
-        _compared(setting, variants),
+        _compared(setting, variants, refits.get(setting.key, ())),
         *(_compared(each, {}) for members in controls.values() for each in members),
     )
-    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference))
-    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated))
+    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference, *each.refits))
+    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated, unit))
 
 
 def _resampled(
-    spec: Spec, role: str, corpus: PlanCorpus, read: Iterable[str], evaluated: Mapping[str, Mapping[str, str]]
+    spec: Spec,
+    role: str,
+    corpus: PlanCorpus,
+    read: Iterable[str],
+    evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
 ) -> dict[str, Any]:
     """What is asked of outcomes whichever settings, those of the keys `read`, are compared."""
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     metrics = list(statistics.metrics)
     if spec.choose is not None and spec.choose.metric not in metrics:
         metrics.append(spec.choose.metric)
@@ -101,14 +113,16 @@ def _resampled(
         "metrics": tuple(metrics),
         "resamples": statistics.resamples,
         "confidence": statistics.confidence,
-        "unit": statistics.unit,
+        "unit": unit,
         "seed": spec.seed,
         "evaluations": {subject: pairs for key in read for subject, pairs in evaluated[key].items()},
     }
 
 
-def _compared(setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]]) -> ComparedSetting:
-    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls)
+def _compared(
+    setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]], refits: tuple[str, ...] = ()
+) -> ComparedSetting:
+    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls, refits)
 
 
 def adjustment_want(
@@ -118,9 +132,11 @@ def adjustment_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     comparisons: Sequence[Want],
+    unit: str,
 ) -> Want:
     """The families over all comparisons of a model, group and role; `on` names model and group."""
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     evaluations: dict[str, None] = {}
     if statistics.multiplicity == "max_t":
         evaluations = dict.fromkeys(subject for each in comparisons for subject in each.payload.needs)
@@ -130,8 +146,9 @@ def adjustment_want(
         layers=layers,
         comparisons=tuple(each.subject for each in comparisons),
         multiplicity=statistics.multiplicity,
+        confidence=statistics.confidence,
         resamples=statistics.resamples,
-        unit=statistics.unit,
+        unit=unit,
         seed=spec.seed,
         evaluations=tuple(evaluations),
     )
@@ -190,6 +207,7 @@ def best_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
     choice: Want,
 ) -> Want | None:
     """Whatever was chosen against what was chosen of the settings that edit nothing; None with nothing to compare."""
@@ -213,7 +231,7 @@ def best_want(
         candidates=candidates,
         multiplicity=spec.statistics.multiplicity,
         layers=layers,
-        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated),
+        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated, unit),
     )
     return Want.of(
         BEST, payload, f"best against best on {corpus.group} for {settings[0].model.name} ({role})", needs_layers=layers
@@ -227,6 +245,7 @@ def contrast_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
+    unit: str,
 ) -> Want | None:
     """The comparisons that the spec names; None where it names none of this model's settings."""
     by_name = {name: each for each in settings for name in (each.name, each.label)}
@@ -241,7 +260,7 @@ def contrast_want(
     payload = ContrastPayload(
         contrasts=contrasts,
         multiplicity=spec.statistics.multiplicity,
-        **_resampled(spec, role, corpus, read, evaluated),
+        **_resampled(spec, role, corpus, read, evaluated, unit),
     )
     return Want.of(CONTRAST, payload, label, layers)
 

@@ -264,7 +264,7 @@ class EditPlanner:
     ) -> PlannedIntervention:
         row = point.row
         called = " ".join(part for part in (payload.method, row.edit, point.target) if part is not None)
-        want = Want.of(INTERVENTION, payload, called)
+        want = Want.of(INTERVENTION, payload, f"{called} on {self.inputs.on}")
         self.inputs.wants.append(want)
         details = {
             "base_method": row.method,

@@ -1,6 +1,6 @@
 """What one model's settings need on the corpora of one reported role: snapshots, evaluations, comparisons."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from sprachbund.planning.compared import (
     contrast_want,
     language_pairs,
 )
+from sprachbund.planning.drawn import drawn_unit
+from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
 from sprachbund.spec.experiment import Spec
 from sprachbund.vocabulary import FITTED_TRANSFORMS, POOLED_TRANSFORMS
@@ -40,7 +42,10 @@ class RoleWants:
     layers: tuple[str, ...]
     # Of the select role, once it is drawn.
     choices: list[Want] = field(default_factory=list)
+    # The same settings fitted on halves of the fit text: pairs are all that is evaluated of them, on `test`.
+    refits: Sequence[SettingPlanner] = ()
     wants: list[Want] = field(default_factory=list)
+    refit_wants: list[Want] = field(default_factory=list)
     # Subjects of snapshots that are wanted already, by what they are of: many settings read the same.
     _embedded: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -52,31 +57,54 @@ class RoleWants:
         return [each for each in self.planner.settings.values() if controls or each.control_of is None]
 
     def draw(self) -> list[Want]:
+        evaluated = self._evaluated(self.settings)
+        refits = self._refitted(evaluated) if self.role == "test" else {}
+        for group, evaluations in evaluated.items():
+            corpus = next(corpus for corpus in self.corpora if corpus.group == group)
+            self._compare(corpus, evaluations, refits)
+        return self.wants
+
+    def _evaluated(self, settings: Iterable[PlannedSetting]) -> dict[str, dict[str, dict[str, str]]]:
+        """Subjects of the pair evaluations with digests of their pairs, by group of corpora and setting."""
         pairs_of = {corpus.key: language_pairs(self.spec, corpus) for corpus in self.corpora}
         evaluated: dict[str, dict[str, dict[str, str]]] = {}
-        for setting in self.settings:
+        for setting in settings:
             for corpus in self.corpora:
                 if pairs_of[corpus.key]:
                     subject, pairs = self._evaluate(setting, corpus, pairs_of[corpus.key])
                     evaluated.setdefault(corpus.group, {}).setdefault(setting.key, {})[subject] = pairs
-        for group, evaluations in evaluated.items():
-            self._compare(next(corpus for corpus in self.corpora if corpus.group == group), evaluations)
-        return self.wants
+        return evaluated
 
-    def _compare(self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]]) -> None:
+    def _refitted(self, evaluated: dict[str, dict[str, dict[str, str]]]) -> dict[str, tuple[str, ...]]:
+        """Keys of each setting's refits; their evaluations are put beside the others."""
+        found: dict[str, tuple[str, ...]] = {}
+        for refit in self.refits:
+            anew = self.planner.fitted_anew(refit)
+            wants = RoleWants(self.spec, self.model, HALF, self.corpora, refit, refit.fit, self.layers)
+            for group, evaluations in wants._evaluated(anew.values()).items():
+                evaluated[group] |= evaluations
+            self.refit_wants += wants.wants
+            for key, setting in anew.items():
+                found[key] = (*found.get(key, ()), setting.key)
+        return found
+
+    def _compare(
+        self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]], refits: Mapping[str, tuple[str, ...]]
+    ) -> None:
         """Wants of what all settings' evaluations on the group of a corpus come to."""
         spec, role, settings, layers = self.spec, self.role, self.settings, self.layers
-        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated)
+        unit = drawn_unit(spec, [each for each in self.corpora if each.group == corpus.group])
+        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated, unit, refits)
         on = f"{corpus.group} for {self.model.name}"
-        adjustment = adjustment_want(spec, role, on, settings, layers, comparisons)
+        adjustment = adjustment_want(spec, role, on, settings, layers, comparisons, unit)
         self.wants += [*comparisons, adjustment]
         if role == "select" and spec.choose is not None:
             self.choices.append(choice_want(spec, settings, layers, adjustment, corpus.group))
             self.wants.append(self.choices[-1])
         if role == "test":
-            asked = contrast_want(spec, role, corpus, settings, layers, evaluated)
+            asked = contrast_want(spec, role, corpus, settings, layers, evaluated, unit)
             self.wants += [] if asked is None else [asked]
-            best = (best_want(spec, role, corpus, settings, layers, evaluated, choice) for choice in self.choices)
+            best = (best_want(spec, role, corpus, settings, layers, evaluated, unit, choice) for choice in self.choices)
             self.wants += [each for each in best if each is not None]
 
     def _evaluate(
@@ -89,7 +117,7 @@ class RoleWants:
         if setting.side != "both":
             plain = self._side(replace(self.planner.none, transform=setting.transform), corpus, languages)
         evaluations = self._pairs(setting, corpus, pairs, steered, plain)
-        if corpus.kind == "parallel" and len(languages) > 2 and plain is None:
+        if self.role != HALF and corpus.kind == "parallel" and len(languages) > 2 and plain is None:
             self._space(setting, corpus, steered)
         if self.role == "test" and plain is None:
             words = self._words(setting, corpus, languages)
@@ -103,7 +131,7 @@ class RoleWants:
                 words,
                 self.spec.embeddings.pooled,
                 self.spec.seed,
-                self.spec.statistics.unit,
+                drawn_unit(self.spec, [corpus]),
                 self.spec.statistics.confidence,
             )
             for request in REQUESTS:

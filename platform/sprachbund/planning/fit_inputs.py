@@ -49,6 +49,12 @@ class FitInputs:
     def _had(self) -> set[str]:
         return {site for _, site, _ in self.model.units}
 
+    @property
+    def on(self) -> str:
+        """What the text is called."""
+        assert self.fit is not None
+        return self.fit.name
+
     def check_site(self, site: str, where: str, more: str = "") -> None:
         """Refuse a site that the model lacks."""
         if site not in self._had:
@@ -123,7 +129,7 @@ class FitInputs:
             pooling=pooling,
             tokens=self.spec.experts.tokens,
         )
-        return self._want(UNIT_STATISTICS, payload, f"units of {self.model.name} on {self.fit.name} {language}")
+        return self._want(UNIT_STATISTICS, payload, f"units of {self.model.name} on {self.on} {language}")
 
     def expert_set(self, language: str, scorer: str, sites: Sequence[str] | None = None) -> str:
         """All units of these sites ranked by how well they tell this language from its negatives."""
@@ -139,7 +145,7 @@ class FitInputs:
             pooling=self.spec.experts.pooling,
             tokens=self.spec.experts.tokens,
         )
-        return self._want(EXPERT_SET, payload, f"{scorer} experts of {language}")
+        return self._want(EXPERT_SET, payload, f"{scorer} experts of {language} on {self.on}")
 
     def direction(
         self, method: str, target: str, others: Sequence[str], site: str, block: int, pooling: str, rank: int | None
@@ -154,7 +160,7 @@ class FitInputs:
             block=block,
             rank=rank,
         )
-        return self._want(DIRECTION, payload, f"{method} of {target} at {site} of block {block}")
+        return self._want(DIRECTION, payload, f"{method} of {target} at {site} of block {block} on {self.on}")
 
     def _want(self, kind: Kind, payload: Payload, label: str) -> str:
         self.wants.append(Want.of(kind, payload, label))

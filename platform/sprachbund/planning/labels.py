@@ -54,7 +54,7 @@ class Labels:
         parts = [] if point is None else [edits_label(point, self.many_scorers)]
         parts += [] if transform is None else [transform]
         name = " + ".join(parts) or "none"
-        name = name if member is None else f"{member} of {name}"
+        name = name if member is None or not parts else f"{member} of {name}"
         return name if model is None else f"{name} ({model})"
 
 

@@ -229,7 +229,7 @@ def _record_experiment(connection: Connection, drawing: Drawing) -> tuple[int, i
         "spec": asked.spec,
         "submitted_ms": now_ms(connection),
         "cancelled": False,
-        "audit": dict(drawing.resolved.audit),
+        "audit": {**drawing.resolved.audit, "drawn": dict(drawing.blueprint.drawn)},
     }
     name = drawing.resolved.spec.name
     upsert(connection, t.Experiment, {"name": name, **values}, ["name"], list(values))

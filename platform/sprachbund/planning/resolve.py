@@ -13,6 +13,7 @@ from sprachbund.models.architectures import Architecture, describe, read_config
 from sprachbund.models.fingerprints import find_folder
 from sprachbund.models.fingerprints import fingerprint as model_fingerprint
 from sprachbund.models.imported import check_vectors
+from sprachbund.planning.halves import HALF, fit_halves
 from sprachbund.planning.side_texts import ROLES as SIDE_EFFECT_ROLES
 from sprachbund.planning.side_texts import check_side_effects, side_effect_corpora
 from sprachbund.spec.experiment import ModelSpec, Spec
@@ -92,9 +93,21 @@ def resolve(spec: Spec, base: Path) -> Resolved:
                 )
             layers = model.plan.layers if spec.embeddings.layers == "all" else spec.embeddings.layers
             check_vectors(model.plan.name, model.config, layers, [each.corpus for each in corpora])
+            if spec.statistics.fit_resamples:
+                raise SpecError(
+                    f"statistics.fit_resamples: {model.plan.name} was imported as vectors, without any of halves of the"
+                    " fit text; leave it out"
+                )
     _check_groups(spec, corpora)
     _check_names(corpora)
-    return Resolved(spec, models, tuple(corpora), _audit(spec, corpora))
+    audit = _audit(spec, corpora)
+    corpora += [
+        ResolvedCorpus(HALF, half, source, plan_corpus(half, source))
+        for each in corpora
+        if each.role == "fit"
+        for half, source in fit_halves(spec, each.corpus, each.source)
+    ]
+    return Resolved(spec, models, tuple(corpora), audit)
 
 
 def _check_names(corpora: Iterable[ResolvedCorpus]) -> None:

@@ -37,6 +37,8 @@ class SettingPlanner:
     spec: Spec
     model: PlanModel
     fit: PlanCorpus | None
+    # The half of the fit text that all is fitted on, where it is not the whole: then there are no controls.
+    half: str | None = None
     settings: dict[str, PlannedSetting] = field(default_factory=dict)
     # Settings nobody compares, whose snapshots a transform or one side is taken from.
     underlying: dict[str, PlannedSetting] = field(default_factory=dict)
@@ -67,9 +69,15 @@ class SettingPlanner:
                 continue
             for point in self._points(row, f"interventions.{index}"):
                 setting = self._add(planner.plan(point), row, point)
-                for control in row.controls:
+                for control in row.controls if self.half is None else ():
                     for member, name in self._members(point, control):
                         self._add(planner.plan(point, member), row, point, Beside(setting.key, name))
+
+    def fitted_anew(self, refit: "SettingPlanner") -> dict[str, PlannedSetting]:
+        """What `refit`, the same spec on a half of the fit text, makes of each setting that is fitted, by its key."""
+        own = (each for each in self.settings.values() if each.control_of is None)
+        pairs = zip(own, refit.settings.values(), strict=True)
+        return {setting.key: anew for setting, anew in pairs if anew.key != setting.key}
 
     def _points(self, row: InterventionSpec, where: str) -> Iterator[Point]:
         targets: list[Any] = [None] if row.targetless else list(row.targets or self.spec.targets)
@@ -105,7 +113,7 @@ class SettingPlanner:
         beside: "Beside | None" = None,
     ) -> PlannedSetting:
         """Put one setting into the comparison, once. `point`: None for no edits; `beside`: what a control controls."""
-        member = None if beside is None else beside.name
+        member = self.half if beside is None else beside.name
         parameters = self._transform_parameters(row)
         key = setting_key(self.model, intervention.key, row.transform, parameters, row.side)
         baseline = setting_key(self.model, NONE.key, "none", {}, "both")

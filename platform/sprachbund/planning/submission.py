@@ -43,6 +43,8 @@ class Submission:
     dry_run: bool
     change: Change | None
     settings: tuple[str, ...]
+    # How often one of them is fitted anew, on a half of the fit text.
+    n_refits: int
     new: Mapping[str, int]
     existing: Mapping[str, int]
     unused: Mapping[str, int]
@@ -56,6 +58,9 @@ class Submission:
     n_items: int
     n_pairs: int
     pairs_per_item: int
+    # What comparisons draw, and what they cannot find.
+    drawn: Mapping[str, Any]
+    warnings: tuple[str, ...]
 
     @property
     def n_new(self) -> int:
@@ -123,6 +128,7 @@ def _submission(connection: Connection, drawing: Drawing) -> Submission:
         dry_run=True,
         change=change(before, drawing.asked) if before else None,
         settings=tuple(setting.label for setting in blueprint.settings),
+        n_refits=blueprint.n_refits,
         new=dict(Counter(job.kind.name for job in jobs.new)),
         existing=_kinds(connection, jobs.existing),
         unused=_unused(connection, resolved.spec.name, jobs.keys),
@@ -131,6 +137,8 @@ def _submission(connection: Connection, drawing: Drawing) -> Submission:
         audit=resolved.audit,
         sentences=_sentences(drawing),
         **_tested(resolved),
+        drawn=blueprint.drawn,
+        warnings=blueprint.warnings,
     )
 
 

@@ -67,7 +67,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         number(row["baseline"]),
         signed(row["delta"]),
         ranged(row["delta_ci_low"], row["delta_ci_high"], signed=True),
-        probability(row["q"]),
+        probability(row["q"], row["q_at_floor"]),
         gaining(row),
         ranged(row["population_low"], row["population_high"], signed=True),
         probability(row["population_p"]),

@@ -101,14 +101,15 @@ def _definitions(source: ReportedExperiment) -> list[Piece]:
         [metric.name, metric.unit, metric.better, metric.description]
         for metric in (METRICS[name] for name in dict.fromkeys(shown))
     ]
-    statistics = _statistics(source)
+    statistics, drawn = _content(source)["statistics"], _drawn(source)
     return [
         Table(["metric", "unit", "better", "definition"], rows, labels=4),
         Paragraph(
-            f"Intervals and p of settings: paired bootstrap of {statistics['unit']}s, {statistics['resamples']} "
-            f"resamples, {100 * float(statistics['confidence']):g} %, the same draws for all settings and pairs; q: "
-            f"{statistics['multiplicity']} within all compared settings and layers of a metric and scope. A random "
-            "control stands beside every claim; per-language centring is the baseline that needs no steering."
+            f"Intervals and p of settings: paired bootstrap of {' or '.join(sorted({*drawn['unit'].values()}))}s, "
+            f"{drawn['resamples']} resamples, {100 * float(statistics['confidence']):g} %, the same draws for all "
+            f"settings and pairs; q: {statistics['multiplicity']} within all compared settings that edit (or all that "
+            "only transform) and layers from the first edited block on, of a metric and scope. A random control stands "
+            "beside every claim; per-language centring is the baseline that needs no steering."
         ),
     ]
 
@@ -118,9 +119,10 @@ def _content(source: ReportedExperiment) -> dict[str, Any]:
     return dict(json.loads(found["spec"][0]))
 
 
-def _statistics(source: ReportedExperiment) -> dict[str, Any]:
-    """As the file has them; a stored spec has every default filled in."""
-    return dict(_content(source)["statistics"])
+def _drawn(source: ReportedExperiment) -> dict[str, Any]:
+    """What comparisons draw, and how often, as it was planned."""
+    found = source.read("SELECT CAST(audit AS TEXT) AS audit FROM experiments WHERE name = :experiment")
+    return dict(json.loads(found["audit"][0])["drawn"])
 
 
 def _spec(source: ReportedExperiment) -> list[Piece]:

@@ -168,10 +168,12 @@ def gains(source: ReportedExperiment) -> list[Piece]:
         shown = Table(columns, rows, marks=marks)
         pieces += [Heading(f"{source.comparison.metric}, {title}"), shown] if shown else []
     if pieces:
+        fitted = found["n_fit_resamples"].null_count() < found.height
+        samples = ", and over fit samples where a setting was fitted anew on halves of the fit text" if fitted else ""
         pieces.append(Paragraph(
             "Gains in points against the setting's baseline. Median: languages resampled, from 8 languages on. Mean: "
             "query and candidate languages as crossed random effects, with its interval and p over other languages and "
-            "items like these. The greatest of many pairs is mostly luck.", note=True))  # fmt: skip
+            f"items like these{samples}. The greatest of many pairs is mostly luck.", note=True))  # fmt: skip
     return pieces
 
 

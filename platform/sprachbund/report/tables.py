@@ -108,11 +108,10 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     if rows["median_gain"].null_count() < rows.height:
         notes.append("median Δ: over the language pairs; from 8 languages on with an interval that resamples them")
         notes.append("interval and q of Δ: for these pairs; languages and items: of the mean over others like these")
+    if rows["fit_low"].null_count() < rows.height:
+        notes.append("with fit sample: with what the fit text's sample adds, as has languages and items; q is without")
     notes.append(f"ratio: to the baseline; left out where that is below {RATIO_FLOOR:g}, or may be negative")
-    if rows["detectable"].null_count() < rows.height:
-        notes.append(
-            "detectable: the smallest Δ that this test finds in 80 % of cases at 5 %, from the interval's width"
-        )
+    notes += _tests_notes(rows)
     if tuple(_extra(comparison)) == BY["pair"]:
         notes.append("interval: of the pair's own value; p and q: McNemar's exact test of the pair, where there is one")
     if variants.height:
@@ -132,6 +131,23 @@ def _detail_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
     )
 
 
+def _tests_notes(rows: pl.DataFrame) -> list[str]:
+    """What is drawn, and what q and detectable are of."""
+    notes = []
+    tested = rows.filter(pl.col("item_error").is_not_null())
+    for unit, n_groups in tested.select("unit", "n_groups").unique(maintain_order=True).iter_rows():
+        what = "items" if unit == "item" else f"{n_groups} groups of items (documents)"
+        notes.append(f"intervals, q and detectable: {what} are drawn")
+    if tested.height:
+        notes.append(
+            "q: of settings that edit, from the first edited block on, and of transforms alone, each by itself"
+        )
+        notes.append("detectable: the smallest Δ found in 80 % of cases where q has to reach its family's threshold")
+    if rows["q_at_floor"].sum():
+        notes.append("≤: more draws (statistics.resamples) could give less")
+    return notes
+
+
 def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
     """Headings in order, each with what it says of a row."""
     by_pair = tuple(_extra(comparison)) == BY["pair"]
@@ -144,9 +160,10 @@ def _detail_columns(comparison: Comparison) -> list[DetailColumn]:
         ("gaining", gaining),
         (f"Δ {comparison.vs or 'baseline'}", lambda row: signed(row["delta"])),
         ("interval", lambda row: ranged(row["delta_ci_low"], row["delta_ci_high"], signed=True)),
+        ("with fit sample", lambda row: ranged(row["fit_low"], row["fit_high"], signed=True)),
         ("ratio", lambda row: _ratio(row["ratio"])),
         *([("p", lambda row: probability(row["p"]))] if by_pair else []),
-        ("q", lambda row: probability(row["q"])),
+        ("q", lambda row: probability(row["q"], row["q_at_floor"])),
         ("detectable", lambda row: number(row["detectable"])),
         ("languages and items", lambda row: ranged(row["population_low"], row["population_high"], signed=True)),
         ("p", lambda row: probability(row["population_p"])),
@@ -313,5 +330,5 @@ def gaining(row: dict[str, Any]) -> str:
 def _described(row: dict[str, Any] | None) -> str:
     if row is None:
         return EMPTY
-    tested = "" if row["q"] is None else f"; {probability(row['q'])}"
+    tested = "" if row["q"] is None else f"; {probability(row['q'], row['q_at_floor'])}"
     return number(row["value"]) + ("" if row["delta"] is None else f" ({signed(row['delta'])}{tested})")

@@ -1,10 +1,13 @@
 """The comparison of an experiment's settings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from sprachbund.db.engine import reading
@@ -20,7 +23,7 @@ from sprachbund.results.missing import missing_lines
 from sprachbund.results.probes import probes
 from sprachbund.results.reader import Reader, means
 from sprachbund.results.side_effects import side_effects
-from sprachbund.statistics import detectable_after
+from sprachbund.statistics import detectable_after, rule_of_three
 from sprachbund.vocabulary import SCOPES
 
 # What a comparison may be broken down by, and the columns that takes.
@@ -38,7 +41,13 @@ RATIO_FLOOR = 0.05
 DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
 _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
 _SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
-_STORED = ("value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "p", "q")
+_STORED = (
+    "value", "ci_low", "ci_high", "unit", "n_groups", "item_degrees", "baseline", "delta", "delta_ci_low",
+    "delta_ci_high", "fit_low", "fit_high", "p", "q", "p_floor", "q_at_floor", "family_kind", "threshold",
+    "item_error", "n_differing",
+)  # fmt: skip
+# Of these the first are the same whatever a setting is compared with.
+_OF_ITSELF = _STORED[:6]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +62,8 @@ class Comparison:
         there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
         and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
         chance is the level of a random ranking, mean over the pairs. detectable is the smallest difference that the
-        test finds in 80 % of cases, from the interval's width.
+        test finds in 80 % of cases at its family's threshold; NULL where nothing can differ. q_at_floor: q is at most
+        that, more draws could say less.
     controls: steered settings against each variant of their controls: mean, low, high, delta, p.
     contrasts: settings that the spec holds against each other, and what was chosen against what was chosen of the
         baselines, each at its own layer (best against best), with the controls that chose too; of the metric.
@@ -130,7 +140,7 @@ def compare(
     if read.layer is not None:
         known("layer", read.layer, layers)
         layers = (read.layer,)
-    stored = read.stored()
+    stored = read.stored(_STORED)
     extra = tuple(dict.fromkeys(column for each in by for column in BY[each]))
     # By language a metric has as many rows as there are cells: then it is one metric.
     beside = [] if extra else [each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique())]
@@ -219,9 +229,9 @@ def _with_tests(
             shown = ["ci_low", "ci_high", *(["p", "q"] if vs is None else [])]
             levels = levels.join(pairs.select(*keys, "setting_key", *extra, *shown),
                                  on=[*keys, "setting_key", *extra], how="left", maintain_order="left")  # fmt: skip
-        empty = [pl.lit(None, pl.Float64).alias(name) for name in _STORED if name not in levels.columns]
+        empty = [pl.lit(None, stored.schema[name]).alias(name) for name in _STORED if name not in levels.columns]
         return levels.with_columns(empty)
-    # A value and its interval are the same whatever it is compared with; tests are of its own baseline.
+    # Tests are of its own baseline.
     stored = stored.select(*keys, "setting_key", *(pl.col(name).alias(f"stored_{name}") for name in _STORED))
     joined = levels.join(stored, on=[*keys, "setting_key"], how="left")
     tested = pl.col("baseline_key") == pl.coalesce("own_baseline_key", "setting_key")
@@ -254,7 +264,7 @@ def _against(
 
 def _of(name: str, tested: pl.Expr) -> pl.Expr:
     stored = pl.col(f"stored_{name}")
-    return stored if name in _STORED[:3] else pl.when(tested).then(stored)
+    return stored if name in _OF_ITSELF else pl.when(tested).then(stored)
 
 
 def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
@@ -262,14 +272,23 @@ def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequenc
     from_zero = [name for name, metric in METRICS.items() if metric.low is not None and metric.low >= 0]
     usable = pl.col("metric").is_in(from_zero) & (pl.col("baseline") >= RATIO_FLOOR)
     rows = rows.with_columns(ratio=pl.when(usable).then(pl.col("value") / pl.col("baseline")))
-    low, high = (rows[name].fill_null(float("nan")).to_numpy() for name in ("delta_ci_low", "delta_ci_high"))
-    found = detectable_after(low, high, read.confidence())
-    rows = rows.with_columns(detectable=pl.Series(found, dtype=pl.Float64).fill_nan(None))
+    rows = rows.with_columns(detectable=pl.Series(_detectable(rows), dtype=pl.Float64).fill_nan(None))
     gains = read.gains()
     keys = ["corpus", "setting_key", "layer", "metric"]
     if extra or vs is not None:
         return rows.with_columns(pl.lit(None, gains.schema[name]).alias(name) for name in gains.columns[len(keys) :])
     return rows.join(gains, on=keys, how="left")
+
+
+def _detectable(rows: pl.DataFrame) -> NDArray[np.float64]:
+    """Of rows that are in a family; NaN of others, which cannot differ, or where draws are too few."""
+    shares = {name: metric.low == 0 and metric.high == 1 for name, metric in METRICS.items()}
+    largest = [1.0 if shares[metric] else math.nan for metric in rows["metric"]]
+    error, degrees, threshold, differing = (
+        rows[name].cast(pl.Float64).fill_null(math.nan).to_numpy()
+        for name in ("item_error", "item_degrees", "threshold", "n_differing")
+    )
+    return detectable_after(error, degrees, threshold, rule_of_three(differing, degrees, largest))
 
 
 def _with_centring(rows: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:

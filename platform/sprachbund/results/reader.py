@@ -109,11 +109,9 @@ class Reader:
             "WHERE x.name = :experiment AND xc.role <> 'fit' ORDER BY 1, 2"
         )
 
-    def stored(self) -> pl.DataFrame:
-        return self._compared(
-            "setting_comparison", "value", "ci_low", "ci_high", "baseline", "delta",
-            "delta_ci_low", "delta_ci_high", "p", "q", "n_pairs",
-        )  # fmt: skip
+    def stored(self, columns: Sequence[str]) -> pl.DataFrame:
+        """What comparisons found."""
+        return self._compared("setting_comparison", *columns)
 
     def gains(self) -> pl.DataFrame:
         """Differences to each setting's own baseline pair by pair, summed up."""

@@ -32,11 +32,11 @@ def ranged(low: float | None, high: float | None, signed: bool = False) -> str:
     return f"{_figure(low, '+')} … {_figure(high, '+')}" if signed else f"{number(low)}–{number(high)}"
 
 
-def probability(value: float | None) -> str:
-    """`.012`, `<.001`."""
+def probability(value: float | None, at_floor: int | None = 0) -> str:
+    """`.012`, `<.001`; `≤.012` of what stands at the least that so many draws can give."""
     if value is None:
         return EMPTY
-    return "<.001" if value < 0.001 else number(value)
+    return "<.001" if value < 0.001 else ("≤" if at_floor else "") + number(value)
 
 
 def _figure(value: float, sign: str) -> str:

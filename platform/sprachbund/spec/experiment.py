@@ -134,12 +134,24 @@ class ChooseSpec(Strict):
     controls: StrictBool = True
 
 
+MOST_RESAMPLES = 100_000
+
+
 class StatisticsSpec(Strict):
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    # None: as many as the plan's largest family needs, and by groups where the text has them (planning/drawn.py).
+    resamples: Annotated[int, Field(ge=100, le=MOST_RESAMPLES)] | None = None
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    unit: DrawnUnit = "item"
+    unit: DrawnUnit | None = None
+    fit_resamples: Annotated[int, Field(ge=0, le=1000)] = 0
     multiplicity: Literal["bh", "by", "max_t"] = "bh"
     metrics: list[Annotated[str, Among(COMPARED)]] = Field(default=["top1", "mrr", "distance_gap"])
+
+    @field_validator("fit_resamples")
+    @classmethod
+    def _several(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("fit_resamples is 1; expected 0 for none, or at least 2: one half has no spread")
+        return value
 
 
 class RolesSpec(Strict):
@@ -204,6 +216,10 @@ class Spec(Strict):
         fitted = steered or any(each.transform in FITTED_TRANSFORMS for each in self.interventions)
         if fitted and self.corpora.fit is None:
             raise ValueError("corpora.fit is missing, but experts and transforms are fitted on it")
+        if self.statistics.fit_resamples and not fitted:
+            raise ValueError(
+                f"statistics.fit_resamples is {self.statistics.fit_resamples}, but nothing is fitted; leave it out"
+            )
         if self.choose is not None and self.corpora.select is None:
             raise ValueError("corpora.select is missing, but choose needs text that is not reported on")
         if self.evaluations.mining and self.corpora.select is None:

@@ -19,27 +19,36 @@ class PopulationMean:
     p: float
 
 
-def item_error(replicates: NDArray[np.float64], n: int) -> float:
-    """Standard error of a mean over n items (or groups) from its bootstrap replicates, which vary as by n - 1."""
-    return float(replicates.std()) * math.sqrt(n / (n - 1)) if n > 1 else 0.0
+def item_error(replicates: NDArray[np.float64], n: int, degrees: int) -> float | None:
+    """Standard error of a mean over n items (or groups) from its bootstrap replicates, which vary as by `degrees`.
+
+    degrees: n less the texts that are drawn each by itself. None if there are none.
+    """
+    return float(replicates.std()) * math.sqrt(n / degrees) if degrees > 0 else None
 
 
 def population_mean(
-    mean: float, language_error: float, item_error: float, degrees: int, confidence: float = 0.95
+    mean: float,
+    language_error: float,
+    item_error: float,
+    degrees: int,
+    confidence: float = 0.95,
+    *,
+    fit_error: float = 0.0,
 ) -> PopulationMean:
-    """The mean with languages and items both random: SE² = language_error² + item_error².
+    """The mean with languages and items both random: SE² = language_error² + item_error² + fit_error².
 
     language_error: standard error of the mean over pairs with languages as crossed random effects; item_error: of the
-    same mean over items. degrees: of freedom of the former: Student's t, cautious where items dominate. Neither error
-    alone covers a mean over new languages and new items (Clark, J. Verbal Learning and Verbal Behavior 12, 1973).
+    same mean over items. degrees: of freedom, the fewer of the two: Student's t, on the cautious side. fit_error: due
+    to the sample that a setting is fitted on, where that is known. No error alone covers a mean over new languages and
+    new items (Clark, J. Verbal Learning and Verbal Behavior 12, 1973).
     Raises ValueError for a negative error or fewer than one degree.
     """
     check_confidence(confidence)
-    if not (language_error >= 0 and item_error >= 0 and degrees >= 1):
-        raise ValueError(
-            f"errors {language_error} and {item_error}, {degrees} degrees: expected none negative, and one"
-        )
-    error = math.hypot(language_error, item_error)
+    errors = (language_error, item_error, fit_error)
+    if not (min(errors) >= 0 and degrees >= 1):
+        raise ValueError(f"errors {errors}, {degrees} degrees: expected none negative, and one")
+    error = math.hypot(*errors)
     if error == 0:
         return PopulationMean(mean, mean, float(mean == 0))
     half = float(stdtrit(degrees, 0.5 + confidence / 2)) * error

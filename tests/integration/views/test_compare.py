@@ -60,8 +60,14 @@ def test_levels_differences_and_tests(database, comparison):
             delta = value - made.macro("test", "none", "top1", layer)
             assert row["delta"] == pytest.approx(delta)
             stored = database.stored("test", label, "top1", layer)
-            for name in ("ci_low", "ci_high", "delta_ci_low", "delta_ci_high", "p", "q"):
+            for name in ("ci_low", "ci_high", "delta_ci_low", "delta_ci_high", "p"):
                 assert row[name] == getattr(stored, name) is not None
+            # The steered settings edit from block 1 on: at layer 0 they cannot differ.
+            kind = "transforms" if label == "centring" else None if layer == "0" else "steered"
+            assert row["family_kind"] == stored.family_kind == kind
+            assert (row["q"], row["threshold"]) == (stored.q, stored.threshold)
+            assert (row["q"] is None) == (row["detectable"] is None) == (kind is None)
+            assert (row["unit"], row["n_groups"], row["item_degrees"]) == ("group", stored.n_groups, 5)
             assert row["ci_low"] < value < row["ci_high"]
             assert row["delta_ci_low"] < delta < row["delta_ci_high"]
             centring = made.macro("test", "centring", "top1", layer)
@@ -234,8 +240,8 @@ def test_what_failed_is_left_out_and_said(make_sqlite):
     assert found.rows["setting"].unique(maintain_order=True).to_list() == ["none", OTHER, STEERED, VARIANT]
     assert set(found.rows.filter(pl.col("setting") == VARIANT, pl.col("metric") == "top1")["n_seeds"]) == {2}
     stored = database.stored("test", STEERED, "top1", "1")
-    # Settings × layers; without centring.
-    assert stored.family_size == 2 * 4
+    # Settings × layers but 0; without centring, which has a family of its own anyway.
+    assert (stored.family_kind, stored.family_size) == ("steered", 2 * 3)
     row = one(found.rows, setting=STEERED, layer="1", metric="top1")
     assert row["value"] == pytest.approx(database.made.macro("test", STEERED, "top1", "1"))
     assert row["q"] == stored.q is not None

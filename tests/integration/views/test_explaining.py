@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from scipy import stats
 from sqlalchemy import text
 
 from sprachbund.cli.compare import print_pareto
@@ -17,7 +18,6 @@ from sprachbund.results import diff as results_diff
 from sprachbund.results import number as results_explain
 from sprachbund.results import pareto as results_pareto
 from sprachbund.results import side_effects as results_side_effects
-from sprachbund.statistics import detectable_after
 
 STEERED, OTHER = "experts fra_Latn k=20", "experts fra_Latn k=10"
 
@@ -48,8 +48,15 @@ def test_medians_ratios_and_detectable_differences_stand_beside_gains(database, 
             # Four languages.
             assert (row["median_low"], row["median_high"]) == (None, None)
             assert row["n_gaining"] <= row["n_pairs"]
-            expected = detectable_after(row["delta_ci_low"], row["delta_ci_high"])
-            assert row["detectable"] == pytest.approx(float(expected))
+            stored = database.stored("test", STEERED, "top1", row["layer"])
+            # Six groups; all differ, so that nothing is said of three in n.
+            assert (stored.item_degrees, stored.n_differing) == (5, 6)
+            if row["layer"] == "0":
+                assert row["detectable"] is None
+            else:
+                # The least of the family: two settings at three layers, none of which is found.
+                steps = stats.t.ppf(1 - 0.05 / 6 / 2, 5) + stats.t.ppf(0.8, 5)
+                assert row["detectable"] == pytest.approx(max(3 / 6, steps * stored.item_error))
         if row["baseline"] is None or row["baseline"] < results.RATIO_FLOOR or row["metric"] == "distance_gap":
             assert row["ratio"] is None
         else:
@@ -68,7 +75,9 @@ def test_a_number_is_explained_by_row_and_by_name(database, comparison):
     pairs = {number for name, number in made.ids.items() if name.startswith(f"pair test {STEERED} ")}
     assert set(parts["computed from"]["jobs"]) == pairs and parts["computed from"]["evaluations"] == 12
     assert parts["compared"]["job"] == made.ids[f"comparison test {STEERED}"]
-    assert "a family of 12" in parts["compared"]["q"]
+    assert "a family of 6" in parts["compared"]["q"]
+    assert "where its family finds, p <= 0.00833" in parts["compared"]["detectable"]
+    assert "Student's t (5 degrees of freedom" in parts["compared"]["interval"]
     assert parts["compared"]["median Δ"].endswith("languages resampled: no interval")
     row = comparison.rows.filter(
         pl.col("setting") == STEERED, pl.col("metric") == "top1", pl.col("layer") == "final"

@@ -4,7 +4,7 @@ from sqlalchemy import Boolean, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sprachbund.db.tables.base import Base, Id, Key, among, reference
-from sprachbund.vocabulary import CONTRASTS, ROLES
+from sprachbund.vocabulary import CONTRASTS, FAMILY_KINDS, ROLES
 
 
 class Correlation(Base):
@@ -73,6 +73,8 @@ class Comparison(Base):
     n_pairs: Mapped[int]
     n_items: Mapped[int]
     n_groups: Mapped[int | None]
+    # What is drawn: item or group.
+    unit: Mapped[str] = mapped_column(String(8))
     value: Mapped[float] = mapped_column(Float)
     ci_low: Mapped[float | None] = mapped_column(Float)
     ci_high: Mapped[float | None] = mapped_column(Float)
@@ -82,6 +84,10 @@ class Comparison(Base):
     delta_ci_low: Mapped[float | None] = mapped_column(Float)
     delta_ci_high: Mapped[float | None] = mapped_column(Float)
     p: Mapped[float | None] = mapped_column(Float)
+    # The least that so many draws can give.
+    p_floor: Mapped[float | None] = mapped_column(Float)
+    # Items (groups, where these are drawn) on which the two settings differ at all.
+    n_differing: Mapped[int | None]
     n_languages: Mapped[int | None]
     median_gain: Mapped[float | None] = mapped_column(Float)
     # Languages are resampled, not pairs.
@@ -98,10 +104,18 @@ class Comparison(Base):
     query_variance: Mapped[float | None] = mapped_column(Float)
     candidate_variance: Mapped[float | None] = mapped_column(Float)
     residual_variance: Mapped[float | None] = mapped_column(Float)
-    # Standard errors of the difference over languages (with degrees of freedom) and over items, and what both come to.
+    # Of the difference, from the same setting fitted on halves of the fit text: NULL without such.
+    n_fit_resamples: Mapped[int | None]
+    fit_error: Mapped[float | None] = mapped_column(Float)
+    # The interval over items with that error in it.
+    fit_low: Mapped[float | None] = mapped_column(Float)
+    fit_high: Mapped[float | None] = mapped_column(Float)
+    # Standard errors of the difference over languages and over what is drawn, with degrees of freedom, and what both
+    # come to.
     mean_error: Mapped[float | None] = mapped_column(Float)
     mean_degrees: Mapped[int | None]
     item_error: Mapped[float | None] = mapped_column(Float)
+    item_degrees: Mapped[int | None]
     population_low: Mapped[float | None] = mapped_column(Float)
     population_high: Mapped[float | None] = mapped_column(Float)
     population_p: Mapped[float | None] = mapped_column(Float)
@@ -137,20 +151,26 @@ class PairTest(Base):
 
 
 class Family(Base):
-    """Tests that one experiment asks together: all its compared settings and layers, on a role, metric and scope.
+    """Tests that one experiment asks together: its compared settings and layers of a kind, on a role, metric and scope.
 
     Of tests pair by pair, over pairs too, the scope is NULL.
     """
 
     __tablename__ = "families"
-    __table_args__ = (among("role", ROLES), Index(None, "job_id"))
+    __table_args__ = (among("role", ROLES), among("kind", FAMILY_KINDS), Index(None, "job_id"))
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
     role: Mapped[str] = mapped_column(String(8))
     metric: Mapped[str] = mapped_column(reference("metric_names.name"))
     scope: Mapped[str | None] = mapped_column(String(32))
+    # Whose differences are made by edits, or by transforms alone.
+    kind: Mapped[str] = mapped_column(String(16))
     size: Mapped[int]
+    # A p up to here has q <= 1 - confidence, given what else the family has; NULL where draws are too few for any.
+    threshold: Mapped[float | None] = mapped_column(Float)
+    # The least q that so many swaps can give (max-T); NULL where q follows from p.
+    q_floor: Mapped[float | None] = mapped_column(Float)
 
 
 class AdjustedComparison(Base):

@@ -53,7 +53,8 @@ EVALUATED = (
     ),
     Column(
         "q", "CAST(NULL AS DOUBLE PRECISION)", "real",
-        "that p-value adjusted within the family of all compared settings, layers and pairs",
+        "that p-value adjusted within its family: all compared settings that edit (or all that only transform), layers "
+        "from the first edited block on, and pairs",
     ),
     chosen("e.layer"),
     *setting_columns("numerics transform side"),
@@ -62,7 +63,11 @@ EVALUATED = (
     Column("split", "c.split", "text", "split of the corpus"),
     *setting_columns("layer_ordinal"),
     Column("n_items", "r.n_items", "integer", "items the value rests on"),
-    Column("n_groups", "r.n_groups", "integer", "groups (documents) of those items, where the corpus has them"),
+    Column(
+        "n_groups", "r.n_groups", "integer",
+        "groups (documents) of those items. Of a pair's own measures: of its text, NULL where that has none; their "
+        "intervals draw single items. Else what intervals draw: as many as items where these are drawn singly",
+    ),
 )  # fmt: skip
 
 FAMILY_SIZE = Column("family_size", adjusted("f.size"), "integer", "tests in the family that q is adjusted for")

@@ -118,6 +118,12 @@ WHERE xj.experiment_id = x.id
     AND a.job_id = xj.job_id
     AND u.expert_set_id = a.id
     AND m.id = a.model_id
+    AND EXISTS (
+        SELECT 1 FROM experiment_settings xs
+        JOIN settings s ON s.id = xs.setting_id
+        JOIN intervention_inputs ii ON ii.intervention_id = s.intervention_id
+        WHERE xs.experiment_id = x.id AND ii.input_key = a.key
+    )
 """,
     ),
     (

@@ -46,6 +46,17 @@ _PLACE = changed(
 _N_LANGUAGES = Column("n_languages", "c.n_languages", "integer", "languages of these pairs")
 _JOB = Column("job", "c.job_id", "integer", "id of the comparison that computed the row")
 
+FIT_ERROR = (
+    Column(
+        "n_fit_resamples", "c.n_fit_resamples", "integer",
+        "random halves of the fit text that the setting was fitted on anew; NULL for none",
+    ),
+    Column(
+        "fit_error", "c.fit_error", "real",
+        "standard error of the difference due to the sample that experts, values or directions are fitted on",
+    ),
+)  # fmt: skip
+
 # What differences pair by pair come to.
 GAINS = (
     _N_LANGUAGES,
@@ -72,14 +83,16 @@ GAINS = (
     Column("mean_p", "c.mean_p", "real", "its two-sided p"),
     Column("mean_error", "c.mean_error", "real", "its standard error, over languages"),
     Column("mean_degrees", "c.mean_degrees", "integer", "degrees of freedom of that"),
-    Column("item_error", "c.item_error", "real", "standard error of the mean difference over items alone"),
+    Column("item_error", "c.item_error", "real", "standard error of the mean difference over items (or groups) alone"),
+    Column("item_degrees", "c.item_degrees", "integer", "degrees of freedom of that"),
     Column(
         "population_low", "c.population_low", "real",
-        "lower end of the mean gain's interval over languages and items: read it before mean_low, and before "
+        "lower end of the mean gain's interval over languages and items (and fit samples, where fit_error is there): "
+        "read it before mean_low, and before "
         "delta_ci_low of setting_comparison, which are of these items, or of these languages, alone",
     ),
     Column("population_high", "c.population_high", "real", "upper end of that interval"),
-    Column("population_p", "c.population_p", "real", "two-sided p of the mean gain over languages and items"),
+    Column("population_p", "c.population_p", "real", "two-sided p of the mean gain over the same"),
     Column(
         "query_variance", "c.query_variance", "real",
         "variance between query languages; of a metric without direction: between languages",
@@ -106,7 +119,13 @@ GAIN_SUMMARY = View(
         ),
         Column("scope", "c.scope", "text", "pairs summed up: all, target_query, target_candidate, without_target"),
         Column("n_pairs", "c.n_pairs", "integer", "language pairs"),
+        Column("n_items", "c.n_items", "integer", "items the gains rest on"),
+        Column(
+            "n_groups", "c.n_groups", "integer",
+            "groups (documents) of those items, drawn or not; NULL where the text has none",
+        ),
         *GAINS,
+        *FIT_ERROR,
         _JOB,
     ),
 )  # fmt: skip

@@ -78,7 +78,12 @@ WHERE n.kind = 'pair_evaluation' AND NOT EXISTS (
     (
         *setting_columns("experiment"),
         Column("kind", "n.kind", "text", "pair_evaluation or space_evaluation"),
-        Column("setting_key", "n.payload ->> 'setting'", "text", "content key of the setting"),
+        Column(
+            "setting_key",
+            "n.payload ->> 'setting'",
+            "text",
+            "content key of the setting, or of its like fitted on a half of the fit text",
+        ),
         Column("corpus_key", "n.payload ->> 'corpus'", "text", "content key of the corpus"),
         Column("layer", "xl.layer", "text", "layer of the embeddings (text: 0, 1 … final)"),
         *setting_columns("layer_ordinal"),

@@ -104,7 +104,7 @@ def contrasted(
                     for variant, members in each.controls.items()
                 }
                 yield Contrasted(
-                    {**place, **row_of(own, reference, gains, payload, tested=True)},
+                    {**place, **row_of(metric, own, reference, gains, payload, tested=True)},
                     beside(own.value, metric, controls),
                     differences(cells.means(each.own, metric, scope), cells.means(each.reference, metric, scope)),
                 )

@@ -22,6 +22,7 @@ from sprachbund_runners.jobs.compare.levels import levels_of, wanted_levels
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
 from sprachbund_runners.jobs.compare.pair_statistics import PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.compare.pair_tests import PairTests
+from sprachbund_runners.jobs.compare.refits import refit_levels, refit_values
 from sprachbund_runners.jobs.compare.rows import ComparedRows, beside, placed, row_of, setting_ids
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.jobs.context import Context, Outcome
@@ -91,7 +92,7 @@ def read_members(
 ) -> dict[str, dict[str, LayerOutcomes]]:
     """Outcomes of all settings that a comparison reads, by setting and layer; of claimed ones with hits."""
     scopes: dict[str, dict[TargetScope, None]] = {}
-    for setting, _, scope in wanted_levels(payload):
+    for setting, _, scope in (*wanted_levels(payload), *refit_levels(payload)):
         scopes.setdefault(setting, {})[scope] = None
     claimed = {each.setting for each in payload.claimed}
     found = {}
@@ -120,7 +121,9 @@ def _add_layer(
                 own, baseline = (levels.get((key, metric, scope)) for key in (setting.setting, setting.reference))
                 if own is not None and baseline is not None:
                     gained = gains.get((setting.setting, layer, metric, name))
-                    row = row_of(own, baseline, gained, payload, tested=setting.baseline is not None)
+                    refits = [outcomes[refit].means.get((metric, scope)) for refit in setting.refits]
+                    fitted = refit_values(refits)
+                    row = row_of(metric, own, baseline, gained, payload, fitted, tested=setting.baseline is not None)
                     place = {
                         "setting": setting.setting, "baseline_setting": setting.reference, "layer": layer,
                         "baseline_layer": layer, "metric": metric, "scope": name, "contrast": None,

@@ -41,7 +41,15 @@ def present(payload: ComparisonPayload, missing: Collection[str]) -> ComparisonP
         if each.setting in missing or each.baseline in missing:
             gone |= {each.setting, *(key for members in each.controls.values() for key in members)}
     kept = (each for each in payload.settings if each.setting not in gone)
-    return replace(payload, settings=tuple(replace(each, controls=_drawn(each.controls, missing)) for each in kept))
+    settings = (
+        replace(
+            each,
+            controls=_drawn(each.controls, missing),
+            refits=tuple(refit for refit in each.refits if refit not in missing),
+        )
+        for each in kept
+    )
+    return replace(payload, settings=tuple(settings))
 
 
 def _drawn(controls: Mapping[str, Sequence[str]], missing: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -14,9 +14,10 @@ from sprachbund.measures import METRICS
 from sprachbund.queue import Claim
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import OutcomesPayload
-from sprachbund_runners.jobs.compare.levels import ROUNDING, ResampledLevel
+from sprachbund_runners.jobs.compare.levels import ROUNDING, ResampledLevel, n_differing
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS
-from sprachbund_runners.statistics.bootstrap import Bootstrap, summarise_replicates
+from sprachbund_runners.jobs.compare.refits import fit_sample
+from sprachbund_runners.statistics.bootstrap import least_p, summarise_mean
 from sprachbund_runners.statistics.comparisons import control_p
 from sprachbund_runners.statistics.population import item_error, population_mean
 
@@ -80,58 +81,80 @@ def _key(row: Mapping[str, Any], claim: Claim[Any]) -> str:
 
 
 def row_of(
+    metric: str,
     own: ResampledLevel,
     baseline: ResampledLevel,
     gains: Mapping[str, Any] | None,
     payload: OutcomesPayload,
+    refits: Sequence[float] = (),
     *,
     tested: bool,
 ) -> dict[str, Any]:
-    """The numbers of a row but for where it stands; `tested`: with the difference's interval and p."""
-    itself = _summary(own.value, own.replicates, own, payload.confidence)
+    """The numbers of a row but for where it stands; `tested`: with the difference's interval and p.
+
+    refits: values of the setting fitted on halves of the fit text.
+    """
+    low, high = _summary(own.value, own.replicates, own, payload.confidence)[:2]
+    bounds = METRICS[metric]
     row: dict[str, Any] = {
         "n_pairs": own.n_pairs,
         "n_items": own.n_items,
         "n_groups": own.n_groups,
+        "unit": payload.unit,
+        "item_degrees": own.degrees,
         "value": own.value,
-        "ci_low": float(itself.low),
-        "ci_high": float(itself.high),
+        # A share of less than none: Student's t knows no bounds.
+        "ci_low": low if low is None or bounds.low is None else max(low, bounds.low),
+        "ci_high": high if high is None or bounds.high is None else min(high, bounds.high),
         "median": own.median,
         "baseline": baseline.value,
         "delta": own.value - baseline.value,
-        "delta_ci_low": None,
-        "delta_ci_high": None,
-        "p": None,
-        "item_error": None,
+        **(_tested(own, baseline, payload) if tested else dict.fromkeys(_TESTED)),
     }
-    if tested:
-        differences = own.replicates - baseline.replicates
-        # Batches differ between runs: what rounding did to an embedding is no difference of settings.
-        differences[np.abs(differences) < ROUNDING] = 0.0
-        difference = _summary(row["delta"], differences, own, payload.confidence)
-        row |= {
-            "delta_ci_low": float(difference.low),
-            "delta_ci_high": float(difference.high),
-            "p": float(difference.p),
-            "item_error": item_error(differences, own.n_groups),
-        }
-    return row | _gained(row["item_error"], gains, payload.confidence)
+    row |= fit_sample(row["delta"], row["delta_ci_low"], row["delta_ci_high"], refits, payload.confidence)
+    return row | _gained(row, gains, payload.confidence)
 
 
-def _gained(item: float | None, gains: Mapping[str, Any] | None, confidence: float) -> dict[str, Any]:
+_TESTED = ("delta_ci_low", "delta_ci_high", "p", "p_floor", "item_error", "n_differing")
+
+
+def _tested(own: ResampledLevel, baseline: ResampledLevel, payload: OutcomesPayload) -> dict[str, Any]:
+    """The columns `_TESTED`. Of one item, or group, there are no intervals and tests."""
+    # Batches differ between runs: what rounding did to an embedding is no difference of settings.
+    change, differences = own.value - baseline.value, own.replicates - baseline.replicates
+    differences[np.abs(differences) < ROUNDING] = 0.0
+    change = 0.0 if abs(change) < ROUNDING else change
+    low, high, p = _summary(change, differences, own, payload.confidence)
+    found = (
+        low, high, p, None if p is None else least_p(payload.resamples),
+        item_error(differences, own.n_drawn, own.degrees), n_differing(own, baseline, payload.unit),
+    )  # fmt: skip
+    return dict(zip(_TESTED, found, strict=True))
+
+
+def _gained(row: Mapping[str, Any], gains: Mapping[str, Any] | None, confidence: float) -> dict[str, Any]:
     """What the differences pair by pair come to; nothing of a row that is not compared."""
     found = dict(gains or dict.fromkeys(GAINS))
     both = dict.fromkeys(("population_low", "population_high", "population_p"))
-    if item is None or found["mean_error"] is None:
+    if row["item_error"] is None or found["mean_error"] is None:
         return {**found, **both}
-    mean = population_mean(found["mean_gain"], found["mean_error"], item, found["mean_degrees"], confidence)
+    degrees = min(found["mean_degrees"], row["item_degrees"])
+    mean = population_mean(
+        found["mean_gain"], found["mean_error"], row["item_error"], degrees, confidence,
+        fit_error=row["fit_error"] or 0.0,
+    )  # fmt: skip
     return {**found, "population_low": mean.low, "population_high": mean.high, "population_p": mean.p}
 
 
-def _summary(value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float) -> Bootstrap:
-    return summarise_replicates(
-        value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_groups
+def _summary(
+    value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float
+) -> tuple[float | None, float | None, float | None]:
+    """Interval and p; None where so few are drawn that there is none."""
+    found = summarise_mean(
+        value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_drawn, strata=level.strata
     )
+    low, high, p = (None if np.isnan(each) else float(each) for each in (found.low, found.high, found.p))
+    return low, high, p
 
 
 def beside(

@@ -25,7 +25,7 @@ from sprachbund_runners.jobs.compare.pair_statistics import Pair, PairValues, ga
 from sprachbund_runners.jobs.compare.scopes import scope_of
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.statistics.arms import arms
-from sprachbund_runners.statistics.bootstrap import summarise_replicates
+from sprachbund_runners.statistics.bootstrap import summarise_mean
 from sprachbund_runners.statistics.population import item_error, population_mean
 
 # Outcomes of so many settings are read together.
@@ -98,10 +98,13 @@ class Unplanned:
             pairs.append({pair: after[pair] - before[pair] for pair in after if pair in before})
         draws = np.stack(replicates, axis=1)
         draws[np.abs(draws) < ROUNDING] = 0.0
-        n, confidence = levels[0].n_groups, self._payload.confidence
+        level, confidence = levels[0], self._payload.confidence
+        n, degrees = level.n_drawn, level.degrees
         summary = arms(gains, draws, n, confidence)
         pooled = draws.mean(axis=1)
-        items = summarise_replicates(summary.mean, pooled, confidence=confidence, n_items=levels[0].n_items, n_groups=n)
+        items = summarise_mean(
+            summary.mean, pooled, confidence=confidence, n_items=level.n_items, n_groups=n, strata=level.strata
+        )
         mean_gain = {pair: float(np.mean([each[pair] for each in pairs])) for pair in pairs[0]}
         zero = dict.fromkeys(mean_gain, 0.0)
         # The scope's target is the same in all.
@@ -110,13 +113,13 @@ class Unplanned:
             "n_models": len(members), "delta": summary.mean, "delta_ci_low": float(items.low),
             "delta_ci_high": float(items.high), "p": float(items.p), "differ_p": summary.differ_p,
             "models_low": summary.low, "models_high": summary.high, "models_p": summary.p, "gains": gains,
-            "n_pairs": levels[0].n_pairs, "n_items": levels[0].n_items, "n_groups": n,
+            "n_pairs": level.n_pairs, "n_items": level.n_items, "n_groups": level.n_groups,
             "population_low": None, "population_high": None, "population_p": None,
         }  # fmt: skip
-        if over is not None and over["mean_error"] is not None:
-            both = population_mean(
-                over["mean_gain"], over["mean_error"], item_error(pooled, n), over["mean_degrees"], confidence
-            )
+        error = item_error(pooled, n, degrees)
+        if over is not None and over["mean_error"] is not None and error is not None:
+            freedom = min(over["mean_degrees"], degrees)
+            both = population_mean(over["mean_gain"], over["mean_error"], error, freedom, confidence)
             row |= {"population_low": both.low, "population_high": both.high, "population_p": both.p}
         return row
 
