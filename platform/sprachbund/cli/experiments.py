@@ -113,7 +113,7 @@ def _detectable(found: Submission) -> str:
     shares = (0.05, 0.1, 0.2, 0.4)
 
     def said(share: float, shared: float) -> str:
-        least = detectable_before(found.n_items, found.n_pairs, share, shared=shared)
+        least = detectable_before(found.n_items, found.pairs_per_item, share, shared=shared)
         what = f"not detectable with {found.n_items} items" if math.isnan(least) else f"{least:.3f}"
         return f"{what} if {share:.0%} differ"
 

@@ -39,7 +39,7 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 ABX = Measure(
-    "abx", 1, "space", False, ("abx", "abx_weighted", "abx_standard_error", "abx_triples"),
+    "abx", 2, "space", False, ("abx", "abx_weighted", "abx_standard_error", "abx_triples"),
     "the general ABX task: ON a label, BY others, ACROSS others", optional=True,
 )  # fmt: skip
 MEASURES: tuple[Measure, ...] = (ABX,)

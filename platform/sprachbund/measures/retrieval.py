@@ -98,14 +98,14 @@ METRICS: tuple[Metric, ...] = (
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
-        "retrieval", 2, "pair", True,
+        "retrieval", 3, "pair", True,
         ("top1", "top5", "top10", "mrr", "meaning_abx", "margin_ratio_top1", "margin_distance_top1", "csls_top1",
          "xsim", "xsim_text", "bitext_accuracy", "bitext_precision", "bitext_recall", "bitext_f1", "mexa"),
         "rank of each translation among all candidates by cosine and by margin, by several benchmarks' conventions",
         function="sprachbund_runners.evaluation.retrieval_scores:retrieval_scores",
     ),
     Measure(
-        "language_abx", 1, "pair", True, ("language_abx",),
+        "language_abx", 2, "pair", True, ("language_abx",),
         "does an item stand closer to its own language than to translations",
         function="sprachbund_runners.evaluation.pair:language_abx_scores",
     ),

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, case, select
 
 from sprachbund import queue
+from sprachbund.corpora.corpus import code_of
 from sprachbund.corpora.text import to_parquet
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading, writing
@@ -52,9 +53,11 @@ class Submission:
     audit: Mapping[str, Any]
     # Forward passes of new work: sentences to run through a model.
     sentences: int
-    # Of the test role: items of all its corpora, and ordered pairs that share a corpus's items.
+    # Of the test role: items and ordered pairs of all its corpora, as a comparison averages them; and how many of these
+    # pairs an item is in, those of its corpus.
     n_items: int
     n_pairs: int
+    pairs_per_item: int
     # What comparisons draw, and what they cannot find.
     drawn: Mapping[str, Any]
     warnings: tuple[str, ...]
@@ -142,10 +145,13 @@ def _submission(connection: Connection, drawing: Drawing) -> Submission:
 def _tested(resolved: Resolved) -> dict[str, int]:
     corpora = [each.plan for each in resolved.corpora if each.role == "test"]
     sizes = [min(text.n_items for text in each.texts.values()) for each in corpora]
-    return {
-        "n_items": sum(sizes),
-        "n_pairs": 2 * max((len(language_pairs(resolved.spec, each)) for each in corpora), default=0),
-    }
+    pairs = [_n_ordered(language_pairs(resolved.spec, each)) for each in corpora]
+    return {"n_items": sum(sizes), "n_pairs": sum(pairs), "pairs_per_item": max(pairs, default=0)}
+
+
+def _n_ordered(pairs: Sequence[tuple[str, str]]) -> int:
+    """Of paraphrases only sentences ask: one direction."""
+    return sum(1 if code_of(first) == code_of(second) else 2 for first, second in pairs)
 
 
 def _draw(

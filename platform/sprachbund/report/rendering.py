@@ -97,7 +97,7 @@ def to_json(comparison: Comparison) -> str:
     names = "experiment role scope metric metrics layers detail_layers layer_reason by vs chosen confidence missing"
     content: dict[str, Any] = {name: getattr(comparison, name) for name in names.split()}
     content["verdict"] = [asdict(each) for each in verdicts(comparison)]
-    frames = {name: getattr(comparison, name) for name in ("rows", "controls", "side_effects")}
+    frames = {name: getattr(comparison, name) for name in ("rows", "controls", "side_effects", "probes")}
     frames |= {"contrasts": comparison.contrasts.rows, "contrast_controls": comparison.contrasts.controls}
     for name, frame in frames.items():
         content[name] = frame.fill_nan(None).to_dicts()

@@ -38,7 +38,7 @@ class TextTable:
 def layout(comparison: Comparison) -> list[TextTable]:
     """Per corpus: the metric at every layer, then at the layers to look at closely, then other metrics there.
 
-    Side effects, which have no layer, come last.
+    What probes read comes after them, and side effects, which have no layer, last.
     """
     tables = []
     for corpus in comparison.rows["corpus"].unique(maintain_order=True):
@@ -49,6 +49,8 @@ def layout(comparison: Comparison) -> list[TextTable]:
             tables.append(_detail_table(comparison, corpus, layer, at_layer))
             if len(comparison.metrics) > 1:
                 tables.append(_beside_table(comparison, corpus, layer, at_layer))
+    for (corpus, task), rows in comparison.probes.group_by("corpus", "task", maintain_order=True):
+        tables.append(_probe_table(comparison, str(corpus), str(task), rows))
     if comparison.side_effects.height:
         tables.append(_effects_table(comparison))
     return tables
@@ -203,6 +205,23 @@ def _beside_table(comparison: Comparison, corpus: str, layer: str, rows: pl.Data
         tuple(cells),
         tuple(controls),
         (*_more_lines(comparison, rows), f"value (Δ {comparison.vs or 'baseline'}; q where tested)"),
+    )
+
+
+def _probe_table(comparison: Comparison, corpus: str, task: str, rows: pl.DataFrame) -> TextTable:
+    """What a probe tells of every setting but controls, layer by layer."""
+    cells = []
+    for (setting, _), group in rows.group_by("setting", "setting_key", maintain_order=True):
+        by_layer = dict(zip(group["layer"], group["accuracy"], strict=True))
+        cells.append((str(setting), *(number(by_layer.get(layer)) for layer in comparison.layers)))
+    chances = sorted({number(chance) for chance in rows["chance"].drop_nulls()})
+    return TextTable(
+        f"{comparison.experiment}: accuracy of a linear probe for {task} on {corpus} (role {comparison.role})",
+        ("setting", *comparison.layers),
+        1,
+        tuple(cells),
+        (False,) * len(cells),
+        (f"chance {' to '.join(dict.fromkeys((chances[0], chances[-1])))}: the share of the most frequent label",),
     )
 
 

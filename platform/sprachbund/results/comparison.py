@@ -20,6 +20,7 @@ from sprachbund.results import contrasts
 from sprachbund.results.layers import BEST, CHOSEN, layers_shown, levels_by_layer
 from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.results.missing import missing_lines
+from sprachbund.results.probes import probes
 from sprachbund.results.reader import Reader, means
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after, rule_of_three
@@ -66,6 +67,7 @@ class Comparison:
     contrasts: settings that the spec holds against each other, and what was chosen against what was chosen of the
         baselines, each at its own layer (best against best), with the controls that chose too; of the metric.
     side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
+    probes: accuracy of logistic probes beside chance, where the experiment asked for any.
     chosen: (setting, layer) chosen on the select role.
     detail_layers, layer_reason: the layers to look at closely, and why these.
     confidence: of the intervals.
@@ -87,6 +89,7 @@ class Comparison:
     controls: pl.DataFrame
     contrasts: contrasts.Contrasts
     side_effects: pl.DataFrame
+    probes: pl.DataFrame
     chosen: tuple[tuple[str, str], ...]
     confidence: float
     left_out: tuple[LeftOut, ...]
@@ -183,6 +186,7 @@ def compare(
         controls=_controls(plain, condensed, read.control_tests(), extra),
         contrasts=contrasts.stored(engine, experiment, role, metric, scope),
         side_effects=side_effects(engine, experiment),
+        probes=probes(engine, experiment, role, read.layer),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),
         confidence=read.confidence(),
         left_out=absent,

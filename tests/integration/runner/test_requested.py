@@ -17,6 +17,7 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError
 from sprachbund.measures import geometry
+from sprachbund.report import rendering
 from sprachbund.workspace import Workspace
 from sprachbund_runners.evaluation.abx import AbxTask, abx_groups, abx_vectors, score_group
 from sprachbund_runners.jobs.compare.levels import draws_seed
@@ -149,6 +150,17 @@ def test_a_spec_fills_the_views_with_abx_probes_and_geometry(space: Workspace, l
     assert topic["value"] > majority["value"]
     assert topic["ci_low"] <= topic["value"] <= topic["ci_high"]
     assert set(probes["query_language"].drop_nulls()) == set(LANGUAGES)
+    compared = space.compare("tiny")
+    beside = compared.probes.filter(pl.col("task") == "topic", pl.col("layer") == "1")
+    assert beside.filter(pl.col("setting") == "none").select("accuracy", "chance").row(0) == (
+        topic["value"],
+        majority["value"],
+    )
+    assert compared.probes.height == 3 * 2 * len(compared.layers)
+    shown = rendering.to_markdown(compared)
+    assert "tiny: accuracy of a linear probe for language on topics (role test)" in shown
+    assert "chance .333: the share of the most frequent label" in shown
+    assert space.compare("tiny", layer="1").probes["layer"].unique().to_list() == ["1"]
 
     alignment = space.results(submitted, "alignment")
     for measure in geometry.MEASURES:

@@ -44,7 +44,7 @@ def of(
         layer_reason="", chosen=(), contrasts=contrasts, left_out=(), missing=[],
         rows=frame,
         controls=pl.DataFrame(controls, schema=None if controls else dict.fromkeys(CONTROL, pl.String)),
-        side_effects=measured if effects else measured.clear(), **given,
+        side_effects=measured if effects else measured.clear(), probes=frame.clear(), **given,
     )  # fmt: skip
     return verdicts(found)
 
