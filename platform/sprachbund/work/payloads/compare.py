@@ -82,7 +82,7 @@ class ComparisonPayload(OutcomesPayload):
 
 
 COMPARISON = Kind(
-    "comparison", 4, 70, "one setting and its controls against its baseline, with intervals and tests",
+    "comparison", 5, 70, "one setting and its controls against its baseline, with intervals and tests",
     ComparisonPayload, run="sprachbund_runners.jobs.compare.comparison:run", lenient=True,
 )  # fmt: skip
 
