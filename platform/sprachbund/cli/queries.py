@@ -1,26 +1,31 @@
 """`sprachbund query` and `sprachbund views`."""
 
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sprachbund import workspace
 from sprachbund.cli.output import print_rendered, print_table
 from sprachbund.db.views import VIEWS
-from sprachbund.errors import QueryError, nearest
+from sprachbund.errors import QueryError, known, nearest
+from sprachbund.results import questions as documented
 from sprachbund.results.query import to_csv, to_json, to_table, write_parquet
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     app.command()(query)
+    app.command()(questions)
     app.command()(views)
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from standard input.")],
+    sql: Annotated[str | None, typer.Argument(help="One SELECT; `-` reads it from standard input.")] = None,
+    question: Annotated[str | None, typer.Option(help="A documented query instead, by name.")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file.")] = None,
@@ -34,7 +39,8 @@ def query(
     """
     if csv + as_json + (parquet is not None) > 1:
         raise QueryError("give one of --csv, --json and --parquet")
-    frame = workspace.open().query(sys.stdin.read() if sql == "-" else sql, limit_s, params=_parameters(param or []))
+    params = _parameters(param or [])
+    frame = workspace.open().query(_statement(sql, question, params), limit_s, params=params)
     if csv:
         print(to_csv(frame), end="")
     elif as_json:
@@ -44,6 +50,27 @@ def query(
         print(f"{frame.height} rows in {parquet}")
     else:
         print_rendered(to_table(frame, rows))
+
+
+def questions(
+    name: Annotated[str | None, typer.Argument(help="Which query to print.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the documented queries with their parameters, or print one.
+
+    Example: sprachbund questions by_language
+    """
+    listed = documented.questions().values() if name is None else [documented.find(name)]
+    if as_json:
+        rows = [{"name": each.name, "question": each.heading, "parameters": each.parameters, "sql": each.sql}
+                for each in listed]  # fmt: skip
+        print(json.dumps(rows, ensure_ascii=False))
+    elif name is None:
+        print_table(
+            ["name", "question", "parameters"], [[each.name, each.heading, " ".join(each.parameters)] for each in listed]
+        )
+    else:
+        print(documented.find(name).sql, end="")
 
 
 def views(name: Annotated[str | None, typer.Argument(help="Which view's columns to print.")] = None) -> None:
@@ -59,6 +86,21 @@ def views(name: Annotated[str | None, typer.Argument(help="Which view's columns 
     print_table(
         ["column", "type", "what it holds"], [[each.name, each.type, each.says] for each in VIEWS[name].columns]
     )
+
+
+def _statement(sql: str | None, question: str | None, params: Mapping[str, Any]) -> str:
+    """The SQL that was asked for, one way or the other."""
+    if (sql is None) == (question is None):
+        raise QueryError("give one SELECT, or --question NAME (`sprachbund questions` lists them)")
+    if question is None:
+        return sys.stdin.read() if sql == "-" else str(sql)
+    found = documented.find(question)
+    for name in found.parameters:
+        if name not in params:
+            raise QueryError(f"question '{question}' asks for {name}: give --param {name}=VALUE")
+    for name in params:
+        known("parameter", name, found.parameters)
+    return found.sql
 
 
 def _parameters(given: list[str]) -> dict[str, str | int | float]:
