@@ -65,6 +65,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/crossed.py
 	$(BIN)/python benchmarks/comparing.py
 	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/choosing.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py
 	$(BIN)/python benchmarks/growth.py

@@ -134,7 +134,7 @@ class Workspace:
         from sprachbund.results import comparison
 
         name = experiment if isinstance(experiment, str) else experiment.experiment
-        return comparison.compare(self.engine, name, **options)
+        return comparison.compare(self.engine, name, store=self.store, **options)
 
     def sync(self, experiment: str | None = None) -> "Synced":
         """Bring the MLflow mirror up to date with the database (needs the `mlflow` extra)."""

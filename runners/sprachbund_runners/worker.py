@@ -27,7 +27,8 @@ from sprachbund.files.missing import missing
 from sprachbund.queue import Claim, Queue
 from sprachbund.vocabulary import Keep
 from sprachbund.work.kinds import KINDS
-from sprachbund_runners.jobs import JOBS, Context, Evicted, NotReady, Progress
+from sprachbund_runners.jobs import Context, Evicted, NotReady, Progress
+from sprachbund_runners.jobs.registry import JOBS
 
 log = logging.getLogger("sprachbund.runner")
 

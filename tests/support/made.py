@@ -29,9 +29,10 @@ from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON
 from sprachbund.work.payloads.measure import SPACE_EVALUATION
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
-from sprachbund_runners.jobs import JOBS, Context
+from sprachbund_runners.jobs import Context
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
 from sprachbund_runners.jobs.pair_rows import write_pair_results
+from sprachbund_runners.jobs.registry import JOBS
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn", "jpn_Jpan")
 LAYERS = ("0", "1", "10", "final")

@@ -10,6 +10,7 @@ import typer
 from sprachbund import workspace
 from sprachbund.cli.output import print_json, print_rendered, print_table
 from sprachbund.errors import QueryError
+from sprachbund.progress import Bars
 from sprachbund.report import charts, rendering
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison, number, pareto
@@ -62,17 +63,19 @@ def compare(
         raise QueryError("--out draws the front: give it with --pareto")
     if front and explain_number is not None:
         raise QueryError("give one of --pareto and --explain-number")
-    engine = workspace.open().engine
-    found = comparison.compare(
-        engine,
-        experiment,
-        metric=metric,
-        layer=layer,
-        vs=vs,
-        by=tuple(each.strip() for each in by.split(",")),
-        role=role,
-        scope=scope,
-    )
+    ws = workspace.open()
+    engine = ws.engine
+    with Bars() as bars:
+        found = ws.compare(
+            experiment,
+            metric=metric,
+            layer=layer,
+            vs=vs,
+            by=tuple(each.strip() for each in by.split(",")),
+            role=role,
+            scope=scope,
+            progress=bars,
+        )
     forms = [
         name for name, asked in (("json", as_json), ("csv", csv), ("latex", latex), ("markdown", markdown)) if asked
     ]

@@ -1,15 +1,19 @@
 """The comparison of an experiment's settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
 
 from sprachbund.db.engine import reading
 from sprachbund.db.names import NamedSetting, find_experiment, find_setting
-from sprachbund.errors import known
+from sprachbund.errors import QueryError, known
+from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.measures import MEASURES, METRICS
+from sprachbund.progress import Silent
+from sprachbund.results import contrasts
 from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.results.missing import missing_lines
 from sprachbund.results.reader import Reader, means
@@ -48,6 +52,8 @@ class Comparison:
         and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
         detectable is the smallest difference that the test finds in 80 % of cases, from the interval's width.
     controls: steered settings against each variant of their controls: mean, low, high, delta, p.
+    contrasts: settings that the spec holds against each other, and what was chosen against what was chosen of the
+        baselines, each at its own layer (best against best), with the controls that chose too; of the metric.
     side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
     chosen: (setting, layer) chosen on the select role.
     detail_layers, layer_reason: the layers to look at closely, and why these.
@@ -67,6 +73,7 @@ class Comparison:
     vs: str | None
     rows: pl.DataFrame
     controls: pl.DataFrame
+    contrasts: contrasts.Contrasts
     side_effects: pl.DataFrame
     chosen: tuple[tuple[str, str], ...]
     left_out: tuple[LeftOut, ...]
@@ -83,11 +90,14 @@ def compare(
     by: Sequence[str] = ("setting",),
     role: str = "test",
     scope: str = "all",
+    store: ArtifactStore | None = None,
+    progress: Any = None,
 ) -> Comparison:
     """Settings × layers and metrics of one experiment, with differences to baseline, controls and centring.
 
     `metric` comes first and decides on completeness; with `layer` no other is read. `vs` is a setting (its label or the
-    start of its key) to take differences from. `by` may sort by target, or add pair, query or candidate: then there is
+    start of its key) to take differences from; their intervals, p and q, at the layers that are looked at closely, are
+    worked out from outcomes in `store`. `by` may sort by target, or add pair, query or candidate: then there is
     a row per language or pair, of this one metric. `scope` limits the pairs by where the target language stands.
 
     Raises:
@@ -126,6 +136,9 @@ def compare(
     condensed = _condensed(rows, settings, extra)
     chosen = read.chosen()
     detail, reason = _detail_layers(layer, chosen["layer"].to_list(), plain, layers, metric)
+    if named is not None and not extra:
+        of = {"role": role, "metric": metric, "scope": scope, "progress": progress or Silent()}
+        plain = _against(plain, engine, store, experiment, named.key, detail, of)
     both = pl.concat([plain, condensed], how="diagonal_relaxed")
     picked = chosen.select("setting_key", "layer", chosen=True)
     both = both.join(picked, on=["setting_key", "layer"], how="left", maintain_order="left")
@@ -146,6 +159,7 @@ def compare(
         vs=None if named is None else named.label,
         rows=both.drop("kind_order", "control_of"),
         controls=_controls(plain, condensed, read.control_tests(), extra),
+        contrasts=contrasts.stored(engine, experiment, role, metric, scope),
         side_effects=side_effects(engine, experiment),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),
         left_out=absent,
@@ -192,6 +206,28 @@ def _with_tests(
         pl.coalesce(_of(name, tested), name) if name in joined.columns else _of(name, tested).alias(name)
         for name in _STORED
     ).drop([f"stored_{name}" for name in _STORED])
+
+
+def _against(
+    plain: pl.DataFrame,
+    engine: Engine,
+    store: ArtifactStore | None,
+    experiment: str,
+    vs: str,
+    layers: Sequence[str],
+    of: Mapping[str, Any],
+) -> pl.DataFrame:
+    """Tests against `vs` where rows are looked at closely, whatever was planned."""
+    if store is None:
+        raise QueryError("differences to any setting are read from outcomes: give the workspace's store")
+    close = pl.col("layer").is_in(layers) & (pl.col("metric") == of["metric"])
+    found = contrasts.against(engine, store, experiment, plain.filter(close), vs, **of)
+    names = list(contrasts.TESTED)
+    tested = found.with_columns(metric=pl.lit(of["metric"])).rename({name: f"vs_{name}" for name in names})
+    joined = plain.join(tested, on=["corpus", "setting_key", "layer", "metric"], how="left", maintain_order="left")
+    return joined.with_columns(pl.when(close).then(f"vs_{name}").otherwise(name).alias(name) for name in names).drop(
+        [f"vs_{name}" for name in names]
+    )
 
 
 def _of(name: str, tested: pl.Expr) -> pl.Expr:

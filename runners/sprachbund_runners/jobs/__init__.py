@@ -1,18 +1,5 @@
 """Job kinds as runners implement them: the only place where numerics meet SQL and files."""
 
-from importlib import import_module
-
-from sprachbund.work.kinds import KINDS
 from sprachbund_runners.jobs.context import Context, Evicted, NotReady, Outcome, Progress, Run
 
-__all__ = ["JOBS", "Context", "Evicted", "NotReady", "Outcome", "Progress", "Run"]
-
-
-def _resolved(name: str) -> Run:
-    """The function called `module:name`."""
-    module, _, function = name.partition(":")
-    found: Run = getattr(import_module(module), function)
-    return found
-
-
-JOBS: dict[str, Run] = {kind.name: _resolved(kind.run) for kind in KINDS.values()}
+__all__ = ["Context", "Evicted", "NotReady", "Outcome", "Progress", "Run"]

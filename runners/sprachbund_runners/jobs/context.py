@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.files.tensors import load_tensors, save_tensors
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.base import Numerics
-from sprachbund_runners.models.loading import LoadedModel, load
+
+if TYPE_CHECKING:
+    from sprachbund_runners.models.loading import LoadedModel
 
 log = logging.getLogger("sprachbund.runner")
 
@@ -97,7 +99,7 @@ class Context:
     device: str = "cpu"
     max_tokens: int = 1024
     stop: threading.Event = field(default_factory=threading.Event)
-    _model: tuple[Numerics, LoadedModel] | None = None
+    _model: "tuple[Numerics, LoadedModel] | None" = None
     _texts: "OrderedDict[str, Text]" = field(default_factory=OrderedDict)
 
     def reading(self) -> Any:
@@ -114,11 +116,14 @@ class Context:
         """Fingerprint of the model in memory."""
         return None if self._model is None else self._model[0].model
 
-    def model(self, numerics: Numerics, head: bool = False) -> LoadedModel:
+    def model(self, numerics: Numerics, head: bool = False) -> "LoadedModel":
         """The model with these numerics, loaded once; raises ModelError if its folder is gone or changed.
 
         With `head` it predicts tokens too; a model that does serves those who ask for one without as well.
         """
+        # Comparing needs no torch.
+        from sprachbund_runners.models.loading import load
+
         fingerprint = numerics.model
         if self._model is not None and self._model[0] == numerics and (self._model[1].has_head or not head):
             return self._model[1]

@@ -187,7 +187,8 @@ def test_a_choice_moves_the_headlines(sqlite_world: Any) -> None:
     sqlite_world.work()
     sqlite_world.sync()
     sqlite_world.submit(choose=True)
-    assert sqlite_world.work() == 1
+    # The choice, best against best; and two controls that choose too: snapshots, pairs and space on select.
+    assert sqlite_world.work() > 2
     sqlite_world.sync()
     runs = sqlite_world.runs()
     assert {label: run.data.tags["sprachbund.chosen"] for label, run in runs.items() if label != "none"} == {

@@ -15,9 +15,9 @@ from sprachbund.report import document
 from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
-from sprachbund_runners.jobs import JOBS
 from sprachbund_runners.jobs.compare import levels, pair_statistics
 from sprachbund_runners.jobs.evaluation_rows import whole
+from sprachbund_runners.jobs.registry import JOBS
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.comparisons import max_t
 from sprachbund_runners.statistics.crossed import crossed_effects

@@ -18,7 +18,8 @@ from sprachbund.db.engine import reading
 from sprachbund.errors import ArtifactError, DatabaseError
 from sprachbund.files import artifacts
 from sprachbund.workspace import Workspace
-from sprachbund_runners.jobs import JOBS, Context
+from sprachbund_runners.jobs import Context
+from sprachbund_runners.jobs.registry import JOBS
 from support.engines import sqlite_only
 from support.finished import Undisturbed, check_finished, counts, outcomes, unfinished, values
 from support.runners import LEASE_MS

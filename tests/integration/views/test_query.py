@@ -108,9 +108,9 @@ def test_a_long_query_is_stopped(database):
 
 def test_too_many_rows_are_an_error_and_never_cut(database):
     sql = "SELECT value FROM retrieval_results WHERE experiment = 'made'"
-    assert query.run(database.engine, sql, max_rows=1056).height == 1056
-    with pytest.raises(QueryError, match="more than 1055 rows"):
-        query.run(database.engine, sql, max_rows=1055)
+    assert query.run(database.engine, sql, max_rows=1344).height == 1344
+    with pytest.raises(QueryError, match="more than 1343 rows"):
+        query.run(database.engine, sql, max_rows=1343)
 
 
 @pytest.mark.parametrize(

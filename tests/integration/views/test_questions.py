@@ -118,7 +118,7 @@ def test_which_pairs_gain(database):
 
 def test_trust(database):
     row = ask(database, 6).row(0, named=True)
-    assert (row["expected_cells"], row["missing_cells"], row["overlap_texts"]) == (308, 0, 7)
+    assert (row["expected_cells"], row["missing_cells"], row["overlap_texts"]) == (392, 0, 7)
     assert ask(database, 7).height == 0
 
 

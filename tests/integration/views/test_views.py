@@ -174,8 +174,9 @@ def test_audit_counts_cells_failures_and_what_they_block(make):
             connection.execute(text("UPDATE jobs SET state = :state WHERE id = :job"), {"state": state, "job": job})
         n_jobs = connection.execute(text("SELECT count(*) FROM experiment_jobs")).scalar_one()
     audit = query.run(database.engine, "SELECT * FROM experiment_audit").row(0, named=True)
-    # (7 settings on test + 4 on select) × (6 pairs + the space) × 4 layers; the fifth layer of the jobs is not ours.
-    assert audit["expected_cells"] == 11 * 7 * 4
+    # 7 settings on test and, since controls choose too, on select × (6 pairs + the space) × 4 layers; the fifth layer
+    # of the jobs is not ours.
+    assert audit["expected_cells"] == 2 * 7 * 7 * 4
     # Two jobs of German's three pairs.
     assert audit["missing_cells"] == 2 * 3 * 4
     assert audit["done_cells"] == audit["expected_cells"] - 2 * 3 * 4

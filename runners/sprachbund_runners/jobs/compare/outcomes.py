@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, Select, select
 
 from sprachbund.db import tables as t
+from sprachbund.errors import CorpusError
 from sprachbund.files.tensors import open_tensors
 from sprachbund.measures import MEASURES, OF_PAIRS
 from sprachbund.vocabulary import LanguageSide
@@ -49,16 +50,19 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Star:
-    """The file of a job, the numbers of its pairs, and one of its texts: all have the same items and groups."""
+    """The file of a job, the numbers of its pairs, and the keys of their sides' texts."""
 
     path: Path
     numbers: Mapping[tuple[str, str], int]
-    text_key: str
+    texts: Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """An ordered pair at a layer. `number`: the pair's in its job; `forward`: its first side asks."""
+    """An ordered pair at a layer. `number`: the pair's in its job; `forward`: its first side asks.
+
+    text_key: of one side, which has the items and groups of both.
+    """
 
     corpus: str
     query: str
@@ -139,6 +143,8 @@ class Outcomes:
     _places: dict[tuple[str, str], list[_Place]] = field(default_factory=dict)
     # By the job that made them.
     _stars: dict[int, _Star] = field(default_factory=dict)
+    # Keys of texts by corpus and side: items of one number have to be the same.
+    _texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, context: Context, job: int, payload: OutcomesPayload, layers: Collection[str]) -> "Outcomes":
@@ -155,11 +161,15 @@ class Outcomes:
         if row.job_id not in self._stars:
             path = self.context.artifact(connection, row.outcomes_id, row.job_id)
             asked = _payload(connection, row.job_id)
-            self._stars[row.job_id] = _Star(path, numbered(asked), asked.text_keys[0])
+            texts = [{side: asked.texts[side] for side in each.sides} for each in asked.pairs]
+            self._stars[row.job_id] = _Star(path, numbered(asked), texts)
         star = self._stars[row.job_id]
         forward = pair in star.numbers
         number = star.numbers[pair if forward else pair[::-1]]
-        place = _Place(row.corpus, *pair, star.path, number, forward, star.text_key, row.id)
+        for side, text in star.texts[number].items():
+            if self._texts.setdefault((row.corpus, side), text) != text:
+                raise CorpusError(f"{side}: outcomes are of two different texts, whose items are not the same")
+        place = _Place(row.corpus, *pair, star.path, number, forward, next(iter(star.texts[number].values())), row.id)
         self._places.setdefault((row.setting, row.layer), []).append(place)
 
     def cells(self, setting: str, layers: Iterable[str], metrics: Collection[str]) -> Iterator[tuple[str, Cell]]:
