@@ -21,7 +21,7 @@ LEFT JOIN settings sp ON sp.id = xs.control_of_id
     ),
     (
         *setting_columns(
-            "experiment setting setting_key setting_name setting_ordinal model revision family step method selection direction edit"
+            "experiment setting setting_key setting_ordinal model revision family step method selection direction edit"
         ),
         Column("name", "xs.name", "text", "its label without the model: the same for the same cell of every model"),
         Column("scorer", "i.scorer", "text", "scorer of the expert sets; NULL without units"),

@@ -33,7 +33,6 @@ _SETTING = (
     Column("strength", "i.strength", "real", "strength of the edit; NULL where the method has none"),
     Column("control", "i.control", "text", "variant of the control; NULL for a setting that is no control"),
     Column("seed", "i.seed", "integer", "seed of a random control"),
-    Column("setting_name", "xs.name", "text", "label without the model: the same for the same cell of every model"),
     Column("setting", "xs.label", "text", "label of the setting"),
     Column("setting_key", "s.key", "text", "content key of the setting"),
     Column("setting_ordinal", "xs.ordinal", "integer", "place of the setting in the experiment"),

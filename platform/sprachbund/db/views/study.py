@@ -30,7 +30,7 @@ WHERE xj.experiment_id = x.id
 )
 _SETTING = setting_columns(
     "experiment model revision method selection direction edit strength target k k_fraction transform side setting "
-    "setting_key setting_name setting_ordinal baseline_setting"
+    "setting_key setting_ordinal baseline_setting"
 )
 _PLACE = changed(
     of(EVALUATED, "corpus split role layer layer_ordinal chosen"),
