@@ -282,6 +282,14 @@ OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "state": (("jobs", "--state", "fialed"), ("--state", "did you mean 'failed'")),
     "kind": (("jobs", "--kind", "snapshots"), ("--kind", "did you mean 'snapshot'")),
     "view": (("views", "retrieval"), ("retrieval", "did you mean 'retrieval_results'")),
+    "question": (("questions", "headlines"), ("question 'headlines'", "did you mean 'headline'")),
+    "question asked": (("query", "--question", "hardwar"), ("question 'hardwar'", "did you mean 'hardware'")),
+    "no parameter": (("query", "--question", "hardware"), ("asks for experiment", "--param experiment=VALUE")),
+    "other parameter": (
+        ("query", "--question", "hardware", "--param", "experiment=tiny", "--param", "layr=1"), ("parameter 'layr'",)
+    ),
+    "two queries": (("query", "select 1", "--question", "hardware"), ("one SELECT", "--question NAME")),
+    "no query": (("query",), ("one SELECT", "--question NAME")),
     "preset": (("presets", "carful"), ("carful", "did you mean 'careful'")),
     "device": (("run", "--device", "gpu"), ("--device", "'gpu'", "cuda")),
     "device number": (("run", "--device", "cuda:99"), ("--device", "'cuda:99'")),
