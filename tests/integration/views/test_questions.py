@@ -220,7 +220,7 @@ def asked(make: Callable[..., Database]) -> Database:
     """With settings that the spec compares, and what they cost."""
     return make(
         name="asked", compare=[(STEERED, "centring")], perplexity={"none": 10.0, OTHER: 11.0, STEERED: 14.0},
-        roles=("test",),
+        roles=("test",), languages=("deu_Latn", "eng_Latn", "fra_Latn", "xyz"),
     )  # fmt: skip
 
 
@@ -232,14 +232,26 @@ def test_one_setting_against_another_and_at_equal_perplexity(asked):
     for row in frame.iter_rows(named=True):
         own, other = (asked.made.macro("test", row[side], "top1", row["layer"]) for side in ("setting", "against"))
         assert (row["value"], row["against_value"], row["delta"]) == pytest.approx((own, other, own - other))
+    _check_unlisted(asked)
     before, small, large = (asked.made.macro("test", each, "top1", LAYER) for each in ("none", OTHER, STEERED))
     for ratio, neighbours in ((1.05, ("none", OTHER)), (1.1, ("none", OTHER)), (1.3, (OTHER, STEERED))):
         (row,) = ask(asked, "equal_perplexity", ratio=ratio).to_dicts()
         assert (row["setting_before"], row["setting"]) == neighbours
         expected = np.interp(ratio, [1.0, 1.1, 1.4], [0.0, small - before, large - before])
         assert row["delta_at_ratio"] == pytest.approx(float(expected))
-    # Neither is extrapolated.
+    # Nothing is extrapolated.
     assert ask(asked, "equal_perplexity", ratio=1.5).height == ask(asked, "equal_perplexity", ratio=0.9).height == 0
+
+
+def _check_unlisted(database: Database) -> None:
+    """A language that the table lacks has a script at most, and stands in no group of Glottolog's."""
+    places = query.run(database.engine, "SELECT * FROM planned_languages WHERE language = 'xyz'").row(0, named=True)
+    assert {name for name, value in places.items() if value is not None} == {
+        "experiment", "language", "name", "iso639_3",
+    }  # fmt: skip
+    assert query.run(database.engine, "SELECT * FROM planned_branches WHERE language = 'xyz'").is_empty()
+    frame = ask(database, "by_group")
+    assert frame.filter(pl.col("kind") != "branch", pl.col("place").is_null())["n_languages"].to_list() == [1] * 6
 
 
 def test_over_models(copy):

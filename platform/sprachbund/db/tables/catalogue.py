@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Key, Milliseconds, among, reference
+from sprachbund.db.tables.base import Base, Id, Json, JsonOrNull, Key, Milliseconds, among, reference
 from sprachbund.vocabulary import CORPUS_KINDS
 
 
@@ -20,7 +20,7 @@ class Language(Base):
     name: Mapped[str] = mapped_column(Text)
     glottocode: Mapped[str | None] = mapped_column(String(8))
     family: Mapped[str | None] = mapped_column(Text)
-    branches: Mapped[list[str] | None] = mapped_column(Json)
+    branches: Mapped[list[str] | None] = mapped_column(JsonOrNull)
     latitude: Mapped[float | None] = mapped_column(Float)
     longitude: Mapped[float | None] = mapped_column(Float)
 
