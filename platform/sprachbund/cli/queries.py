@@ -67,7 +67,8 @@ def questions(
         print(json.dumps(rows, ensure_ascii=False))
     elif name is None:
         print_table(
-            ["name", "question", "parameters"], [[each.name, each.heading, " ".join(each.parameters)] for each in listed]
+            ["name", "question", "parameters"],
+            [[each.name, each.heading, " ".join(each.parameters)] for each in listed],
         )
     else:
         print(documented.find(name).sql, end="")

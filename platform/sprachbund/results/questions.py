@@ -9,7 +9,9 @@ import sprachbund
 from sprachbund.errors import DatabaseError, known
 from sprachbund.results.query import parameters_of
 
-_HEADING_OR_BLOCK = re.compile(r"^## (?P<heading>[^\n]+)|^```sql (?P<name>\w+)\n(?P<sql>.*?)^```", re.MULTILINE | re.DOTALL)
+_HEADING_OR_BLOCK = re.compile(
+    r"^## (?P<heading>[^\n]+)|^```sql (?P<name>\w+)\n(?P<sql>.*?)^```", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)

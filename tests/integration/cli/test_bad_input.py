@@ -286,7 +286,8 @@ OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "question asked": (("query", "--question", "hardwar"), ("question 'hardwar'", "did you mean 'hardware'")),
     "no parameter": (("query", "--question", "hardware"), ("asks for experiment", "--param experiment=VALUE")),
     "other parameter": (
-        ("query", "--question", "hardware", "--param", "experiment=tiny", "--param", "layr=1"), ("parameter 'layr'",)
+        ("query", "--question", "hardware", "--param", "experiment=tiny", "--param", "layr=1"),
+        ("parameter 'layr'",),
     ),
     "two queries": (("query", "select 1", "--question", "hardware"), ("one SELECT", "--question NAME")),
     "no query": (("query",), ("one SELECT", "--question NAME")),

@@ -27,7 +27,7 @@ JOIN jobs j ON j.id = xj.job_id
 JOIN job_attempts t ON t.job_id = j.id
 JOIN runners w ON w.id = t.runner_id
 LEFT JOIN ({_TIMED}) b ON b.job_id = t.job_id AND b.attempt = t.attempt
-""",  # noqa: S608 - our own names
+""",
     ),
     (
         Column("experiment", "x.name", "text", "name of the experiment"),

@@ -20,7 +20,9 @@ _LANGUAGE = (
     ),
 )  # fmt: skip
 _FAMILY = Column(
-    "family", "l.family", "text",
+    "family",
+    "l.family",
+    "text",
     "top-level family by Glottolog; Isolate without relatives, NULL of codes that the table of languages lacks",
 )
 
@@ -98,7 +100,8 @@ GROUP BY x.name, xs.model, m.id, m.revision, c.name, c.split, xc.role, w.id, w.l
             "tokens of a sentence: of a parallel corpus what languages are compared by",
         ),
         Column(
-            "fertility", "CAST(max(n.n_tokens) AS DOUBLE PRECISION) / w.n_words", "real", "tokens of a word; NULL as n_words"
+            "fertility", "CAST(max(n.n_tokens) AS DOUBLE PRECISION) / w.n_words", "real",
+            "tokens of a word; NULL as n_words",
         ),
         Column(
             "tokens_per_byte", "CAST(max(n.n_tokens) AS DOUBLE PRECISION) / w.n_bytes", "real", "tokens of a byte"

@@ -113,7 +113,8 @@ GAIN_SUMMARY = View(
 
 LANGUAGE_GAINS = View(
     "language_gains",
-    "What one language gains by a setting: the difference to its baseline, averaged over the languages it is paired with.",
+    "What one language gains by a setting: the difference to its baseline, averaged over the languages it is paired "
+    "with.",
     (
         _FROM.substitute(table="comparisons c\nCROSS JOIN comparison_languages g", current=current("c"))
         + "    AND g.comparison_id = c.id",
@@ -135,8 +136,8 @@ LANGUAGE_GAINS = View(
         Column("gain", "g.gain", "real", "mean over the partners of the difference to the baseline"),
         Column(
             "gain_low", "g.low", "real",
-            "lower end of its interval, for partner languages and items like these, language by language (of many, some "
-            "miss); with one partner about that partner alone",
+            "lower end of its interval, for partner languages and items like these, language by language (of many, "
+            "some miss); with one partner about that partner alone",
         ),
         Column("gain_high", "g.high", "real", "upper end of that interval"),
         Column(

@@ -1,6 +1,6 @@
 """A view of tests pair by pair."""
 
-from sprachbund.db.views.columns import Column, View, changed, of
+from sprachbund.db.views.columns import View, changed, of
 from sprachbund.db.views.evaluated import RETRIEVAL_RESULTS
 
 _NAMES = (

@@ -153,9 +153,11 @@ def _add_languages(
 def _write(connection: Connection, claim: Claim[ComparisonPayload], found: Found) -> None:
     for table in (t.PairTest, t.Correlation):
         connection.execute(delete(table).where(table.job_id == claim.job_id))
-    ids = found.rows.write(connection, claim)
+    rows = found.rows.write(connection, claim)
     # What it wrote before went with its comparisons.
-    insert_many(connection, t.ComparisonLanguage, ({"comparison_id": ids[row], **each} for row, each in found.languages))
+    insert_many(
+        connection, t.ComparisonLanguage, ({"comparison_id": rows[row], **each} for row, each in found.languages)
+    )
     for tests in found.tests:
         insert_many(connection, t.PairTest, ({"job_id": claim.job_id, **row} for row in tests.rows()))
     if found.correlations:

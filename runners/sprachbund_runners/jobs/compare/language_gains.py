@@ -13,6 +13,7 @@ from sprachbund_runners.jobs.compare.levels import ROUNDING, Corpora
 from sprachbund_runners.jobs.compare.partners import Own, PartnerMeans
 from sprachbund_runners.statistics.population import mean_error, population_mean
 
+
 def gains_by_language(
     own: Mapping[Own, PartnerMeans], baseline: Mapping[Own, PartnerMeans], metric: str, corpora: Corpora,
     by_group: bool, confidence: float,
@@ -54,7 +55,7 @@ def _gain(
     several = len(gains) > 1
     partner_error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if several else None
     degrees = min(len(gains), n_groups) - 1 if several else n_groups - 1
-    row = {
+    row: dict[str, Any] = {
         "n_partners": len(gains), "n_items": n_items, "n_groups": n_groups,
         "value": float(np.mean(list(values.values()))), "gain": float(gains.mean()),
         "partner_error": partner_error, "item_error": float(np.sqrt(variance)),

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sprachbund.measures.retrieval import TESTED
-from sprachbund_runners.jobs.compare.partners import Own, PartnerMeans
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
+from sprachbund_runners.jobs.compare.partners import Own, PartnerMeans
 from sprachbund_runners.jobs.compare.scopes import TargetScope, inside
 
 _KEPT_BYTES = 256 * 2**20  # of baselines, for the next comparison with one
@@ -116,7 +116,7 @@ class LayerOutcomes:
 
     @property
     def nbytes(self) -> int:
-        every = (*self.means.values(), *self.languages.values())
+        every: tuple[PairMeans | PartnerMeans, ...] = (*self.means.values(), *self.languages.values())
         return self.hits.nbytes + sum(each.nbytes for means in every for each in means.sums.values())
 
 
