@@ -69,16 +69,23 @@ class Workspace:
         """
         return register(function, kind=kind, name=name)
 
-    def submit(self, spec: str | os.PathLike[str] | Mapping[str, Any] | Spec, *, dry_run: bool = False) -> Submission:
+    def submit(
+        self,
+        spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+        *,
+        dry_run: bool = False,
+        replace: bool = False,
+    ) -> Submission:
         """Plan and queue an experiment: a file's path, a mapping with a file's fields, or a Spec.
 
-        Relative corpus and model paths start at the file's folder, or at the current one for a mapping.
+        Relative corpus and model paths start at the file's folder, or at the current one for a mapping. Where the name
+        has another plan already, raises PlanChanged unless `replace`.
         """
         if isinstance(spec, str | os.PathLike):
-            path = Path(spec)
-            return submission.submit(self.engine, self.store, load(path), path.resolve().parent, dry_run=dry_run)
-        checked = spec if isinstance(spec, Spec) else parse(dict(spec))
-        return submission.submit(self.engine, self.store, checked, Path.cwd(), dry_run=dry_run)
+            checked, base = load(Path(spec)), Path(spec).resolve().parent
+        else:
+            checked, base = spec if isinstance(spec, Spec) else parse(dict(spec)), Path.cwd()
+        return submission.submit(self.engine, self.store, checked, base, dry_run=dry_run, replace=replace)
 
     def run(self, *, progress: Any = None, **options: Any) -> Any:
         """Work in this process until the queue is empty; needs the `runner` extra.

@@ -353,7 +353,7 @@ def put(engine: Engine, folder: Path, made: Made) -> Database:
     store = ArtifactStore(folder / "artifacts")
     earlier = {**made.spec, "embeddings": {**made.spec["embeddings"], "layers": [*made.layers, UNASKED]}}
     for content in (earlier, made.spec):
-        submit(engine, store, parse(content), folder)
+        submit(engine, store, parse(content), folder, replace=True)
     maker = maker_of(made, engine, store)
     maker.serve()
     with reading(engine) as connection:

@@ -5,6 +5,7 @@ The planner and the views read this without the runner's libraries. A measure's 
 module here that has `MEASURES` is a home: nothing else lists it.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -23,6 +24,7 @@ __all__ = [
     "Measure",
     "Metric",
     "measure_of",
+    "random_levels",
 ]
 
 # The order in which tables show them; further homes follow by name.
@@ -64,3 +66,12 @@ REQUESTS: tuple[Request, ...] = tuple(home.REQUEST for home in _HOMES if hasattr
 def measure_of(metric: str) -> Measure:
     """The measure that yields a metric. Raises KeyError for a metric of nobody's, or of a registered measure."""
     return _MEASURE_OF[metric]
+
+
+def random_levels(sizes: Sequence[int]) -> dict[str, float]:
+    """By metric what a random ranking of candidates gives, of which so many have equal texts each.
+
+    Only metrics whose level depends on the candidates.
+    """
+    levels = {name: metric.chance(sizes) for name, metric in METRICS.items() if callable(metric.chance)}
+    return {name: level for name, level in levels.items() if level is not None}

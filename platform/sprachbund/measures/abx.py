@@ -19,12 +19,12 @@ METRICS: tuple[Metric, ...] = (
         "abx", "share", "none", 0.0, 1.0, "bootstrap",
         "share of triples with x closer to a (same label) than to b (another), ties one half; pairs of labels, then "
         "groups count alike; chance is .5",
-        _SOURCE,
+        _SOURCE, chance=0.5,
     ),
     Metric(
         "abx_weighted", "share", "none", 0.0, 1.0, "bootstrap",
         "the same with every triple counting alike",
-        _SOURCE,
+        _SOURCE, chance=0.5,
     ),
     Metric(
         "abx_standard_error", "share", "none", 0.0, None, "none",

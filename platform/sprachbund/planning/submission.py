@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from sprachbund.corpora.text import to_parquet
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading, writing
 from sprachbund.db.rows import chunks
+from sprachbund.errors import SprachbundError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.planning.blueprint import Blueprint, draw_up
 from sprachbund.planning.compared import language_pairs
 from sprachbund.planning.recorded import Drawing, record
 from sprachbund.planning.resolve import Resolved, resolve
+from sprachbund.planning.revisions import Asked, Change, Revision, asked_for, change, last_revision
 from sprachbund.spec.experiment import Spec
 from sprachbund.work.jobs import jobs_for
 from sprachbund.work.kinds import KINDS
@@ -28,14 +31,20 @@ from sprachbund.work.plan import KnownJob
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a submission did, or with `dry_run` would do."""
+    """What a submission did, or with `dry_run` would do.
+
+    revision: 0 where nothing was written. change: what is otherwise than in the revision before, if anything.
+    unused: jobs of the plan before that this one does not use.
+    """
 
     experiment: str
     revision: int
     dry_run: bool
+    change: Change | None
     settings: tuple[str, ...]
     new: Mapping[str, int]
     existing: Mapping[str, int]
+    unused: Mapping[str, int]
     reopened: int
     layers: tuple[str, ...]
     audit: Mapping[str, Any]
@@ -50,37 +59,71 @@ class Submission:
         return sum(self.new.values())
 
 
-def submit(engine: Engine, store: ArtifactStore, spec: Spec, base: Path, *, dry_run: bool = False) -> Submission:
-    """Plan `spec` and queue what is new; the same name again replaces the plan, results stay.
+class PlanChanged(SprachbundError):
+    """The name has another plan already. `submission`: what replacing it would do."""
 
-    All rows appear in one transaction. Raises SpecError, CorpusError, ModelError.
+    def __init__(self, submission: Submission) -> None:
+        self.submission = submission
+        assert submission.change is not None
+        super().__init__(
+            f"experiment '{submission.experiment}' has another plan, revision {submission.change.since}: say --replace"
+            " (from Python: replace=True) to plan this one in its place, or give it another name; results stay"
+        )
+
+
+def submit(
+    engine: Engine, store: ArtifactStore, spec: Spec, base: Path, *, dry_run: bool = False, replace: bool = False
+) -> Submission:
+    """Plan `spec` and queue what is new. With `replace` it takes the place of another plan of this name; results stay.
+
+    All rows appear in one transaction. Raises PlanChanged, SpecError, CorpusError, ModelError.
     """
     resolved = resolve(spec, base)
     blueprint = draw_up(spec, [model.plan for model in resolved.models], resolved.plan_corpora())
-    revision, reopened = 0, 0
-    if dry_run:
-        with reading(engine) as connection:
-            drawing, kinds_of = _draw(connection, resolved, blueprint)
-    else:
-        stored = {
-            text.key: store.put_bytes(to_parquet(each.corpus.texts[language]), ".parquet")
-            for each in resolved.corpora
-            for language, text in each.plan.texts.items()
-        }
-        with writing(engine) as connection:
-            # What exists is looked up under the lock under which the rest is inserted: two submissions at once
-            # would both plan what neither sees yet.
-            queue.lock_turns(connection)
-            drawing, kinds_of = _draw(connection, resolved, blueprint)
-            revision, reopened = record(connection, store, drawing, stored)
+    asked = asked_for(resolved, blueprint)
+    with reading(engine) as connection:
+        # Looked at before anything is written, and again under the lock: another submission may come in between.
+        before = last_revision(connection, spec.name)
+        if dry_run or _refused(before, asked, replace):
+            found = _submission(connection, _draw(connection, asked, before, resolved, blueprint))
+            if dry_run:
+                return found
+            raise PlanChanged(found)
+    stored = {
+        text.key: store.put_bytes(to_parquet(each.corpus.texts[language]), ".parquet")
+        for each in resolved.corpora
+        for language, text in each.plan.texts.items()
+    }
+    with writing(engine) as connection:
+        # What exists is looked up under the lock under which the rest is inserted: two submissions at once
+        # would both plan what neither sees yet.
+        queue.lock_turns(connection)
+        before = last_revision(connection, spec.name)
+        drawing = _draw(connection, asked, before, resolved, blueprint)
+        found = _submission(connection, drawing)
+        if _refused(before, asked, replace):
+            raise PlanChanged(found)
+        revision, reopened = record(connection, store, drawing, stored)
+    return replaced(found, dry_run=False, revision=revision, reopened=reopened)
+
+
+def _refused(before: Revision | None, asked: Asked, replace: bool) -> bool:
+    return not replace and before is not None and before.asked.plan_digest != asked.plan_digest
+
+
+def _submission(connection: Connection, drawing: Drawing) -> Submission:
+    """What recording a drawing would do."""
+    resolved, blueprint, jobs, before = drawing.resolved, drawing.blueprint, drawing.jobs, drawing.before
     return Submission(
-        experiment=spec.name,
-        revision=revision,
-        dry_run=dry_run,
+        experiment=resolved.spec.name,
+        revision=0,
+        dry_run=True,
+        change=change(before, drawing.asked) if before else None,
         settings=tuple(setting.label for setting in blueprint.settings),
-        new=dict(Counter(job.kind.name for job in drawing.jobs.new)),
-        existing=dict(Counter(kinds_of[key] for key in drawing.jobs.existing)),
-        reopened=reopened,
+        new=dict(Counter(job.kind.name for job in jobs.new)),
+        existing=_kinds(connection, jobs.existing),
+        unused=_unused(connection, resolved.spec.name, jobs.keys),
+        reopened=0,
         layers=blueprint.layers,
         audit=resolved.audit,
         sentences=_sentences(drawing),
@@ -97,13 +140,15 @@ def _tested(resolved: Resolved) -> dict[str, int]:
     }
 
 
-def _draw(connection: Connection, resolved: Resolved, blueprint: Blueprint) -> tuple[Drawing, dict[str, str]]:
-    """The jobs that are new, given what exists; and the kinds of those that exist."""
+def _draw(
+    connection: Connection, asked: Asked, before: Revision | None, resolved: Resolved, blueprint: Blueprint
+) -> Drawing:
+    """The jobs that are new, given what exists."""
     known = _known(connection, [want.subject for want in blueprint.wants])
     jobs = jobs_for(blueprint.wants, known)
     shared = sorted({pair.job for pair in jobs.foreign})
     existing = dict.fromkeys((*jobs.existing, *queue.unfinished_needs(connection, shared)))
-    return Drawing(resolved, blueprint, replace(jobs, existing=tuple(existing))), _kinds(connection, list(existing))
+    return Drawing(asked, before, resolved, blueprint, replaced(jobs, existing=tuple(existing)))
 
 
 def _sentences(drawing: Drawing) -> int:
@@ -134,9 +179,22 @@ def _known(connection: Connection, subjects: Sequence[str]) -> dict[str, list[Kn
     return found
 
 
-def _kinds(connection: Connection, keys: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _kinds(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """How many of these jobs there are of each kind."""
+    found: Counter[str] = Counter()
     for chunk in chunks(keys):
-        rows = connection.execute(select(t.Job.key, t.Job.kind).where(t.Job.key.in_(chunk)))
-        found.update((key, kind) for key, kind in rows)
-    return found
+        found.update(connection.execute(select(t.Job.kind).where(t.Job.key.in_(chunk)).order_by(t.Job.id)).scalars())
+    return dict(found)
+
+
+def _unused(connection: Connection, experiment: str, keys: Sequence[str]) -> dict[str, int]:
+    """The jobs that the experiment's present plan uses and these do not contain, counted by kind."""
+    linked = (
+        select(t.Job.key, t.Job.kind)
+        .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
+        .join(t.Experiment, t.Experiment.id == t.ExperimentJob.experiment_id)
+        .where(t.Experiment.name == experiment)
+        .order_by(t.Job.id)
+    )
+    used = set(keys)
+    return dict(Counter(kind for key, kind in connection.execute(linked) if key not in used))

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sprachbund.report.tables import EMPTY, TextTable, number, probability, ranged, signed
+from sprachbund.report.tables import TextTable
 from sprachbund.results.across import Across
+from sprachbund.results.wording import EMPTY, number, probability, ranged, signed
 
 
 def across_table(found: Across) -> TextTable:
@@ -15,10 +16,19 @@ def across_table(found: Across) -> TextTable:
     names = [[row["setting"], *([row["corpus"]] if several else [])] for row in rows]
     numbers = [_model_cells(row) if found.models else _cells(row) for row in rows]
     if found.models:
-        columns = (*labels, "models", "Δ of each", "mean Δ", "interval", "languages and items", "p", "differ p")
+        columns = (
+            *labels,
+            "models",
+            "Δ of each",
+            "mean Δ",
+            "interval",
+            "languages and items",
+            "p",
+            "differ p",
+        )
         columns += ("other models", "p")
         title = f"{' and '.join(found.experiments)} over models: gains in {what}"
-        notes = (
+        notes: tuple[str, ...] = (
             "Δ: to each model's own baseline, at the layer chosen for it; mean Δ and interval: of these, over items",
             "differ p: of all models gaining alike; other models: of the mean over models like these, from three on",
         )

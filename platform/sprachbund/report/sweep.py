@@ -6,9 +6,9 @@ from sprachbund.errors import QueryError
 from sprachbund.report.charts import Series, line_chart
 from sprachbund.report.page import Beside, Paragraph, Picture, Piece, Table
 from sprachbund.report.sections import ReportedExperiment
-from sprachbund.report.tables import EMPTY, digits
 from sprachbund.results.pareto import Pareto, pareto
 from sprachbund.results.side_effects import COLUMNS
+from sprachbund.results.wording import EMPTY, digits
 
 _TITLES = {
     "gain": "retrieval gain",

@@ -53,6 +53,11 @@ class Across:
     scope: str
     rows: pl.DataFrame
 
+    def flat(self) -> pl.DataFrame:
+        """The rows with lists as text, for a file that has none."""
+        lists = [name for name, kind in self.rows.schema.items() if kind == pl.List]
+        return self.rows.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join(" ") for name in lists)
+
 
 def across(
     engine: Engine,

@@ -9,17 +9,18 @@ from sqlalchemy import Engine
 
 from sprachbund.db.engine import reading
 from sprachbund.db.names import NamedSetting, find_experiment, find_setting
-from sprachbund.errors import QueryError, known
+from sprachbund.errors import known
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.measures import MEASURES, METRICS
 from sprachbund.progress import Silent
 from sprachbund.results import contrasts
+from sprachbund.results.layers import BEST, CHOSEN, layers_shown, levels_by_layer
 from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.results.missing import missing_lines
 from sprachbund.results.reader import Reader, means
 from sprachbund.results.side_effects import side_effects
 from sprachbund.statistics import detectable_after
-from sprachbund.vocabulary import SCOPES, layer_order
+from sprachbund.vocabulary import SCOPES
 
 # What a comparison may be broken down by, and the columns that takes.
 BY: dict[str, tuple[str, ...]] = {
@@ -50,13 +51,15 @@ class Comparison:
         each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
         there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
         and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative.
-        detectable is the smallest difference that the test finds in 80 % of cases, from the interval's width.
+        chance is the level of a random ranking, mean over the pairs. detectable is the smallest difference that the
+        test finds in 80 % of cases, from the interval's width.
     controls: steered settings against each variant of their controls: mean, low, high, delta, p.
     contrasts: settings that the spec holds against each other, and what was chosen against what was chosen of the
         baselines, each at its own layer (best against best), with the controls that chose too; of the metric.
     side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
     chosen: (setting, layer) chosen on the select role.
     detail_layers, layer_reason: the layers to look at closely, and why these.
+    confidence: of the intervals.
     left_out: settings without a row, because something failed on the way to their evaluations.
     missing: a line for each of them, and for everything else that the plan asks for and the database does not have yet.
     """
@@ -76,8 +79,14 @@ class Comparison:
     contrasts: contrasts.Contrasts
     side_effects: pl.DataFrame
     chosen: tuple[tuple[str, str], ...]
+    confidence: float
     left_out: tuple[LeftOut, ...]
     missing: list[str]
+
+    @property
+    def picked(self) -> bool:
+        """Whether results decided which layers are looked at closely: a p against controls there is too small."""
+        return self.layer_reason in (CHOSEN, BEST)
 
 
 def compare(
@@ -97,8 +106,9 @@ def compare(
 
     `metric` comes first and decides on completeness; with `layer` no other is read. `vs` is a setting (its label or the
     start of its key) to take differences from; their intervals, p and q, at the layers that are looked at closely, are
-    worked out from outcomes in `store`. `by` may sort by target, or add pair, query or candidate: then there is
-    a row per language or pair, of this one metric. `scope` limits the pairs by where the target language stands.
+    worked out from outcomes in `store`: without it there are none. `by` may sort by target, or add pair, query or
+    candidate: then there is a row per language or pair, of this one metric. `scope` limits the pairs by where the
+    target language stands.
 
     Raises:
         QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
@@ -129,16 +139,19 @@ def compare(
     )
     sums = read.sums(metrics, extra)
     levels = _levels(sums, present, scope, extra)
-    rows = _with_tests(levels, stored, named, extra)
+    pairs = read.pair_tests(metric) if extra == BY["pair"] else stored
+    rows = _with_tests(levels, stored, pairs, named, extra)
     rows = _with_sizes(rows, read, vs, extra)
     rows = _with_centring(rows, extra)
+    rows = _with_chance(rows, read, metrics, extra)
     plain = rows.filter(pl.col("control_of_key").is_null()).with_columns(kind=pl.lit("setting"))
     condensed = _condensed(rows, settings, extra)
     chosen = read.chosen()
-    detail, reason = _detail_layers(layer, chosen["layer"].to_list(), plain, layers, metric)
-    if named is not None and not extra:
+    by_layer = levels_by_layer(plain.filter(pl.col("metric") == metric))
+    shown = layers_shown(read.layer, chosen["layer"].to_list(), by_layer, layers, metric)
+    if named is not None and store is not None and not extra:
         of = {"role": role, "metric": metric, "scope": scope, "progress": progress or Silent()}
-        plain = _against(plain, engine, store, experiment, named.key, detail, of)
+        plain = _against(plain, engine, store, experiment, named.key, shown.layers, of)
     both = pl.concat([plain, condensed], how="diagonal_relaxed")
     picked = chosen.select("setting_key", "layer", chosen=True)
     both = both.join(picked, on=["setting_key", "layer"], how="left", maintain_order="left")
@@ -153,8 +166,8 @@ def compare(
         metric=metric,
         metrics=tuple(each for each in metrics if each in set(both["metric"])),
         layers=layers,
-        detail_layers=detail,
-        layer_reason=reason,
+        detail_layers=shown.layers,
+        layer_reason=shown.reason,
         by=tuple(by),
         vs=None if named is None else named.label,
         rows=both.drop("kind_order", "control_of"),
@@ -162,6 +175,7 @@ def compare(
         contrasts=contrasts.stored(engine, experiment, role, metric, scope),
         side_effects=side_effects(engine, experiment),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),
+        confidence=read.confidence(),
         left_out=absent,
         missing=missing_lines(read, metric, layers, sums, present, absent),
     )
@@ -181,9 +195,9 @@ def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Seque
 
 
 def _with_tests(
-    levels: pl.DataFrame, stored: pl.DataFrame, vs: NamedSetting | None, extra: Sequence[str]
+    levels: pl.DataFrame, stored: pl.DataFrame, pairs: pl.DataFrame, vs: NamedSetting | None, extra: Sequence[str]
 ) -> pl.DataFrame:
-    """Baselines, differences, and what comparison jobs stored about them (of means over all pairs only)."""
+    """Baselines, differences, and what comparison jobs stored about them, of means over all pairs or of each pair."""
     keys = ["corpus", "layer", "metric"]
     name, key = (pl.lit(vs.label), pl.lit(vs.key)) if vs else (None, None)
     levels = levels.with_columns(
@@ -196,6 +210,11 @@ def _with_tests(
         levels = levels.drop("baseline").join(reference, on=[*keys, *extra], how="left", nulls_equal=True)
     levels = levels.with_columns(delta=pl.col("value") - pl.col("baseline"))
     if extra:
+        if extra == BY["pair"]:
+            # A test is of the setting's own baseline, an interval is the value's.
+            shown = ["ci_low", "ci_high", *(["p", "q"] if vs is None else [])]
+            levels = levels.join(pairs.select(*keys, "setting_key", *extra, *shown),
+                                 on=[*keys, "setting_key", *extra], how="left", maintain_order="left")  # fmt: skip
         empty = [pl.lit(None, pl.Float64).alias(name) for name in _STORED if name not in levels.columns]
         return levels.with_columns(empty)
     # A value and its interval are the same whatever it is compared with; tests are of its own baseline.
@@ -211,16 +230,15 @@ def _with_tests(
 def _against(
     plain: pl.DataFrame,
     engine: Engine,
-    store: ArtifactStore | None,
+    store: ArtifactStore,
     experiment: str,
     vs: str,
     layers: Sequence[str],
     of: Mapping[str, Any],
 ) -> pl.DataFrame:
-    """Tests against `vs` where rows are looked at closely, whatever was planned."""
-    if store is None:
-        raise QueryError("differences to any setting are read from outcomes: give the workspace's store")
+    """Tests against `vs` where rows are looked at closely; of rows whose own baseline it is, as they were planned."""
     close = pl.col("layer").is_in(layers) & (pl.col("metric") == of["metric"])
+    close &= pl.col("own_baseline_key").ne_missing(vs)
     found = contrasts.against(engine, store, experiment, plain.filter(close), vs, **of)
     names = list(contrasts.TESTED)
     tested = found.with_columns(metric=pl.lit(of["metric"])).rename({name: f"vs_{name}" for name in names})
@@ -263,6 +281,21 @@ def _with_centring(rows: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def _with_chance(rows: pl.DataFrame, read: Reader, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
+    """The level of a random ranking, mean over the pairs of the scope."""
+    pairs = read.chances(metrics)
+    targets = rows.select("target").unique()
+    sides = {"all": pl.lit(True)} | {
+        "target_query": pl.col("query_language") == pl.col("target"),
+        "target_candidate": pl.col("candidate_language") == pl.col("target"),
+        "without_target": ~pl.any_horizontal(pl.col(each) == pl.col("target") for each in BY["pair"]),
+    }
+    inside = pairs.join(targets, how="cross").filter(sides[read.scope])
+    keys = ["corpus", "metric", "target", *extra]
+    levels = inside.group_by(keys).agg(pl.col("chance").mean())
+    return rows.join(levels, on=keys, how="left", nulls_equal=True, maintain_order="left")
+
+
 def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
     """One row per variant of a setting's controls, over its seeds (or languages)."""
     steered = settings.select(control_of_key="setting_key", control_of="setting", ordinal="ordinal")
@@ -280,6 +313,7 @@ def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str])
             baseline=pl.col("baseline").mean(),
             delta=pl.col("delta").mean(),
             delta_centring=pl.col("delta_centring").mean(),
+            chance=pl.col("chance").first(),
             n_pairs=pl.col("n_pairs").min(),
             n_seeds=pl.len().cast(pl.Int64),
         )
@@ -305,26 +339,3 @@ def _controls(plain: pl.DataFrame, condensed: pl.DataFrame, tests: pl.DataFrame,
     else:
         joined = joined.join(tests, on=[*keys, "control"], how="left")
     return joined.sort("corpus", "ordinal", "control", "layer_ordinal", "metric", *extra)
-
-
-def _detail_layers(
-    layer: str | int | None,
-    chosen: Sequence[str],
-    plain: pl.DataFrame,
-    layers: Sequence[str],
-    metric: str,
-) -> tuple[tuple[str, ...], str]:
-    if layer is not None:
-        return (str(layer),), "as asked"
-    picked = {each for each in chosen if each in layers}
-    if picked:
-        return tuple(sorted(picked, key=layer_order)), "chosen on the select role"
-    better = METRICS[metric].better
-    rows = plain.filter(pl.col("metric") == metric)
-    steered = rows.filter(pl.col("method") != "none")
-    rows = steered if steered.height else rows
-    if better == "none" or not rows.height:
-        return tuple(layers[-1:]), "the last"
-    means = rows.group_by("layer", "layer_ordinal").agg(pl.col("value").mean())
-    means = means.sort("value", "layer_ordinal", descending=[better == "higher", False])
-    return (means["layer"][0],), "best on the reported text itself, not chosen beforehand"

@@ -175,10 +175,14 @@ def _query(root: Path, sprachbund: Command) -> None:
 
 
 def test_tables_show_what_is_there(root: Path, sprachbund: Command) -> None:
-    """Brackets and colons are text, and nothing is cut off where nobody looks at a terminal."""
-    value = "[red] [/] :smile: " + "x" * 300
-    for command in ("query", f"select '{value}' as a, 'end' as b"), ("query", f"select '{value}' as a", "--csv"):
+    """Brackets and colons are text; lines are 120 wide where nobody looks at a terminal, and --wide lets them be."""
+    value = "[red] [/] :smile: " + "word " * 30
+    sql = f"select '{value}' as a, 'end' as b"
+    for command in ("query", sql, "--wide"), ("query", sql, "--csv"):
         assert value in worked(sprachbund(*command)).out
+    shown = worked(sprachbund("query", sql)).out
+    assert {"[red]", "[/]", ":smile:", "word", "end"} <= set(shown.split())
+    assert max(map(len, shown.splitlines())) == 120
 
 
 def test_query_from_standard_input(root: Path, sprachbund: Command, monkeypatch: pytest.MonkeyPatch) -> None:

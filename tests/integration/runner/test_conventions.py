@@ -173,7 +173,7 @@ def test_languages_of_training_are_marked(space: Workspace, experiment: Make, ti
     assert known == {"eng_Latn": 1, "fra_Latn": 1, "deu_Latn": 0}
     # The same model said to be of another family: nothing stays of the first.
     spec["models"] = {"path": str(tiny_model), "name": "tiny-bloom", "family": "phrasebook"}
-    space.submit({name: value for name, value in spec.items() if value is not None})
+    space.submit({name: value for name, value in spec.items() if value is not None}, replace=True)
     assert set(space.query("select family from model_languages")["family"]) == {"phrasebook"}
 
 

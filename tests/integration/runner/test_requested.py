@@ -177,7 +177,7 @@ def test_asking_for_more_costs_only_that(space: Workspace, labelled: Make) -> No
     space.submit(labelled(interventions=["none", "centring"]))
     space.run()
     more = space.submit(
-        labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka"], "abx": ["topic"]})
+        labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka"], "abx": ["topic"]}), replace=True
     )
     assert more.new == {"geometry_evaluation": 2, "abx_evaluation": 2}
     assert space.run().failed == 0
@@ -186,12 +186,17 @@ def test_asking_for_more_costs_only_that(space: Workspace, labelled: Make) -> No
     )
     assert again.n_new == 0
     other = space.submit(
-        labelled(interventions=["none", "centring"], evaluations={"abx": [{"on": "topic", "resamples": 10}]})
+        labelled(interventions=["none", "centring"], evaluations={"abx": [{"on": "topic", "resamples": 10}]}),
+        replace=True,
     )
     assert other.new == {"abx_evaluation": 2}
-    measures = space.submit(labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka", "hubness"]}))
+    measures = space.submit(
+        labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka", "hubness"]}), replace=True
+    )
     assert measures.new == {"geometry_evaluation": 2}
-    alone = space.submit(labelled(interventions=["none", "centring"], evaluations={"geometry": ["hubness"]}))
+    alone = space.submit(
+        labelled(interventions=["none", "centring"], evaluations={"geometry": ["hubness"]}), replace=True
+    )
     assert alone.n_new == 0
 
 
@@ -217,7 +222,7 @@ def test_intervals_and_folds_of_requested_measures_go_by_document(space: Workspa
         assert together.height and set(together["n_groups"]) == {10}
     # Ten documents cannot be cut into eleven: folds are of documents whatever intervals draw.
     spec |= {"statistics": {}, "evaluations": {"probes": [{"label": "language", "folds": 11}]}}
-    space.submit(spec)
+    space.submit(spec, replace=True)
     tally = space.run()
     assert tally.failed == 1
     assert "expected 2 to 10 folds of 10 items or documents, found 11" in tally.errors[0]

@@ -222,7 +222,7 @@ def test_a_scorer_of_ones_own(space: Workspace, small: Make, tmp_path: Path) -> 
     # Another text is another scorer: its work is new, the old results stay.
     file.write_text(OWN.replace("np.median(negatives, axis=0)", "np.median(negatives, axis=0) * 2"), encoding="utf-8")
     plugins.load(file)
-    assert space.submit(spec).new["expert_set"] == 1
+    assert space.submit(spec, replace=True).new["expert_set"] == 1
 
 
 @pytest.mark.parametrize(
@@ -322,18 +322,18 @@ def test_own_measures_are_wanted_one_by_one_and_draw_what_the_spec_says(
     del spec["corpora"]["fit"]
     assert space.submit(spec).new["own_measures"] == 1
     more = {**spec, "evaluations": {"measures": ["step", "step_squared"]}}
-    assert space.submit(more).new == {"own_measures": 1}
+    assert space.submit(more, replace=True).new == {"own_measures": 1}
     assert space.run().failed == 0
     by_item = _own(space)
     assert set(by_item) == {first.full_name, second.full_name}
     assert by_item[first.full_name][3:] == (30, 30)
     by_group = {**more, "statistics": {"unit": "group", "resamples": 200}}
-    assert space.submit(by_group).new["own_measures"] == 2
+    assert space.submit(by_group, replace=True).new["own_measures"] == 2
     assert space.run().failed == 0
     assert _own(space)[first.full_name][3:] == (30, 10)
     narrow = {**more, "statistics": {"unit": "group", "resamples": 200, "confidence": 0.6}}
     wide = _own(space)[first.full_name]
-    assert space.submit(narrow).new["own_measures"] == 2
+    assert space.submit(narrow, replace=True).new["own_measures"] == 2
     assert space.run().failed == 0
     value, low, high, *_ = _own(space)[first.full_name]
     assert value == wide[0] and wide[1] < low < value < high < wide[2]

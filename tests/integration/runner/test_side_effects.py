@@ -170,7 +170,7 @@ def test_twice_is_once_and_more_seeds_languages_or_pairs_cost_only_themselves(
         "perplexity": {**asked["perplexity"], "languages": ["eng_Latn", "deu_Latn", "fra_Latn"]},
         "translation": {**asked["translation"], "pairs": [*asked["translation"]["pairs"], ["fra_Latn", "eng_Latn"]]},
     }
-    again = space.submit({**spec, "side_effects": more})
+    again = space.submit({**spec, "side_effects": more}, replace=True)
     assert again.new == {"generation": 2, "generation_evaluation": 2, "perplexity": 2, "translation": 2}
     work(space)
     after = values(space)
@@ -276,7 +276,7 @@ def test_reading_stops_once_the_interval_is_narrow_and_says_what_it_saved(
     assert early["looks"]["value"] >= 2 and early["stopped_early"]["value"] == 1
     assert early["bits_per_byte"]["n_items"] == round(early["scored_share"]["value"] * 300)
     assert (early["bits_per_byte"]["ci_high"] - early["bits_per_byte"]["ci_low"]) / 2 < 0.35
-    space.submit({**plain, "side_effects": {"perplexity": part}})
+    space.submit({**plain, "side_effects": {"perplexity": part}}, replace=True)
     work(space)
     whole = {row["metric"]: row for row in space.query("select * from side_effects").iter_rows(named=True)}
     assert whole["scored_share"]["value"] == 1
@@ -292,11 +292,13 @@ def test_documents_may_be_groups_and_long_enough_ones_only(
     space.submit({**plain, "side_effects": {"perplexity": part}})
     work(space)
     assert space.query("select distinct n_items from side_effects").rows() == [(10,)]
-    space.submit({**plain, "side_effects": {"perplexity": {**part, "documents": "item", "min_characters": 40}}})
+    longer = {**part, "documents": "item", "min_characters": 40}
+    space.submit({**plain, "side_effects": {"perplexity": longer}}, replace=True)
     work(space)
     (kept,) = space.query("select distinct n_items from side_effects").rows()
     assert 0 < kept[0] < 30
-    space.submit({**plain, "side_effects": {"perplexity": {**part, "documents": "item", "max_tokens": 20}}})
+    shorter = {**part, "documents": "item", "max_tokens": 20}
+    space.submit({**plain, "side_effects": {"perplexity": shorter}}, replace=True)
     work(space)
     (first,) = space.query("select distinct n_items from side_effects").rows()
     assert 1 <= first[0] <= 6

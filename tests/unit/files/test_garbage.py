@@ -45,6 +45,7 @@ def referred(engine: Engine, store: ArtifactStore, stored: Stored) -> int:
                 n_items=1,
                 n_bytes=1,
                 n_characters=1,
+                chance={},
                 artifact_id=artifact,
             )
         )

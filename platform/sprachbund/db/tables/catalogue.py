@@ -91,6 +91,8 @@ class CorpusText(Base):
     n_bytes: Mapped[int] = mapped_column(BigInteger)
     n_characters: Mapped[int] = mapped_column(BigInteger)
     n_words: Mapped[int | None] = mapped_column(BigInteger)
+    # What a random ranking of these sentences as candidates gives, by metric.
+    chance: Mapped[dict[str, float]] = mapped_column(Json)
     artifact_id: Mapped[int] = mapped_column(reference("artifacts.id"))
 
 

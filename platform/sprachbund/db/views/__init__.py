@@ -17,7 +17,7 @@ from sprachbund.db.views.planned import CHOSEN_CONTROLS, CHOSEN_SETTINGS, PLANNE
 from sprachbund.db.views.requested import ABX_RESULTS, PROBE_ABX, PROBE_ABX_POINTS, PROBE_RESULTS
 from sprachbund.db.views.study import DISTANCE_CORRELATIONS, DISTANCE_TABLE, GAIN_SUMMARY, LANGUAGE_GAINS
 from sprachbund.db.views.tested import TESTED_PAIRS
-from sprachbund.db.views.work import EXPERIMENT_AUDIT, JOB_STATUS, PLANNED_CELLS
+from sprachbund.db.views.work import EXPERIMENT_AUDIT, EXPERIMENT_HISTORY, JOB_STATUS, PLANNED_CELLS
 from sprachbund.db.views.written import GENERATED_SAMPLES, SIDE_EFFECTS
 
 __all__ = ["VIEWS", "Column", "Type", "View", "create_views", "drop_views"]
@@ -59,6 +59,7 @@ VIEWS: dict[str, View] = {
         ATTEMPTS,
         PLANNED_CELLS,
         EXPERIMENT_AUDIT,
+        EXPERIMENT_HISTORY,
     )
 }
 

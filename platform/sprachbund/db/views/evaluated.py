@@ -13,7 +13,7 @@ from sprachbund.db.views.asked import asked, planned
 from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.db.views.pairs import of_pairs
 from sprachbund.db.views.setting import chosen, setting_columns
-from sprachbund.measures import OF_PAIRS
+from sprachbund.measures import METRICS, OF_PAIRS
 
 _TARGET_SIDE = """CASE
         WHEN i.target IS NULL OR e.query_language IS NULL THEN NULL
@@ -66,6 +66,18 @@ EVALUATED = (
 )  # fmt: skip
 
 FAMILY_SIZE = Column("family_size", adjusted("f.size"), "integer", "tests in the family that q is adjusted for")
+
+CHANCE = Column(
+    "chance",
+    "CAST(CASE r.name "
+    + " ".join(f"WHEN '{name}' THEN {each.chance}" for name, each in METRICS.items() if isinstance(each.chance, float))
+    + " END AS DOUBLE PRECISION)",
+    "real",
+    "level of a random ranking; NULL where the metric has none",
+)
+# Of sides in one language there are two texts.
+_CHANCE_OF_PAIR = """(SELECT avg(CAST(ct.chance ->> r.name AS DOUBLE PRECISION)) FROM corpus_texts ct
+        WHERE ct.corpus_id = c.id AND ct.language = e.candidate_language)"""
 
 _FROM = Template(
     """
@@ -134,6 +146,7 @@ RETRIEVAL_RESULTS = View(
         ),
         Column("only_baseline", "pt.only_baseline", "integer", "items hit under the baseline alone"),
         FAMILY_SIZE,
+        *changed([CHANCE], sql={"chance": _CHANCE_OF_PAIR}),
     ),
 )  # fmt: skip
 
@@ -159,5 +172,6 @@ ALIGNMENT_RESULTS = View(
             "measure", "e.measure", "text",
             "measure that yields the metric: of a pair, of a language or of the whole space",
         ),
+        CHANCE,
     ),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Views of what is evaluated on request with a task of its own: ABX, probes, and how the two go together."""
 
 from sprachbund.db.views.columns import Column, View, changed, of
-from sprachbund.db.views.evaluated import EVALUATED, of_scopes
+from sprachbund.db.views.evaluated import CHANCE, EVALUATED, of_scopes
 from sprachbund.db.views.setting import setting_columns
 
 _SWEEP = setting_columns("family step")
@@ -43,6 +43,7 @@ ABX_RESULTS = View(
             "task_key", "e.scope_digest", "text",
             "the task over these languages with its distance, sampling and seed",
         ),
+        CHANCE,
     ),
 )  # fmt: skip
 
