@@ -6,6 +6,7 @@ Gains of ordered pairs, item by item: a mean, an effect of the query's and of th
 the item and of its group (the same for all pairs) and of the single answer, all normal; 100 items in 20 groups.
 `items`, `groups`: the paired bootstrap of either, of these pairs, as it stands beside Δ by `statistics.unit`.
 `languages`: crossed effects of the pairs' means. `both`: languages and groups. Each interval is of 95 %.
+The second table is of one language's mean gain over its partners: Student's t over partners, over items, and both.
 """
 
 import argparse
@@ -14,7 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
+from sprachbund_runners.jobs.compare.language_gains import gains_by_language
+from sprachbund_runners.jobs.compare.layer_outcomes import LayerOutcomes
+from sprachbund_runners.jobs.compare.outcomes import Cell
 from sprachbund_runners.statistics.bootstrap import bootstrap_replicates, summarise_mean
 from sprachbund_runners.statistics.crossed import crossed_effects
 from sprachbund_runners.statistics.population import item_error, population_mean
@@ -44,6 +49,8 @@ N_LANGUAGES = (5, 12, 22)
 N_ITEMS = 100
 N_GROUPS = 20
 INTERVALS = ("items", "groups", "languages", "both")
+N_PARTNERS = (2, 4, 11, 21)
+OF_ONE = ("partners", "items", "both")
 
 
 def drawn(design: Design, n_languages: int, n_items: int, random: np.random.Generator) -> NDArray[np.float64]:
@@ -94,6 +101,28 @@ def coverage(design: Design, n_languages: int, trials: int, n_items: int = N_ITE
     return {name: float(np.mean([each[name] for each in found])) for name in INTERVALS}
 
 
+def of_one_language(design: Design, n_partners: int, trials: int, seed: int = 0) -> dict[str, float]:
+    """As `coverage`, of the mean gain of one language as query."""
+    random = np.random.default_rng(seed)
+    hits = dict.fromkeys(OF_ONE, 0)
+    for _ in range(trials):
+        partners = random.normal(0, np.hypot(design.language, design.pair), (n_partners, 1))
+        items = random.normal(0, design.item, N_ITEMS)
+        gains = partners + items + random.normal(0, design.answer, (n_partners, N_ITEMS))
+        own, baseline = LayerOutcomes(), LayerOutcomes()
+        for place, row in enumerate(gains):
+            for outcomes, values in ((own, row), (baseline, np.zeros(N_ITEMS))):
+                cell = Cell("corpus", "language", str(place), True, {"gain": values}, None, 0)
+                outcomes.add(cell, ["gain"], [], tested=True)
+        rows = gains_by_language(own.languages, baseline.languages, "gain", own.corpora, False, 0.95)
+        row = next(each for each in rows if (each["language"], each["side"]) == ("language", "query"))
+        errors = {"partners": (row["partner_error"], n_partners), "items": (row["item_error"], N_ITEMS)}
+        for name, (error, n) in errors.items():
+            hits[name] += bool(abs(row["gain"]) <= stats.t.ppf(0.975, n - 1) * error)
+        hits["both"] += bool(row["low"] <= 0 <= row["high"])
+    return {name: count / trials for name, count in hits.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
@@ -104,6 +133,14 @@ def main() -> None:
         found = coverage(design, n_languages, options.trials)
         print(
             f"| {design.name} | {n_languages} | " + " | ".join(f"{found[name]:.3f}" for name in INTERVALS) + " |",
+            flush=True,
+        )
+    print("\n| what varies | partners | " + " | ".join(OF_ONE) + " |")
+    print("| --- | ---: |" + " ---: |" * len(OF_ONE))
+    for design, n_partners in itertools.product((each for each in DESIGNS if not each.group), N_PARTNERS):
+        found = of_one_language(design, n_partners, options.trials)
+        print(
+            f"| {design.name} | {n_partners} | " + " | ".join(f"{found[name]:.3f}" for name in OF_ONE) + " |",
             flush=True,
         )
 

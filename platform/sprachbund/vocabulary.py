@@ -77,6 +77,9 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 # chosen against what was chosen of a baseline, each at the layer chosen for it.
 ContrastKind = Literal["asked", "best"]
 CONTRASTS: tuple[ContrastKind, ...] = get_args(ContrastKind)
+# The side of a pair that a language is on where its gain is told.
+LanguageSide = Literal["query", "candidate", "either"]
+LANGUAGE_SIDES: tuple[LanguageSide, ...] = get_args(LanguageSide)
 # What intervals and tests draw.
 DrawnUnit = Literal["item", "group"]
 # Which way a number is an improvement.

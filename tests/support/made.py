@@ -25,10 +25,11 @@ from sprachbund.queue import Claim, Queue
 from sprachbund.spec.experiment import parse
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import KINDS
-from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON
+from sprachbund.work.payloads.compare import ADJUSTMENT, BEST, CHOICE, COMPARISON, CONTRAST
 from sprachbund.work.payloads.fit import INTERVENTION
 from sprachbund.work.payloads.measure import SPACE_EVALUATION
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
+from sprachbund.work.payloads.write import PERPLEXITY
 from sprachbund_runners.evaluation.scores import Level
 from sprachbund_runners.jobs import Context
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
@@ -45,7 +46,7 @@ DISTANCES = ("paired_distance", "unpaired_distance", "distance_gap", "centroid_d
 N_ITEMS = 6
 NAN = float("nan")
 # The kinds whose jobs yield numbers.
-COMPARED = {kind.name for kind in (COMPARISON, ADJUSTMENT, CHOICE)}
+COMPARED = {kind.name for kind in (COMPARISON, ADJUSTMENT, CHOICE, BEST, CONTRAST)}
 NUMBERS = {PAIR_EVALUATION.name, SPACE_EVALUATION.name, *COMPARED}
 VERSIONS = {kind.name: kind.version for kind in KINDS.values()}
 EXPERTS = {"method": "experts", "targets": ["fra_Latn"]}
@@ -100,6 +101,10 @@ class Made:
     layers: Sequence[str] = LAYERS
     roles: Sequence[str] = ("select", "test")
     choose: bool = False
+    # Settings that the spec compares.
+    compare: Sequence[tuple[str, str]] = ()
+    # Perplexity by setting, in every language; others have the first one's.
+    perplexity: dict[str, float] = field(default_factory=dict)
     # Pairs whose job, with all its pairs, fails (role, setting label, pair).
     failed: Sequence[tuple[str, str, tuple[str, str]]] = ()
     seed: int = 0
@@ -150,6 +155,8 @@ class Made:
             "statistics": {"resamples": 500},
             "allow_overlap": True,
             **({"choose": {"metric": "top1"}} if self.choose else {}),
+            **({"compare": [list(pair) for pair in self.compare]} if self.compare else {}),
+            **({"side_effects": {"perplexity": {"corpus": sources["test"]}}} if self.perplexity else {}),
         }  # fmt: skip
 
 
@@ -254,6 +261,8 @@ class Maker:
             # All but layer 0 can differ.
             edited = update(t.Intervention).where(t.Intervention.key == claim.subject).values(first_block=1)
             return lambda connection: connection.execute(edited)
+        if claim.kind == PERPLEXITY.name:
+            return self.written(claim)
         return lambda connection: None
 
     def pair(self, claim: Claim) -> Callable[[Connection], None]:
@@ -289,6 +298,13 @@ class Maker:
         if layer in self.made.layers:
             self.made.truth[(role, label, metric, layer, *languages)] = value
         return Level(value, NAN, NAN, len(items), len(items))
+
+    def written(self, claim: Claim) -> Callable[[Connection], None]:
+        values = self.made.perplexity
+        value = values.get(self.labels[claim.payload.setting], next(iter(values.values())))
+        level = Level(value, NAN, NAN, N_ITEMS, N_ITEMS)
+        row = EvaluationRow("perplexity", claim.payload.language, None, None, {"perplexity": level})
+        return lambda connection: write_evaluations(connection, claim, [row], None)
 
     def space(self, claim: Claim) -> Callable[[Connection], None]:
         payload = claim.payload

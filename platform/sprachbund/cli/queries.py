@@ -1,6 +1,8 @@
-"""`sprachbund query` and `sprachbund views`."""
+"""`sprachbund query`, `sprachbund questions` and `sprachbund views`."""
 
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,19 +13,22 @@ from rich.console import Group
 from sprachbund import workspace
 from sprachbund.cli.output import Wide, print_rendered, print_table
 from sprachbund.db.views import VIEWS
-from sprachbund.errors import QueryError, nearest
+from sprachbund.errors import QueryError, known, nearest
 from sprachbund.report.fitting import FittedTable, Paragraph
+from sprachbund.results import questions as documented
 from sprachbund.results.query import to_csv, to_json, write_parquet
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     app.command()(query)
+    app.command()(questions)
     app.command()(views)
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from standard input.")],
+    sql: Annotated[str | None, typer.Argument(help="One SELECT; `-` reads it from standard input.")] = None,
+    question: Annotated[str | None, typer.Option(help="A documented query instead, by name.")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file.")] = None,
@@ -38,7 +43,8 @@ def query(
     """
     if csv + as_json + (parquet is not None) > 1:
         raise QueryError("give one of --csv, --json and --parquet")
-    frame = workspace.open().query(sys.stdin.read() if sql == "-" else sql, limit_s, params=_parameters(param or []))
+    params = _parameters(param or [])
+    frame = workspace.open().query(_statement(sql, question, params), limit_s, params=params)
     if csv:
         print(to_csv(frame), end="")
     elif as_json:
@@ -48,6 +54,27 @@ def query(
         print(f"{frame.height} rows in {parquet}")
     else:
         print_rendered(table(frame, rows), wide)
+
+
+def questions(
+    name: Annotated[str | None, typer.Argument(help="Which query to print.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    wide: Wide = False,
+) -> None:
+    """List the documented queries with their parameters, or print one.
+
+    Example: sprachbund questions by_language
+    """
+    listed = documented.questions().values() if name is None else [documented.find(name)]
+    if as_json:
+        found = [{"name": each.name, "question": each.heading, "parameters": each.parameters, "sql": each.sql}
+                 for each in listed]  # fmt: skip
+        print(json.dumps(found, ensure_ascii=False))
+    elif name is None:
+        rows = [[each.name, each.heading, " ".join(each.parameters)] for each in listed]
+        print_table(["name", "question", "parameters"], rows, wide=wide)
+    else:
+        print(documented.find(name).sql, end="")
 
 
 def views(
@@ -78,6 +105,21 @@ def table(frame: pl.DataFrame, max_rows: int) -> Group:
 
 def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _statement(sql: str | None, question: str | None, params: Mapping[str, Any]) -> str:
+    """The SQL that was asked for, one way or the other."""
+    if (sql is None) == (question is None):
+        raise QueryError("give one SELECT, or --question NAME (`sprachbund questions` lists them)")
+    if question is None:
+        return sys.stdin.read() if sql == "-" else str(sql)
+    found = documented.find(question)
+    for name in found.parameters:
+        if name not in params:
+            raise QueryError(f"question '{question}' asks for {name}: give --param {name}=VALUE")
+    for name in params:
+        known("parameter", name, found.parameters)
+    return found.sql
 
 
 def _parameters(given: list[str]) -> dict[str, str | int | float]:

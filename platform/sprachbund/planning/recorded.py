@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, update
 
 from sprachbund import queue
 from sprachbund.catalogue import plugins
-from sprachbund.corpora.text import fingerprint, gold_groups
+from sprachbund.corpora.text import fingerprint, gold_groups, sizes
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms
 from sprachbund.db.rows import id_of, ids_of, insert_many, insert_missing, insert_new, one_of, upsert
@@ -129,6 +129,7 @@ def _record_corpora(
                 "fingerprint": fingerprint(each.corpus.texts[side]),
                 "n_items": text.n_items,
                 "n_groups": len(groups) or None,
+                **sizes(each.corpus.texts[side]),
                 "chance": random_levels(np.bincount(gold_groups(each.corpus.texts[side].texts)).tolist()),
                 "artifact_id": store.record(connection, stored[text.key]),
             }
@@ -166,14 +167,17 @@ def _record_trained(connection: Connection, models: Iterable[ResolvedModel], ids
             continue
         for code in family.languages:
             _record_language(connection, code)
-            row = {"model_id": ids[model.plan.fingerprint], "language": code, "family": family.name}
-            upsert(connection, t.ModelLanguage, row, ["model_id", "language"], ["family"])
+            row = {
+                "model_id": ids[model.plan.fingerprint],
+                "language": code,
+                "family": family.name,
+                "share": family.shares.get(code),
+            }
+            upsert(connection, t.ModelLanguage, row, ["model_id", "language"], ["family", "share"])
 
 
 def _record_language(connection: Connection, code: str) -> None:
-    known = languages.describe(code)
-    row = {name: getattr(known, name) for name in ("code", "iso639_3", "script", "name", "glottocode", "family")}
-    upsert(connection, t.Language, row, ["code"], [])
+    upsert(connection, t.Language, asdict(languages.describe(code)), ["code"], [])
 
 
 def _record_interventions(connection: Connection, planned: Sequence[PlannedIntervention]) -> dict[str, int]:

@@ -186,6 +186,11 @@ def _parts(cursor: Any, names: list[str], n_rows: int) -> Iterator[tuple[list[st
         yield names, rows
 
 
+def parameters_of(sql: str) -> tuple[str, ...]:
+    """The names of the parameters in `sql`, in its order."""
+    return tuple(dict.fromkeys(each["name"] for each in _PIECES.finditer(sql) if each["name"]))
+
+
 def percent_style(sql: str) -> str:
     """`:name` as psycopg wants it, `%(name)s`, with every other % doubled."""
 

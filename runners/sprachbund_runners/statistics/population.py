@@ -1,6 +1,7 @@
 """A mean difference for languages and items like these, not for these alone."""
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,21 @@ def item_error(replicates: NDArray[np.float64], n: int, degrees: int) -> float |
     degrees: n less the texts that are drawn each by itself. None if there are none.
     """
     return float(replicates.std()) * math.sqrt(n / degrees) if degrees > 0 else None
+
+
+def mean_error(values: NDArray[np.float64], groups: Sequence[Hashable] | None = None) -> tuple[float, int]:
+    """Standard error of the mean of values [n], and how many draw it: those of a group are drawn together.
+
+    Of groups it is the linearised ratio estimator's, to which the bootstrap of groups tends; 0 of fewer than two.
+    """
+    centred = values - values.mean()
+    if groups is not None:
+        _, number = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+        centred = np.bincount(number, centred)
+    n = len(centred)
+    if n < 2:
+        return 0.0, n
+    return float(np.sqrt(n / (n - 1) * np.sum(centred**2))) / len(values), n
 
 
 def population_mean(

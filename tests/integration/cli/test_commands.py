@@ -166,6 +166,12 @@ def _query(root: Path, sprachbund: Command) -> None:
         sprachbund("query", "select median(value) as m, quantile(value, 0.5) as q from retrieval_results", "--json")
     )
     assert medians.json[0]["m"] == medians.json[0]["q"]
+    listed = worked(sprachbund("questions", "--json")).json
+    assert {each["name"] for each in listed} >= {"headline", "by_language", "equal_perplexity"}
+    assert worked(sprachbund("questions", "headline")).out.startswith("SELECT method")
+    assert "over_models" in worked(sprachbund("questions")).out
+    answered = worked(sprachbund("query", "--question", "hardware", "--param", "experiment=tiny", "--json")).json
+    assert {row["outcome"] for row in answered} == {"done"}
 
 
 def test_tables_show_what_is_there(root: Path, sprachbund: Command) -> None:

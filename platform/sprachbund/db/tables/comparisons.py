@@ -4,7 +4,7 @@ from sqlalchemy import Boolean, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sprachbund.db.tables.base import Base, Id, Key, among, reference
-from sprachbund.vocabulary import CONTRASTS, FAMILY_KINDS, ROLES
+from sprachbund.vocabulary import CONTRASTS, FAMILY_KINDS, LANGUAGE_SIDES, ROLES
 
 
 class Correlation(Base):
@@ -172,6 +172,31 @@ class EvaluationDifference(Base):
     # Of what models write: both values in every draw, for costs that lie between two settings.
     replicates_id: Mapped[int | None] = mapped_column(reference("artifacts.id"))
     replicates_tensor: Mapped[str | None] = mapped_column(String(64))
+
+
+class ComparisonLanguage(Base):
+    """What one language gains in a comparison over all pairs: mean over partners of the pairs it is in, on a side.
+
+    SE² = partner_error² + item_error², Student's t with `degrees`. With one partner `partner_error` is NULL and the
+    interval is about that partner alone; NULL too with fewer than two items.
+    """
+
+    __tablename__ = "comparison_languages"
+    __table_args__ = (among("side", LANGUAGE_SIDES), {"sqlite_with_rowid": False})
+
+    comparison_id: Mapped[int] = mapped_column(reference("comparisons.id", cascade=True), primary_key=True)
+    language: Mapped[str] = mapped_column(reference("languages.code"), primary_key=True)
+    side: Mapped[str] = mapped_column(String(9), primary_key=True)
+    n_partners: Mapped[int]
+    n_items: Mapped[int]
+    n_groups: Mapped[int]
+    value: Mapped[float] = mapped_column(Float)
+    gain: Mapped[float] = mapped_column(Float)
+    low: Mapped[float | None] = mapped_column(Float)
+    high: Mapped[float | None] = mapped_column(Float)
+    partner_error: Mapped[float | None] = mapped_column(Float)
+    item_error: Mapped[float] = mapped_column(Float)
+    degrees: Mapped[int]
 
 
 class PairTest(Base):

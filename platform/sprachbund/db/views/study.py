@@ -11,7 +11,7 @@ _FROM = Template(
     """
 FROM experiments x
 CROSS JOIN experiment_jobs xj
-CROSS JOIN $table c
+CROSS JOIN $table
 CROSS JOIN experiment_layers xl
 CROSS JOIN experiment_settings xs
 CROSS JOIN settings s
@@ -107,7 +107,7 @@ GAIN_SUMMARY = View(
     "intervals that know pairs share languages. There is no row where the metric is undefined for one of the pairs: "
     "nothing is compared there.",
     (
-        _FROM.substitute(table="comparisons", current=current("c"))
+        _FROM.substitute(table="comparisons c", current=current("c"))
         + "    AND c.contrast IS NULL AND c.median_gain IS NOT NULL",
     ),
     (
@@ -130,11 +130,49 @@ GAIN_SUMMARY = View(
     ),
 )  # fmt: skip
 
+LANGUAGE_GAINS = View(
+    "language_gains",
+    "What one language gains by a setting: the difference to its baseline, averaged over the languages it is paired "
+    "with.",
+    (
+        _FROM.substitute(table="comparisons c\nCROSS JOIN comparison_languages g", current=current("c"))
+        + "    AND g.comparison_id = c.id",
+    ),
+    (
+        *_SETTING,
+        *_PLACE,
+        Column("metric", "c.metric", "text", "name of the metric; a gain is its value minus the baseline's"),
+        Column("language", "g.language", "text", "the language"),
+        Column(
+            "language_side", "g.side", "text",
+            "side of the pairs that it is on: query, candidate, either (both together; all there is of metrics without "
+            "direction)",
+        ),
+        Column("n_partners", "g.n_partners", "integer", "languages it is paired with"),
+        Column("n_items", "g.n_items", "integer", "items of these pairs"),
+        Column("n_groups", "g.n_groups", "integer", "what items are drawn by: groups, or items"),
+        Column("value", "g.value", "real", "mean of the metric over the partners"),
+        Column("gain", "g.gain", "real", "mean over the partners of the difference to the baseline"),
+        Column(
+            "gain_low", "g.low", "real",
+            "lower end of its interval, for partner languages and items like these, language by language (of many, "
+            "some miss); with one partner about that partner alone",
+        ),
+        Column("gain_high", "g.high", "real", "upper end of that interval"),
+        Column(
+            "partner_error", "g.partner_error", "real", "standard error over partners alone; NULL with a single partner"
+        ),
+        Column("item_error", "g.item_error", "real", "standard error over items alone"),
+        Column("degrees", "g.degrees", "integer", "degrees of freedom of the interval's t"),
+        _JOB,
+    ),
+)  # fmt: skip
+
 DISTANCE_CORRELATIONS = View(
     "distance_correlations",
     "One correlation of retrieval accuracy and distance over language pairs, before and after steering (the steering "
     "study's Table 2).",
-    (_FROM.substitute(table="correlations", current=current("c")),),
+    (_FROM.substitute(table="correlations c", current=current("c")),),
     (
         *_SETTING,
         *_PLACE,

@@ -16,6 +16,7 @@ from sprachbund.db import tables as t
 from sprachbund.db.rows import insert_many
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund_runners.jobs.compare.language_gains import gains_by_language
 from sprachbund_runners.jobs.compare.layer_outcomes import Baselines, LayerOutcomes, read_layers
 from sprachbund_runners.jobs.compare.left_out import check_ready, left_out, present
 from sprachbund_runners.jobs.compare.levels import levels_of, wanted_levels
@@ -37,6 +38,8 @@ class Found:
     """What a comparison has found so far, by the tables that have it."""
 
     rows: ComparedRows = field(default_factory=ComparedRows)
+    # By the number of the row that they belong to.
+    languages: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     tests: list[PairTests] = field(default_factory=list)
     correlations: list[dict[str, Any]] = field(default_factory=list)
 
@@ -114,6 +117,7 @@ def _add_layer(
     gains: Mapping[Place, Mapping[str, Any]],
 ) -> None:
     levels = levels_of(payload, outcomes)
+    claimed = {each.setting for each in payload.claimed}
     for metric in payload.metrics:
         for setting in payload.settings:
             for name in scopes_of(setting.target):
@@ -133,14 +137,30 @@ def _add_layer(
                         for variant, members in setting.controls.items()
                     }
                     found.rows.add({**place, **row}, beside(own.value, metric, controls))
+                    if name == "all" and setting.setting in claimed:
+                        _add_languages(found, payload, metric, outcomes[setting.setting], outcomes[setting.reference])
     for each in payload.claimed:
         found.tests.append(PairTests.of(outcomes[each.setting].hits, outcomes[each.reference].hits))
+
+
+def _add_languages(
+    found: Found, payload: ComparisonPayload, metric: str, own: LayerOutcomes, baseline: LayerOutcomes
+) -> None:
+    """What each language gains, of the row that was added last."""
+    gains = gains_by_language(
+        own.languages, baseline.languages, metric, own.corpora, payload.unit == "group", payload.confidence
+    )
+    found.languages += [(len(found.rows.rows) - 1, each) for each in gains]
 
 
 def _write(connection: Connection, claim: Claim[ComparisonPayload], found: Found) -> None:
     for table in (t.PairTest, t.Correlation):
         connection.execute(delete(table).where(table.job_id == claim.job_id))
-    found.rows.write(connection, claim)
+    rows = found.rows.write(connection, claim)
+    # What it wrote before went with its comparisons.
+    insert_many(
+        connection, t.ComparisonLanguage, ({"comparison_id": rows[row], **each} for row, each in found.languages)
+    )
     for tests in found.tests:
         insert_many(connection, t.PairTest, ({"job_id": claim.job_id, **row} for row in tests.rows()))
     if found.correlations:
