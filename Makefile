@@ -65,6 +65,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/crossed.py
 	$(BIN)/python benchmarks/comparing.py
 	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/groups.py
+	$(BIN)/python benchmarks/families.py
+	$(BIN)/python benchmarks/choosing.py
 	$(BIN)/python benchmarks/fit_sample.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/job_queue.py

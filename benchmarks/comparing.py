@@ -32,9 +32,10 @@ from sprachbund.work.kinds import KINDS
 from sprachbund.work.payloads.compare import ADJUSTMENT, COMPARISON
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund_runners.evaluation.scores import Level
-from sprachbund_runners.jobs import JOBS, Context
+from sprachbund_runners.jobs import Context
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow
 from sprachbund_runners.jobs.pair_rows import write_pair_results
+from sprachbund_runners.jobs.registry import JOBS
 
 RETRIEVAL = ("top1", "mrr", "top5")
 DISTANCES = ("distance_gap", "paired_distance", "centroid_distance")

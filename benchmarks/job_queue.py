@@ -60,7 +60,7 @@ def fill(url: str, n_jobs: int) -> None:
     engine = connect(url, create=True)
     migrate.upgrade(engine)
     rows = [row_of(i) for i in range(n_jobs)]
-    row = {"name": "x", "revision": 1, "spec": {}, "spec_digest": "", "submitted_ms": 0, "cancelled": False}
+    row = {"name": "x", "revision": 1, "spec": {}, "submitted_ms": 0, "cancelled": False}
     with writing(engine) as connection:
         ids = insert_jobs(connection, rows, [])
         experiment = connection.scalar(insert(Experiment).values(**row, audit={}).returning(Experiment.id))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,15 +16,17 @@ from sqlalchemy import Connection, Engine, text
 
 from sprachbund import workspace
 from sprachbund.planning.submission import submit
+from sprachbund.results.questions import questions
 
 NAME = "growth"
-DOCS = Path(__file__).parents[1] / "docs"
 # What a cell is stored in: numbers, and tests with their q.
 OF_CELLS = {"results": ("pair_results", "pair_notes"), "tests": ("pair_tests", "adjusted_pair_tests")}
 _QUESTION = """
 import sys, sprachbund
-layer = {"layer": "final"} if ":layer" in sys.argv[1] else {}
-sprachbund.open().query(sys.argv[1], limit_s=600, params={"experiment": "growth", **layer})
+from sprachbund.results.questions import find
+question = find(sys.argv[1])
+values = {"experiment": "growth", "layer": "final", "ratio": 1.1}
+sprachbund.open().query(question.sql, limit_s=600, params={name: values[name] for name in question.parameters})
 """
 _RESULTS = "import sprachbund; print(sprachbund.open().results('growth', metrics=['top1'], layers=['final']).height)"
 _SCAN = """
@@ -75,11 +76,10 @@ def commands(one_layer: bool) -> Iterator[tuple[str, list[str]]]:
     yield "report", [*program, "report", NAME, "--out", "report.html", *layer]
     yield "ws.results, top1", [sys.executable, "-c", _RESULTS]
     yield "ws.scan, all metrics, to Parquet", [sys.executable, "-c", _SCAN]
-    page = (DOCS / "questions.md").read_text(encoding="utf-8")
-    for number, question in enumerate(re.findall(r"```sql\n(.*?)```", page, re.DOTALL), 1):
+    for question in questions().values():
         # Of many layers only what asks for one is asked.
-        if one_layer or ":layer" in question:
-            yield f"documented question {number}", [sys.executable, "-c", _QUESTION, question]
+        if one_layer or "layer" in question.parameters:
+            yield f"documented question {question.name}", [sys.executable, "-c", _QUESTION, question.name]
 
 
 def made(size: str, url: str, folder: Path) -> tuple[Engine, dict[str, int]]:

@@ -41,6 +41,11 @@ def layer_order(layer: Layer) -> tuple[int, int]:
 Keep = Literal["results", "all"]
 KEEP: tuple[Keep, ...] = get_args(Keep)
 
+# Tests that are adjusted together: of settings that edit the model, of those that transform its embeddings alone, and
+# of cells against any others.
+FamilyKind = Literal["steered", "transforms", "contrasts"]
+FAMILY_KINDS: tuple[FamilyKind, ...] = get_args(FamilyKind)
+
 # What a split is used for in an experiment.
 Role = Literal["fit", "select", "test"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -72,6 +77,9 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 # chosen against what was chosen of a baseline, each at the layer chosen for it.
 ContrastKind = Literal["asked", "best"]
 CONTRASTS: tuple[ContrastKind, ...] = get_args(ContrastKind)
+# The side of a pair that a language is on where its gain is told.
+LanguageSide = Literal["query", "candidate", "either"]
+LANGUAGE_SIDES: tuple[LanguageSide, ...] = get_args(LanguageSide)
 # What intervals and tests draw.
 DrawnUnit = Literal["item", "group"]
 # Which way a number is an improvement.

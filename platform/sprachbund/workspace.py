@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from sprachbund.mirror import Synced
     from sprachbund.results.comparison import Comparison
+    from sprachbund.results.equal_cost import EqualCost
     from sprachbund.results.frames import Some
 
 
@@ -69,16 +70,23 @@ class Workspace:
         """
         return register(function, kind=kind, name=name)
 
-    def submit(self, spec: str | os.PathLike[str] | Mapping[str, Any] | Spec, *, dry_run: bool = False) -> Submission:
+    def submit(
+        self,
+        spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+        *,
+        dry_run: bool = False,
+        replace: bool = False,
+    ) -> Submission:
         """Plan and queue an experiment: a file's path, a mapping with a file's fields, or a Spec.
 
-        Relative corpus and model paths start at the file's folder, or at the current one for a mapping.
+        Relative corpus and model paths start at the file's folder, or at the current one for a mapping. Where the name
+        has another plan already, raises PlanChanged unless `replace`.
         """
         if isinstance(spec, str | os.PathLike):
-            path = Path(spec)
-            return submission.submit(self.engine, self.store, load(path), path.resolve().parent, dry_run=dry_run)
-        checked = spec if isinstance(spec, Spec) else parse(dict(spec))
-        return submission.submit(self.engine, self.store, checked, Path.cwd(), dry_run=dry_run)
+            checked, base = load(Path(spec)), Path(spec).resolve().parent
+        else:
+            checked, base = spec if isinstance(spec, Spec) else parse(dict(spec)), Path.cwd()
+        return submission.submit(self.engine, self.store, checked, base, dry_run=dry_run, replace=replace)
 
     def run(self, *, progress: Any = None, **options: Any) -> Any:
         """Work in this process until the queue is empty; needs the `runner` extra.
@@ -135,6 +143,13 @@ class Workspace:
 
         name = experiment if isinstance(experiment, str) else experiment.experiment
         return comparison.compare(self.engine, name, store=self.store, **options)
+
+    def equal_cost(self, experiment: str | Submission, at: str, **options: Any) -> "EqualCost":
+        """The gain of every sweep at a cost, such as `bits_per_byte=1.5`; options as for `compare`."""
+        from sprachbund.results import equal_cost
+
+        found = self.compare(experiment, **options)
+        return equal_cost.equal_cost(self.engine, self.store, found, *equal_cost.parse_cost(at))
 
     def sync(self, experiment: str | None = None) -> "Synced":
         """Bring the MLflow mirror up to date with the database (needs the `mlflow` extra)."""

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, update
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
@@ -25,13 +25,16 @@ from sprachbund.queue import Claim, Queue
 from sprachbund.spec.experiment import parse
 from sprachbund.work.keys import content_key
 from sprachbund.work.kinds import KINDS
-from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON
+from sprachbund.work.payloads.compare import ADJUSTMENT, BEST, CHOICE, COMPARISON, CONTRAST
+from sprachbund.work.payloads.fit import INTERVENTION
 from sprachbund.work.payloads.measure import SPACE_EVALUATION
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
+from sprachbund.work.payloads.write import PERPLEXITY
 from sprachbund_runners.evaluation.scores import Level
-from sprachbund_runners.jobs import JOBS, Context
+from sprachbund_runners.jobs import Context
 from sprachbund_runners.jobs.evaluation_rows import EvaluationRow, write_evaluations
 from sprachbund_runners.jobs.pair_rows import write_pair_results
+from sprachbund_runners.jobs.registry import JOBS
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn", "jpn_Jpan")
 LAYERS = ("0", "1", "10", "final")
@@ -43,7 +46,7 @@ DISTANCES = ("paired_distance", "unpaired_distance", "distance_gap", "centroid_d
 N_ITEMS = 6
 NAN = float("nan")
 # The kinds whose jobs yield numbers.
-COMPARED = {kind.name for kind in (COMPARISON, ADJUSTMENT, CHOICE)}
+COMPARED = {kind.name for kind in (COMPARISON, ADJUSTMENT, CHOICE, BEST, CONTRAST)}
 NUMBERS = {PAIR_EVALUATION.name, SPACE_EVALUATION.name, *COMPARED}
 VERSIONS = {kind.name: kind.version for kind in KINDS.values()}
 EXPERTS = {"method": "experts", "targets": ["fra_Latn"]}
@@ -98,6 +101,10 @@ class Made:
     layers: Sequence[str] = LAYERS
     roles: Sequence[str] = ("select", "test")
     choose: bool = False
+    # Settings that the spec compares.
+    compare: Sequence[tuple[str, str]] = ()
+    # Perplexity by setting, in every language; others have the first one's.
+    perplexity: dict[str, float] = field(default_factory=dict)
     # Pairs whose job, with all its pairs, fails (role, setting label, pair).
     failed: Sequence[tuple[str, str, tuple[str, str]]] = ()
     seed: int = 0
@@ -145,9 +152,11 @@ class Made:
                 "none", {**EXPERTS, "k": 10}, {**EXPERTS, "k": 20, "controls": ["profile x3"]}, "centring",
             ],
             "embeddings": {"layers": list(self.layers), "pooling": "mean", "tokens": "content"},
-            "statistics": {"resamples": 100},
+            "statistics": {"resamples": 500},
             "allow_overlap": True,
             **({"choose": {"metric": "top1"}} if self.choose else {}),
+            **({"compare": [list(pair) for pair in self.compare]} if self.compare else {}),
+            **({"side_effects": {"perplexity": {"corpus": sources["test"]}}} if self.perplexity else {}),
         }  # fmt: skip
 
 
@@ -248,6 +257,12 @@ class Maker:
             return self.pair(claim)
         if claim.kind == SPACE_EVALUATION.name:
             return self.space(claim)
+        if claim.kind == INTERVENTION.name:
+            # All but layer 0 can differ.
+            edited = update(t.Intervention).where(t.Intervention.key == claim.subject).values(first_block=1)
+            return lambda connection: connection.execute(edited)
+        if claim.kind == PERPLEXITY.name:
+            return self.written(claim)
         return lambda connection: None
 
     def pair(self, claim: Claim) -> Callable[[Connection], None]:
@@ -284,6 +299,13 @@ class Maker:
             self.made.truth[(role, label, metric, layer, *languages)] = value
         return Level(value, NAN, NAN, len(items), len(items))
 
+    def written(self, claim: Claim) -> Callable[[Connection], None]:
+        values = self.made.perplexity
+        value = values.get(self.labels[claim.payload.setting], next(iter(values.values())))
+        level = Level(value, NAN, NAN, N_ITEMS, N_ITEMS)
+        row = EvaluationRow("perplexity", claim.payload.language, None, None, {"perplexity": level})
+        return lambda connection: write_evaluations(connection, claim, [row], None)
+
     def space(self, claim: Claim) -> Callable[[Connection], None]:
         payload = claim.payload
         role, label = self.place(claim)
@@ -313,14 +335,20 @@ class Database:
         """What the comparison stored of a setting, as its table has it, with its q and family of the last plan."""
         planned = select(t.ExperimentJob.job_id)
         adjusted = (
-            select(t.AdjustedComparison.comparison_id, t.AdjustedComparison.q, t.Family.size.label("family_size"))
+            select(
+                t.AdjustedComparison.comparison_id,
+                t.AdjustedComparison.q,
+                t.Family.size.label("family_size"),
+                t.Family.kind.label("family_kind"),
+                t.Family.threshold,
+            )
             .join(t.Family, t.Family.id == t.AdjustedComparison.family_id)
             .where(t.Family.job_id.in_(planned))
             .subquery()
         )
         with reading(self.engine) as connection:
             return connection.execute(
-                select(t.Comparison.__table__, adjusted.c.q, adjusted.c.family_size)
+                select(t.Comparison.__table__, *list(adjusted.c)[1:])
                 .outerjoin(adjusted, adjusted.c.comparison_id == t.Comparison.id)
                 .where(
                     t.Comparison.job_id == self.made.ids[f"comparison {role} {label}"],
@@ -336,7 +364,7 @@ def put(engine: Engine, folder: Path, made: Made) -> Database:
     store = ArtifactStore(folder / "artifacts")
     earlier = {**made.spec, "embeddings": {**made.spec["embeddings"], "layers": [*made.layers, UNASKED]}}
     for content in (earlier, made.spec):
-        submit(engine, store, parse(content), folder)
+        submit(engine, store, parse(content), folder, replace=True)
     maker = maker_of(made, engine, store)
     maker.serve()
     with reading(engine) as connection:

@@ -16,8 +16,8 @@ from typing import Any
 
 from sprachbund.cli.main import main
 from sprachbund.files import artifacts
-from sprachbund_runners.jobs import JOBS
 from sprachbund_runners.jobs.context import Context
+from sprachbund_runners.jobs.registry import JOBS
 
 given: dict[str, Any] = globals()["GIVEN"]
 here, called = Path(given["folder"]), given["name"]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sprachbund import workspace
+from sprachbund.cli.changed import print_submitted_change
 from sprachbund.cli.compare import print_comparison
 from sprachbund.cli.runs import work
 
@@ -35,8 +36,9 @@ def demo(
     if not path.exists():
         path.write_text(template, encoding="utf-8")
     print(f"workspace {found.root}, experiment {path.name}")
-    submitted = found.submit(path)
+    submitted = found.submit(path, replace=True)
+    print_submitted_change(submitted)
     print(f"{submitted.n_new} new jobs, {sum(submitted.existing.values())} exist already")
     work(found)
     print_comparison(found, name)
-    print(f"\nNext, in {folder}: `sprachbund compare {name} --layer final`, `sprachbund views`, `sprachbund ui`")
+    print(f"\nNext, in {folder}: `sprachbund report {name}`, `sprachbund views`, `sprachbund ui`")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sprachbund import workspace
-from sprachbund.cli.output import Json, print_json, print_table
+from sprachbund.cli.output import Json, Wide, print_json, print_table
 from sprachbund.results.item import explain_item
 
 
@@ -20,9 +20,12 @@ def explain(
     item: Annotated[str, typer.Option(help="The item's number from 0, or its name.")],
     experiment: Annotated[str, typer.Option(help="The experiment's name.")],
     setting: Annotated[str, typer.Option(help="A setting's label or the start of its key.")],
-    layer: Annotated[str | None, typer.Option(help="Layer of the embeddings; default: the last.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the embeddings; default: the chosen one, else the best.")
+    ] = None,
     role: Annotated[str, typer.Option(help="test or select.")] = "test",
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Show an item's texts and the five candidates that are most similar to it, before and after.
 
@@ -35,7 +38,8 @@ def explain(
     if as_json:
         print_json(asdict(shown))
         return
-    print(f"{shown.corpus} item {shown.item}, layer {shown.layer}, {shown.n_candidates} candidates")
+    print(f"{shown.corpus} item {shown.item}, {shown.n_candidates} candidates")
+    print(f"layer {shown.layer}: {shown.layer_reason}")
     print(f"query        {shown.query_language}  {shown.query}")
     print(f"translation  {shown.candidate_language}  {shown.translation}")
     for side in shown.sides:
@@ -43,4 +47,5 @@ def explain(
         print_table(
             ["", "cosine", "item", "text"],
             [["→" if each.gold else "", f"{each.similarity:.4f}", each.item, each.text] for each in side.top],
+            wide=wide,
         )

@@ -18,8 +18,10 @@ def register(app: typer.Typer) -> None:
 def plot_space(
     experiment: Annotated[str, typer.Argument(help="The experiment's name.")],
     setting: Annotated[str, typer.Argument(help="The setting to draw beside its baseline: label or start of key.")],
-    layer: Annotated[str, typer.Option(help="The layer of the embeddings: 0, 1 … final.")],
     out: Annotated[Path, typer.Option(help="Where to write the figure: .png, .svg or .pdf.")],
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the embeddings; default: the chosen one, else the best.")
+    ] = None,
     method: Annotated[str, typer.Option(help="pca, or umap (needs sprachbund[figures]).")] = "pca",
     corpus: Annotated[str | None, typer.Option(help="Which corpus, where the role has several.")] = None,
     role: Annotated[str, typer.Option(help="The text to draw: test or select.")] = "test",
@@ -28,10 +30,10 @@ def plot_space(
 ) -> None:
     """Draw the embedding space before and after, on the same axes.
 
-    Example: sprachbund plot-space demo "experts eng_Latn k=0.035" --layer 5 --out space.png
+    Example: sprachbund plot-space demo "experts eng_Latn k=0.035" --out space.png
     """
     opened = workspace.open()
-    panels = figures.panels(opened.engine, opened.store, experiment, setting, layer, role=role, corpus=corpus)
-    figure = figures.space_figure(panels, method=method, items=items, seed=seed)  # type: ignore[arg-type]
+    drawn = figures.panels(opened.engine, opened.store, experiment, setting, layer, role=role, corpus=corpus)
+    figure = figures.space_figure(drawn.panels, method=method, items=items, seed=seed)  # type: ignore[arg-type]
     save(figure, out)
-    print(out)
+    print(f"drawn into {out}; layer {drawn.layers.first}: {drawn.layers.reason}")

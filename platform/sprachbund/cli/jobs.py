@@ -6,7 +6,7 @@ import typer
 from sqlalchemy import select
 
 from sprachbund import workspace
-from sprachbund.cli.output import Json, print_json, print_table
+from sprachbund.cli.output import Json, Wide, print_json, print_table
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.names import find_experiment
@@ -26,6 +26,7 @@ def jobs(
     kind: Annotated[str | None, typer.Option(help="One job kind.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 50,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """List jobs, newest first, with the error of failed ones.
 
@@ -36,7 +37,7 @@ def jobs(
             raise QueryError(f"{option}: found '{value}', expected one of {', '.join(known)}{nearest(value, known)}")
     found = workspace.open()
     statement = select(
-        t.Job.id, t.Job.kind, t.Job.state, t.Job.label, t.Job.attempt, t.Job.failures, t.Job.losses, t.Job.error
+        t.Job.id, t.Job.state, t.Job.kind, t.Job.label, t.Job.attempt, t.Job.failures, t.Job.losses, t.Job.error
     ).order_by(t.Job.id.desc())
     if state is not None:
         statement = statement.where(t.Job.state == state)
@@ -51,4 +52,5 @@ def jobs(
     if as_json:
         print_json([dict(row._mapping) for row in rows])
         return
-    print_table(["id", "kind", "state", "label", "attempt", "failures", "losses", "error"], rows)
+    columns = ["id", "state", "kind", "label", "attempt", "failures", "losses", "error"]
+    print_table(columns, rows, wide=wide, labels=2, leaving=["attempt", "losses", "failures"])

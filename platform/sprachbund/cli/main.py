@@ -42,6 +42,7 @@ MODULES = {
     "delete": "room",
     "samples": "samples",
     "query": "queries",
+    "questions": "queries",
     "views": "queries",
     "sync": "mirror",
     "ui": "mirror",

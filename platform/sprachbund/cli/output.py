@@ -1,16 +1,20 @@
 """What commands print: tables for people, `--json` for programs."""
 
 import json
-import sys
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
-from rich.measure import Measurement
-from rich.table import Table
+from rich.console import Console, Group, RenderableType
+
+from sprachbund.report.fitting import FittedTable, Paragraph
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Lines as long as the table needs.")]
+# Where standard output is no terminal and COLUMNS says nothing.
+WIDTH = 120
+_ENDLESS = 1_000_000
 
 
 def print_json(value: Any) -> None:
@@ -18,28 +22,39 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """A table; numbers to the right. On a terminal the last column is folded first."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str | None = None,
+    wide: bool = False,
+    labels: int = 1,
+    leaving: Sequence[str] = (),
+) -> None:
+    """A table; numbers to the right. labels: leading columns that every block repeats; leaving: these go first."""
     listed = [tuple(row) for row in rows]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(columns):
-        numeric = bool(listed) and all(isinstance(row[place], int | float | None) for row in listed)
-        last = place == len(columns) - 1
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=not last, overflow="fold")
-    for row in listed:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    print_rendered(table)
+    numbers = [bool(listed) and all(isinstance(row[place], int | float | None) for row in listed)
+               for place in range(len(columns))]  # fmt: skip
+    table = FittedTable(
+        columns,
+        [["" if value is None else str(value) for value in row] for row in listed],
+        labels,
+        frozenset(place for place, numeric in enumerate(numbers) if place >= labels and not numeric),
+        leaving=[columns.index(name) for name in leaving],
+    )
+    print_rendered(Group(*([Paragraph(title, "bold")] if title else []), table), wide)
 
 
-def print_rendered(what: RenderableType) -> None:
-    """Print for a person. A file or a pipe has no width: lines are as long as they need to be."""
+def print_rendered(what: RenderableType, wide: bool = False) -> None:
+    """Print for a person, as wide as the terminal, COLUMNS or, without either, `WIDTH`."""
     # Brackets and colons in results are no markup.
-    plain: dict[str, Any] = {"markup": False, "emoji": False}
-    console = Console(**plain)
-    if not console.is_terminal:
-        width = Measurement.get(console, console.options.update(width=sys.maxsize), what).maximum
-        console = Console(width=width, **plain)
-    console.print(what)
+    console = Console(markup=False, emoji=False)
+    if wide:
+        console.width = _ENDLESS
+    elif not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH
+    # What is longer than a line is not ours to break.
+    console.print(what, soft_wrap=True)
 
 
 def counts(values: Mapping[str, int]) -> str:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from sprachbund import workspace
-from sprachbund.cli.experiments import print_submission
-from sprachbund.cli.output import Json, print_json, print_table
+from sprachbund.cli.experiments import Replace, submit_and_print
+from sprachbund.cli.output import Json, Wide, print_json, print_table
 from sprachbund.errors import SpecError
 from sprachbund.recipes import known_recipes, recipe
 from sprachbund.recipes.recipe import parse_values
@@ -34,7 +34,7 @@ def recipes() -> None:
 
 
 @app.command(name="list")
-def list_recipes(as_json: Json = False) -> None:
+def list_recipes(as_json: Json = False, wide: Wide = False) -> None:
     """List the recipes.
 
     Example: sprachbund recipes list
@@ -43,11 +43,14 @@ def list_recipes(as_json: Json = False) -> None:
     if as_json:
         print_json([{"name": each.name, "description": each.description, "source": each.source} for each in found])
         return
-    print_table(["recipe", "what it does", "source"], [[each.name, each.description, each.source] for each in found])
+    rows = [[each.name, each.description, each.source] for each in found]
+    print_table(["recipe", "what it does", "source"], rows, wide=wide)
 
 
 @app.command()
-def show(name: Name, set_: Set = None, values: Values = None, tables: bool = False, as_json: Json = False) -> None:
+def show(
+    name: Name, set_: Set = None, values: Values = None, tables: bool = False, as_json: Json = False, wide: Wide = False
+) -> None:
     """Print a recipe's parameters and its experiment file; --tables prints the queries of the study's tables.
 
     Examples: sprachbund recipes show abx-emnlp2025; sprachbund recipes show steering-acl2025 --set k='[100, 500]'
@@ -66,7 +69,7 @@ def show(name: Name, set_: Set = None, values: Values = None, tables: bool = Fal
         rows = [
             [each.name, write_yaml(each.default, flow=True).strip(), each.help] for each in found.parameters.values()
         ]
-        print_table(["parameter", "default", "meaning"], rows)
+        print_table(["parameter", "default", "meaning"], rows, wide=wide)
         print("\n# the experiment file with these values")
         print(write_yaml(content), end="")
 
@@ -77,6 +80,7 @@ def submit(
     set_: Set = None,
     values: Values = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check only; queue nothing.")] = False,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Submit a recipe's experiment; paths in it start at the current folder.
@@ -84,7 +88,7 @@ def submit(
     Example: sprachbund recipes submit steering-acl2025 --set model=models/bible-bloom --set k='[50, 200]'
     """
     content = recipe(name).filled(_values(set_, values))
-    print_submission(workspace.open().submit(content, dry_run=dry_run), dry_run, as_json)
+    submit_and_print(workspace.open(), content, dry_run, replace, as_json)
     if not as_json and not dry_run:
         print(f"next       sprachbund run; sprachbund report {content['name']}")
 

@@ -20,7 +20,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The file to write; default: EXPERIMENT.html here.")] = None,
     metric: Annotated[str, typer.Option(help="What retrieval tables show.")] = "top1",
     layer: Annotated[
-        str | None, typer.Option(help="Report this layer alone; default: all, the last one closely.")
+        str | None, typer.Option(help="Report this layer alone; default: all, the chosen ones closely.")
     ] = None,
 ) -> None:
     """Write the tables and figures of an experiment into one HTML file that loads nothing.

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sprachbund import workspace
-from sprachbund.cli.output import Json, print_json, print_table
+from sprachbund.cli.output import Json, Wide, print_json, print_table
 from sprachbund.results import side_effects
 
 
@@ -19,6 +19,7 @@ def samples(
     setting: Annotated[str, typer.Argument(help="A setting's label or the start of its key.")],
     n: Annotated[int, typer.Option(min=1, help="So many of each kind: free, and of every translated pair.")] = 5,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Texts that the model wrote under a setting, with what language they were found to be.
 
@@ -37,4 +38,5 @@ def samples(
             kind, language = f"{each['language']} to {each['into_language']}", ""
         notes = [name for name, flag in (("degenerate", each["degenerate"]), ("cut", each["ended"] == 0)) if flag]
         rows.append([kind, each["sample"], language, ", ".join(notes), " ⏎ ".join(each["text"].splitlines())])
-    print_table(["kind", "sample", "language", "notes", "text"], rows, title=f"{experiment}: {setting}")
+    columns = ["kind", "sample", "language", "notes", "text"]
+    print_table(columns, rows, title=f"{experiment}: {setting}", wide=wide, labels=2)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from sprachbund.errors import ArtifactError
+from sprachbund.languages.table import UNSPACED, describe
 
 SCHEMA = {"item": pl.String, "text": pl.String, "group": pl.String}
 # Columns of further labels (topic) are named with this before them.
@@ -94,6 +95,17 @@ class TextSet:
             np.array([span.split("-") for span in row.split(" ")], dtype=np.int64).reshape(-1, 2)
             for row in self.frame[WORDS]
         ]
+
+
+def sizes(texts: TextSet) -> dict[str, int | None]:
+    """UTF-8 bytes, characters and words between blanks of all sentences; no words in scripts without blanks."""
+    text = texts.frame["text"]
+    spaced = describe(texts.language).script not in UNSPACED
+    return {
+        "n_bytes": int(text.str.len_bytes().sum()),
+        "n_characters": int(text.str.len_chars().sum()),
+        "n_words": int(text.str.count_matches(r"\S+").sum()) if spaced else None,
+    }
 
 
 def has_schema(frame: pl.DataFrame) -> bool:

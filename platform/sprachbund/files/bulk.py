@@ -43,6 +43,7 @@ BULK: dict[str, Bulk] = {
         Bulk("direction", t.Direction.artifact_id, t.Direction.job_id),
         Bulk("edits", t.Intervention.artifact_id, key=t.Intervention.key),
         Bulk("outcomes", t.PairEvaluation.outcomes_id, t.PairEvaluation.job_id),
+        Bulk("differences", t.EvaluationDifference.replicates_id, t.EvaluationDifference.job_id),
         Bulk("other_outcomes", t.Evaluation.outcomes_id, t.Evaluation.job_id),
     )
 }

@@ -1,7 +1,9 @@
 """Languages: one code per language and script (`spa_Latn`), found by any of its usual names.
 
 The table follows the codes of FLORES-200 and adds those of NTREX-128, SIB-200, Tatoeba and Universal
-Dependencies. Glottocodes and families are those of Glottolog 5.1 (CC BY 4.0).
+Dependencies. Glottocodes, families, branches and coordinates are those of Glottolog 5.1 (Hammarström, Forkel,
+Haspelmath & Bank 2024, https://glottolog.org, CC BY 4.0): `glottolog.tsv` has of its tree what stands above these
+languages, with coordinates rounded to 4 digits.
 """
 
 import csv
@@ -11,10 +13,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sprachbund.errors import SpecError
 
 TABLE = Path(__file__).parents[1] / "data" / "languages.tsv"
+TREE = TABLE.with_name("glottolog.tsv")
+ISOLATE = "Isolate"
+UNSPACED = frozenset({"Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"})
+"""Scripts that put no blanks between words."""
 _CODE = re.compile(r"[a-z]{3}(_[A-Z][a-z]{3})?")
 _TAG = re.compile(r"([A-Za-z]{2,3})[-_]([A-Za-z]{4})")
 
@@ -23,7 +30,9 @@ _TAG = re.compile(r"([A-Za-z]{2,3})[-_]([A-Za-z]{4})")
 class Language:
     """A language in a script: `code` is ISO 639-3 and ISO 15924, or ISO 639-3 alone if the script is unknown.
 
-    `family` is the top-level family's English name, "Isolate" for a language without relatives.
+    `family` is the top-level family's English name, "Isolate" for a language without relatives. `branches` are the
+    names of the groups below the family that it belongs to, the widest first. Coordinates are degrees north and east:
+    a point for a language, of several together Glottolog's mean; None of constructed languages.
     """
 
     code: str
@@ -32,6 +41,41 @@ class Language:
     name: str
     glottocode: str | None = None
     family: str | None = None
+    branches: tuple[str, ...] | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """Glottolog's languages and groups: a row of `TREE` by glottocode, and those that others stand below."""
+
+    rows: dict[str, dict[str, str]]
+    groups: frozenset[str]
+
+    def path(self, glottocode: str) -> list[str]:
+        """Names of the groups around it, its family first; of a group of others, with its own."""
+        found, node = [], glottocode if glottocode in self.groups else self.rows[glottocode]["parent"]
+        while node:
+            found.append(self.rows[node]["name"])
+            node = self.rows[node]["parent"]
+        return found[::-1]
+
+    def describe(self, glottocode: str) -> dict[str, Any]:
+        """The fields of a `Language` that the tree knows."""
+        row, path = self.rows[glottocode], self.path(glottocode)
+        place = {name: float(row[name]) if row[name] else None for name in ("latitude", "longitude")}
+        return {"family": path[0] if path else ISOLATE, "branches": tuple(path[1:]), **place}
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def _tree() -> _Tree:
+    rows = {row["glottocode"]: row for row in _read(TREE)}
+    return _Tree(rows, frozenset(row["parent"] for row in rows.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +87,19 @@ class _Table:
 
 @cache
 def _table() -> _Table:
-    table = _Table({}, {}, {})
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            code = row["code"]
-            iso, _, script = code.partition("_")
-            table.languages[code] = Language(
-                code, iso, script or None, row["name"], row["glottocode"] or None, row["family"] or None
-            )
-            # The first row of a language gives its default script, so `ace` means the first of its two codes.
-            for word in (code, iso, row["alpha2"], row["name"], *row["aliases"].split(";")):
-                if word:
-                    table.words.setdefault(word.casefold(), code)
-                    if re.fullmatch(r"[a-z]{2,3}", word):
-                        table.iso.setdefault(word, iso)
+    table, tree = _Table({}, {}, {}), _tree()
+    for row in _read(TABLE):
+        code, glottocode = row["code"], row["glottocode"]
+        iso, _, script = code.partition("_")
+        table.languages[code] = Language(
+            code, iso, script or None, row["name"], glottocode, **tree.describe(glottocode)
+        )
+        # The first row of a language gives its default script, so `ace` means the first of its two codes.
+        for word in (code, iso, row["alpha2"], row["name"], *row["aliases"].split(";")):
+            if word:
+                table.words.setdefault(word.casefold(), code)
+                if re.fullmatch(r"[a-z]{2,3}", word):
+                    table.iso.setdefault(word, iso)
     return table
 
 

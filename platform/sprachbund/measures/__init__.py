@@ -5,6 +5,7 @@ The planner and the views read this without the runner's libraries. A measure's 
 module here that has `MEASURES` is a home: nothing else lists it.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -19,10 +20,13 @@ __all__ = [
     "METRICS",
     "METRICS_OF_PAIRS",
     "OF_PAIRS",
+    "RATIO_FLOOR",
     "REQUESTS",
+    "WITH_RATIO",
     "Measure",
     "Metric",
     "measure_of",
+    "random_levels",
 ]
 
 # The order in which tables show them; further homes follow by name.
@@ -48,6 +52,10 @@ COMPARED = tuple(metric.name for metric in METRICS.values() if metric.use != "sh
 """What `statistics.metrics` may name."""
 CHOSEN_BY = tuple(metric.name for metric in METRICS.values() if metric.use == "chosen_by")
 """What `choose.metric` may name."""
+WITH_RATIO = tuple(metric.name for metric in METRICS.values() if metric.low is not None and metric.low >= 0)
+"""Those that are never negative: a value may be shown as so many times its baseline."""
+RATIO_FLOOR = 0.05
+"""A ratio to a baseline below this says nothing: it is left out."""
 MEASURES: dict[str, Measure] = {measure.name: measure for home in _HOMES for measure in home.MEASURES}
 OF_PAIRS: dict[str, Measure] = {
     measure.name: measure
@@ -64,3 +72,12 @@ REQUESTS: tuple[Request, ...] = tuple(home.REQUEST for home in _HOMES if hasattr
 def measure_of(metric: str) -> Measure:
     """The measure that yields a metric. Raises KeyError for a metric of nobody's, or of a registered measure."""
     return _MEASURE_OF[metric]
+
+
+def random_levels(sizes: Sequence[int]) -> dict[str, float]:
+    """By metric what a random ranking of candidates gives, of which so many have equal texts each.
+
+    Only metrics whose level depends on the candidates.
+    """
+    levels = {name: metric.chance(sizes) for name, metric in METRICS.items() if callable(metric.chance)}
+    return {name: level for name, level in levels.items() if level is not None}

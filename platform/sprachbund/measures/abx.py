@@ -19,12 +19,12 @@ METRICS: tuple[Metric, ...] = (
         "abx", "share", "none", 0.0, 1.0, "bootstrap",
         "share of triples with x closer to a (same label) than to b (another), ties one half; pairs of labels, then "
         "groups count alike; chance is .5",
-        _SOURCE,
+        _SOURCE, chance=0.5,
     ),
     Metric(
         "abx_weighted", "share", "none", 0.0, 1.0, "bootstrap",
         "the same with every triple counting alike",
-        _SOURCE,
+        _SOURCE, chance=0.5,
     ),
     Metric(
         "abx_standard_error", "share", "none", 0.0, None, "none",
@@ -39,7 +39,7 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 ABX = Measure(
-    "abx", 1, "space", False, ("abx", "abx_weighted", "abx_standard_error", "abx_triples"),
+    "abx", 2, "space", False, ("abx", "abx_weighted", "abx_standard_error", "abx_triples"),
     "the general ABX task: ON a label, BY others, ACROSS others", optional=True,
 )  # fmt: skip
 MEASURES: tuple[Measure, ...] = (ABX,)

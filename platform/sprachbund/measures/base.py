@@ -1,5 +1,6 @@
 """What a metric and a measure are."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sprachbund.vocabulary import Better, Extent, IntervalKind, Use
@@ -12,6 +13,8 @@ class Metric:
     unit: of the value (`share`, `cosine distance`, …). better: which way is an improvement; `none` where neither is
     one by itself. low, high: bounds, None if there is none. interval: how a level's interval is had. use: `compared`
     where items of a pair can be compared with a baseline's, `chosen_by` where settings may be chosen by it as well.
+    chance: the level of a random ranking, or how it follows from the sizes of the groups of equal candidates; None
+    where there is no such level.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Metric:
     description: str
     source: str
     use: Use = "shown"
+    chance: "float | Callable[[Sequence[int]], float | None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,13 +83,13 @@ METRICS: tuple[Metric, ...] = (
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
-        "distances", 1, "pair", False,
+        "distances", 2, "pair", False,
         ("paired_distance", "unpaired_distance", "distance_gap", "centroid_distance"),
         "cosine distances between two languages",
         function="sprachbund_runners.evaluation.pair:distance_scores",
     ),
     Measure(
-        "spread", 1, "language", False,
+        "spread", 2, "language", False,
         ("spread", "within_distance", "to_medoid", "to_medoid_of_others", "to_frozen_medoid", "is_medoid",
          "to_target"),
         "cosine distances within one language, and of its mean to the other languages'",

@@ -78,15 +78,15 @@ METRICS: tuple[Metric, ...] = (
 
 MEASURES: tuple[Measure, ...] = (
     Measure("cka", 1, "pair", False, ("cka", "cka_debiased"), "linear CKA of two languages", optional=True),
-    Measure("mutual_knn", 2, "pair", False, ("mutual_knn",), "do translations have the same nearest", optional=True),
+    Measure("mutual_knn", 3, "pair", False, ("mutual_knn",), "do translations have the same nearest", optional=True),
     Measure("procrustes", 1, "pair", False, ("procrustes_residual",), "best rotation of two languages", optional=True),
     Measure(
         "isotropy", 1, "language", False, ("isoscore", "effective_rank"),
         "how evenly directions are used, of each language and of all together", optional=True,
     ),
-    Measure("hubness", 1, "language", False, ("hubness",), "how unevenly items are others' nearest", optional=True),
+    Measure("hubness", 2, "language", False, ("hubness",), "how unevenly items are others' nearest", optional=True),
     Measure(
-        "silhouette", 1, "space", False, ("language_silhouette",),
+        "silhouette", 2, "space", False, ("language_silhouette",),
         "are languages clusters, of all together and of each", optional=True,
     ),
     Measure(
@@ -94,7 +94,7 @@ MEASURES: tuple[Measure, ...] = (
         "can a linear probe tell the language, of all together and of each", optional=True,
     ),
     Measure(
-        "distance_quantiles", 1, "space", False,
+        "distance_quantiles", 2, "space", False,
         tuple(f"{name}_q{level:02d}" for name in ("centroid_distance", "paired_distance") for level in _LEVELS),
         "distributions behind the study's Table 1", optional=True,
     ),

@@ -1,6 +1,6 @@
 """Measures that users register (`sprachbund.catalogue.plugins`): their metric names are theirs, `name@digest`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
 from sprachbund.catalogue import plugins
@@ -29,8 +29,12 @@ OWN = Measure(
 MEASURES: tuple[Measure, ...] = (OWN,)
 
 
-def measure_wants(wants: Sequence[Want], names: Sequence[str], unit: str, confidence: float) -> list[Want]:
+def measure_wants(
+    wants: Sequence[Want], names: Sequence[str], units: Mapping[str, str], confidence: float
+) -> list[Want]:
     """A want for every setting, corpus and measure; those of a setting and corpus share a bundle.
+
+    units: what intervals draw, by the key of the corpus.
 
     Raises SpecError for a measure that is not registered.
     """
@@ -45,7 +49,7 @@ def measure_wants(wants: Sequence[Want], names: Sequence[str], unit: str, confid
     for want in unique_wants(wants):
         if isinstance(want.payload, PairEvaluationPayload):
             for name in sorted(set(names)):
-                payload = _payload(want.payload, name, unit, confidence)
+                payload = _payload(want.payload, name, units[want.payload.corpus], confidence)
                 found.append(Want.of(OWN_MEASURES, payload, f"{name} of {want.label}", want.layers))
     return found
 

@@ -2,32 +2,47 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 from sqlalchemy import Connection, Row, func, select, text
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import asked_for, foreign_pairs
+from sprachbund.measures import METRICS
 from sprachbund.mirror.describe import Plan, record_of, status_of, status_text
 from sprachbund.mirror.means import means
 from sprachbund.mirror.records import (
+    BEYOND,
+    METRIC_ORDER,
     Group,
     Heatmap,
     LoggedValue,
     RunRecord,
     Value,
     headline_kinds,
-    last_layer,
     points_of,
 )
+from sprachbund.results.layers import layers_shown, levels_by_layer
 from sprachbund.results.left_out import left_out
+from sprachbund.vocabulary import layer_order
 from sprachbund.work.kinds import read_payload
-from sprachbund.work.payloads.compare import ADJUSTMENT, CHOICE, COMPARISON, ComparisonPayload
+from sprachbund.work.payloads.compare import ADJUSTMENT, BEST, CHOICE, COMPARISON, ComparisonPayload
 from sprachbund.work.payloads.measure import SPACE_EVALUATION, EmbeddingsPayload
 from sprachbund.work.payloads.pairs import PAIR_EVALUATION
 from sprachbund.work.payloads.star import Starred
 
 HEATMAP_METRIC = "top1"
+
+
+@dataclass(frozen=True, slots=True)
+class BestLayer:
+    """The layer that is best so far (the last before anything is compared); `at_ms`: when the last number was there."""
+
+    layer: str
+    at_ms: int
+
 
 Values = dict[int, dict[Group, dict[str, dict[str, Value]]]]
 
@@ -37,6 +52,20 @@ _COMPARED = text(
         j.finished_ms
     FROM setting_comparison v JOIN jobs j ON j.id = v.job
     WHERE v.experiment = :experiment AND v.scope = 'all'
+    """
+)
+_POPULATION = text(
+    """
+    SELECT setting_key, role, corpus, layer, metric, population_low, population_high, population_p
+    FROM gain_summary WHERE experiment = :experiment AND scope = 'all' AND population_p IS NOT NULL
+    """
+)
+_BEST = text(
+    """
+    SELECT v.setting_key, v.role, v.corpus, v.layer, v.metric, v.delta AS best_delta, v.q AS best_q,
+        v.population_p AS best_population_p, v.control_p
+    FROM contrasts v JOIN planned_settings s ON s.experiment = v.experiment AND s.setting_key = v.setting_key
+    WHERE v.experiment = :experiment AND v.scope = 'all' AND v.contrast = 'best' AND v.against_key = s.baseline_key
     """
 )
 _MISSING = text(
@@ -59,21 +88,20 @@ def read(connection: Connection, experiment_id: int, setting_ids: Sequence[int])
         plan.pending.update((kind, setting, group, layer) for group in groups.get(corpus, ()))
     choices = _choices(connection, experiment_id)
     by_key = {row.key: row.setting_id for row in settings.values()}
-    values = _compared(connection, experiment.name, by_key, wanted)
+    values = _compared(connection, experiment.name, by_key, wanted, chosen=bool(choices))
     kinds = headline_kinds(plan.compared, len({group for several in groups.values() for group in several}))
     # Comparisons are few rows, evaluations are many: what the former have is not averaged again.
     names = {metric for metric, kind in kinds if kind == "value"} - (plan.compared if plan.all_compared else set())
     _add_means(connection, experiment_id, values, sorted(wanted & settings.keys()), sorted(names), settings, plan)
-    since_ms = max(experiment.submitted_ms, _settled_ms(connection, experiment_id))
+    best = _best_layer(connection, experiment, by_key, settings)
+    since_ms = max(experiment.submitted_ms, _settled_ms(connection, experiment_id), best.at_ms)
     planned = {setting_id: row for setting_id, row in settings.items() if setting_id in wanted}
     points: dict[int, tuple[LoggedValue, ...]] = {}
     layers: dict[int, str | None] = {}
     for setting_id, row in planned.items():
         own = values.get(setting_id, {})
-        layer = _headline_layer(row, settings, choices)
+        layers[setting_id] = layer = _headline_layer(row, settings, choices) or best.layer
         points[setting_id] = points_of(own, kinds, n_blocks=row.n_blocks, layer=layer, since_ms=since_ms)
-        tested = [metrics for (role, _), metrics in own.items() if role == "test"]
-        layers[setting_id] = layer or next((last_layer(metrics, row.n_blocks) for metrics in tested), None)
     heatmaps = _heatmaps(connection, experiment_id, settings, layers, plan)
     return [
         record_of(
@@ -181,30 +209,40 @@ def _choices(connection: Connection, experiment_id: int) -> Sequence[Row[Any]]:
 
 
 def _settled_ms(connection: Connection, experiment_id: int) -> int:
-    """When layers were last chosen, or q-values adjusted; 0 where they were not yet."""
+    """When layers were last chosen, compared, or q-values adjusted; 0 where they were not yet."""
     statement = (
         select(func.max(t.Job.finished_ms))
         .join(t.ExperimentJob, t.ExperimentJob.job_id == t.Job.id)
-        .where(t.ExperimentJob.experiment_id == experiment_id, t.Job.kind.in_([ADJUSTMENT.name, CHOICE.name]))
+        .where(
+            t.ExperimentJob.experiment_id == experiment_id, t.Job.kind.in_([ADJUSTMENT.name, CHOICE.name, BEST.name])
+        )
     )
     return connection.execute(statement).scalar() or 0
 
 
-def _compared(connection: Connection, name: str, ids: Mapping[str, int], wanted: set[int]) -> Values:
+def _compared(connection: Connection, name: str, ids: Mapping[str, int], wanted: set[int], *, chosen: bool) -> Values:
+    """What comparisons say; p against controls, once something was chosen, is that of controls that chose too."""
     found: Values = {}
+    beyond: dict[tuple[str, ...], dict[str, float | None]] = {}
+    for statement in (_POPULATION, _BEST):
+        for row in connection.execute(statement, {"experiment": name}):
+            place = (row.setting_key, row.role, row.corpus, row.layer, row.metric)
+            beyond.setdefault(place, {}).update(row._asdict())
     for row in connection.execute(_COMPARED, {"experiment": name}):
         setting_id = ids[row.setting_key]
         if setting_id not in wanted:
             continue
         # A baseline is compared with itself, without a test: its difference says nothing.
         tested = row.p is not None
+        best = beyond.get((row.setting_key, row.role, row.corpus, row.layer, row.metric), {})
         metrics = found.setdefault(setting_id, {}).setdefault((row.role, row.corpus), {})
         metrics.setdefault(row.metric, {})[row.layer] = Value(
             row.value,
             row.finished_ms,
             row.delta if tested else None,
             row.q if tested else None,
-            row.control_p,
+            best.get("control_p") if chosen else row.control_p,
+            **{name: best.get(name) for name in BEYOND},
         )
     return found
 
@@ -227,7 +265,7 @@ def _add_means(
 
 
 def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Sequence[Row[Any]]) -> str | None:
-    """The layer chosen for a setting, or for those it is compared with; None where there is not exactly one."""
+    """The first layer chosen for a setting, or for those it is compared with; None where none is."""
     near = (
         {row.setting_id},
         {row.control_of_id},
@@ -237,8 +275,31 @@ def _headline_layer(row: Row[Any], settings: Mapping[int, Row[Any]], choices: Se
     for several in near:
         layers = {choice.layer for choice in choices if choice.setting_id in several}
         if layers:
-            return layers.pop() if len(layers) == 1 else None
+            return min(layers, key=layer_order)
     return None
+
+
+def _best_layer(
+    connection: Connection, experiment: Row[Any], ids: Mapping[str, int], settings: Mapping[int, Row[Any]]
+) -> BestLayer:
+    """The layer of headlines where none is chosen, as `layers_shown` has it of what is compared on `test` so far."""
+    planned = connection.execute(
+        select(t.ExperimentLayer.layer).where(t.ExperimentLayer.experiment_id == experiment.id)
+    ).scalars()
+    layers = sorted(planned, key=layer_order)
+    rows = [
+        (row.metric, row.layer, settings[ids[row.setting_key]].method, row.value, row.finished_ms)
+        for row in connection.execute(_COMPARED, {"experiment": experiment.name})
+        if row.role == "test" and settings[ids[row.setting_key]].control is None
+    ]
+    compared = {row[0] for row in rows}
+    metric = next((each for each in METRIC_ORDER if each in compared and METRICS[each].better != "none"), None)
+    if metric is None:
+        return BestLayer(layers_shown(None, (), {}, layers, METRIC_ORDER[0]).first, 0)
+    names = ["layer", "method", "value", "at_ms"]
+    found = pl.DataFrame([row[1:] for row in rows if row[0] == metric], schema=names, orient="row")
+    shown = layers_shown(None, (), levels_by_layer(found), layers, metric)
+    return BestLayer(shown.first, max(found["at_ms"].to_list()))
 
 
 def _heatmaps(

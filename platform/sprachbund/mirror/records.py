@@ -55,6 +55,14 @@ class Value:
     delta: float | None = None
     q: float | None = None
     control_p: float | None = None
+    # Over other languages and items like these.
+    population_low: float | None = None
+    population_high: float | None = None
+    population_p: float | None = None
+    # Where it was chosen, against what was chosen of the baseline.
+    best_delta: float | None = None
+    best_q: float | None = None
+    best_population_p: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,15 @@ def metric_part(name: str) -> str:
     return f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
+_TESTED = ("delta", "q", "control_p")
+# Of the metric that leads.
+BEYOND = ("population_low", "population_high", "population_p", "best_delta", "best_q", "best_population_p")
+
+
 def headline_kinds(compared: Iterable[str], n_groups: int) -> tuple[tuple[str, str], ...]:
-    """(metric, kind) pairs that each role and corpus may have as headlines; kinds are value, delta, q, control_p.
+    """(metric, kind) pairs that each role and corpus may have as headlines; kinds are fields of `Value`.
+
+    The first metric that is compared has them all, the others value, delta, q and control_p.
 
     Depends on the plan only (which metrics are compared, how many role × corpus groups there are), never on what
     is known so far: a name that was logged once goes on being logged.
@@ -112,7 +127,8 @@ def headline_kinds(compared: Iterable[str], n_groups: int) -> tuple[tuple[str, s
     for metric in (*METRIC_ORDER, *sorted(inside.difference(METRIC_ORDER))):
         wanted.append((metric, "value"))
         if metric in inside:
-            wanted += [(metric, "delta"), (metric, "q"), (metric, "control_p")]
+            first = not any(kind == "delta" for _, kind in wanted)
+            wanted += [(metric, kind) for kind in (_TESTED + BEYOND if first else _TESTED)]
     return tuple(wanted[: max(1, MOST_HEADLINES // max(1, n_groups))])
 
 
@@ -136,8 +152,8 @@ def points_of(
 ) -> tuple[LoggedValue, ...]:
     """Curves and headlines of one run.
 
-    values: (role, corpus) → metric → layer → Value. layer: the headlines' layer; None takes the last one that is
-    known in that role and corpus. since_ms: headlines are no older than this (a new choice or submission may move
+    values: (role, corpus) → metric → layer → Value. layer: the headlines' layer; without one there are none.
+    since_ms: headlines are no older than this (a new choice or submission may move
     them to another layer, an adjustment gives other q-values, and MLflow shows the latest). What is not finite is
     left out.
     """
@@ -150,20 +166,13 @@ def points_of(
                 LoggedValue(name, layer_step(each, n_blocks), known.value, known.at_ms)
                 for each, known in metrics[metric].items()
             ]
-        shown = layer or last_layer(metrics, n_blocks)
         for metric, kind in kinds:
-            known_here = metrics.get(metric, {}).get(shown) if shown is not None else None
+            known_here = None if layer is None else metrics.get(metric, {}).get(layer)
             value = None if known_here is None else getattr(known_here, kind)
             if known_here is not None and value is not None:
                 name = headline_name(role, corpus, metric, kind)
                 found.append(LoggedValue(name, HEADLINE_STEP, value, max(known_here.at_ms, since_ms)))
     return tuple(sorted((each for each in found if math.isfinite(each.value)), key=lambda each: (each.name, each.step)))
-
-
-def last_layer(metrics: Mapping[str, Mapping[str, Value]], n_blocks: int) -> str | None:
-    """The last layer that any of the metrics has a value at."""
-    layers = {layer for by_layer in metrics.values() for layer in by_layer}
-    return max(layers, key=lambda layer: layer_step(layer, n_blocks), default=None)
 
 
 def new_points(points: Iterable[LoggedValue], logged: Mapping[str, Mapping[str, float]]) -> list[LoggedValue]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sprachbund.errors import SpecError
 from sprachbund.measures.mining import mining_wants
 from sprachbund.measures.own import measure_wants
 from sprachbund.planning.compared import check_named, language_pairs
+from sprachbund.planning.differences import difference_wants
+from sprachbund.planning.drawn import described, drawn_unit, largest_family, settled, warnings
 from sprachbund.planning.evaluated import RoleWants
 from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
@@ -23,8 +26,9 @@ REPORTED_ROLES = ("select", "test")
 class Blueprint:
     """All settings of an experiment, those underneath transformed ones, its layers and wants.
 
-    `n_pairs`: unordered language pairs per reported role, for counting the cells a table must have. `n_refits`: how
-    often a setting is fitted anew, on a half of the fit text.
+    n_pairs: unordered language pairs per reported role, for counting the cells a table must have. drawn: what
+    comparisons draw, and how often (`drawn.described`); warnings: lines on what they cannot find. n_refits: how often a
+    setting is fitted anew, on a half of the fit text.
     """
 
     settings: tuple[PlannedSetting, ...]
@@ -32,6 +36,8 @@ class Blueprint:
     layers: tuple[str, ...]
     wants: tuple[Want, ...]
     n_pairs: Mapping[str, int]
+    drawn: Mapping[str, Any]
+    warnings: tuple[str, ...]
     n_refits: int
 
 
@@ -47,9 +53,15 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     refit_wants: list[Want] = []
     layers: set[str] = set()
     n_refits = 0
-    for model in models:
-        planner = SettingPlanner(spec, model, fit)
+    planners = [SettingPlanner(spec, model, fit) for model in models]
+    for planner in planners:
         planner.run()
+    asked = [_layers(spec, each.model) for each in planners]
+    n_tests = max(largest_family(each.settings.values(), on) for each, on in zip(planners, asked, strict=True))
+    n_tests = max(n_tests, len(spec.compare) * max(map(len, asked)))
+    spec = settled(spec, n_tests)
+    for planner in planners:
+        model = planner.model
         settings += planner.settings.values()
         underlying += [each for key, each in planner.underlying.items() if key not in planner.settings]
         refits = _refits(spec, model, corpora.get(HALF, ()))
@@ -73,14 +85,25 @@ def draw_up(spec: Spec, models: Sequence[PlanModel], corpora: Mapping[str, Seque
     if spec.evaluations.mining:
         wants += mining_wants(wants, corpora)
     if spec.evaluations.measures:
-        wants += measure_wants(wants, spec.evaluations.measures, spec.statistics.unit, spec.statistics.confidence)
+        units = {each.key: drawn_unit(spec, [each]) for of_role in corpora.values() for each in of_role}
+        wants += measure_wants(wants, spec.evaluations.measures, units, spec.statistics.confidence)
+    wants += difference_wants(spec, settings, list(wants), corpora)
     ordered = tuple(sorted(layers, key=layer_order))
     n_pairs = {
         role: sum(len(language_pairs(spec, corpus)) for corpus in corpora.get(role, ())) for role in REPORTED_ROLES
     }
-    # What refits share with the rest is wanted by both; what reads them comes after them.
-    whole = tuple(unique_wants((*refit_wants, *wants)))
-    return Blueprint(tuple(settings), tuple(underlying), ordered, whole, n_pairs, n_refits)
+    reported = {role: corpora[role] for role in REPORTED_ROLES if corpora.get(role)}
+    return Blueprint(
+        settings=tuple(settings),
+        underlying=tuple(underlying),
+        layers=ordered,
+        # What refits share with the rest is wanted by both; what reads them comes after them.
+        wants=tuple(unique_wants((*refit_wants, *wants))),
+        n_pairs=n_pairs,
+        drawn=described(spec, n_tests, reported),
+        warnings=tuple(warnings(spec, n_tests)),
+        n_refits=n_refits,
+    )
 
 
 def _fit_corpus(corpora: Mapping[str, Sequence[PlanCorpus]]) -> PlanCorpus | None:

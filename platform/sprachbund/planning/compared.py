@@ -1,6 +1,6 @@
 """Comparisons of settings over language pairs, their families of tests, and choices made by them, as wants."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -23,9 +23,6 @@ from sprachbund.work.payloads.compare import (
     ContrastPayload,
 )
 from sprachbund.work.plan import NONE, ChoiceGroup, PlanCorpus, PlannedSetting, Want
-
-Refits = Mapping[str, Mapping[str, str]]
-"""Keys by setting, and by half of the fit text: of the setting that is it but for being fitted on that half."""
 
 
 def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
@@ -52,11 +49,13 @@ def comparison_wants(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
-    refits: Refits,
+    unit: str,
+    refits: Mapping[str, tuple[str, ...]],
 ) -> list[Want]:
     """A want for each setting of a role but controls, on one group of corpora, `corpus` among them.
 
-    evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
+    unit: what is drawn of it. evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
+    refits: by setting, the keys of those that are it but for the half of the fit text that they are fitted on.
     """
     controls: dict[str, dict[str, list[PlannedSetting]]] = {}
     for setting in settings:
@@ -66,7 +65,8 @@ def comparison_wants(
     found = []
     for setting in settings:
         if setting.control_of is None:
-            payload = _comparison(spec, role, corpus, setting, controls.get(setting.key, {}), evaluated, refits)
+            beside = controls.get(setting.key, {})
+            payload = _comparison(spec, role, corpus, setting, beside, evaluated, unit, refits)
             label = f"comparison of {setting.label} on {corpus.group} ({role})"
             found.append(Want.of(COMPARISON, payload, label, layers))
     return found
@@ -79,30 +79,30 @@ def _comparison(
     setting: PlannedSetting,
     controls: Mapping[str, Sequence[PlannedSetting]],
     evaluated: Mapping[str, Mapping[str, str]],
-    refits: Refits,
+    unit: str,
+    refits: Mapping[str, tuple[str, ...]],
 ) -> ComparisonPayload:
-    """One setting with its controls, by variant."""
+    """One setting with its controls, by variant, and its refits."""
     variants = {variant: tuple(each.key for each in members) for variant, members in controls.items()}
     settings = (
-        _compared(setting, variants),
+        _compared(setting, variants, refits.get(setting.key, ())),
         *(_compared(each, {}) for members in controls.values() for each in members),
     )
-    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference))
-    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated, refits))
+    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference, *each.refits))
+    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated, unit))
 
 
 def _resampled(
     spec: Spec,
     role: str,
     corpus: PlanCorpus,
-    read: Collection[str],
+    read: Iterable[str],
     evaluated: Mapping[str, Mapping[str, str]],
-    refits: Refits,
+    unit: str,
 ) -> dict[str, Any]:
     """What is asked of outcomes whichever settings, those of the keys `read`, are compared."""
-    fitted = {key: refits[key] for key in read if key in refits}
-    outcomes = [*read, *(each for halves in fitted.values() for each in halves.values())]
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     metrics = list(statistics.metrics)
     if spec.choose is not None and spec.choose.metric not in metrics:
         metrics.append(spec.choose.metric)
@@ -113,15 +113,16 @@ def _resampled(
         "metrics": tuple(metrics),
         "resamples": statistics.resamples,
         "confidence": statistics.confidence,
-        "unit": statistics.unit,
+        "unit": unit,
         "seed": spec.seed,
-        "refits": fitted,
-        "evaluations": {subject: pairs for key in outcomes for subject, pairs in evaluated[key].items()},
+        "evaluations": {subject: pairs for key in read for subject, pairs in evaluated[key].items()},
     }
 
 
-def _compared(setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]]) -> ComparedSetting:
-    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls)
+def _compared(
+    setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]], refits: tuple[str, ...] = ()
+) -> ComparedSetting:
+    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls, refits)
 
 
 def adjustment_want(
@@ -131,9 +132,11 @@ def adjustment_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     comparisons: Sequence[Want],
+    unit: str,
 ) -> Want:
     """The families over all comparisons of a model, group and role; `on` names model and group."""
     statistics = spec.statistics
+    assert statistics.resamples is not None  # settled before
     evaluations: dict[str, None] = {}
     if statistics.multiplicity == "max_t":
         evaluations = dict.fromkeys(subject for each in comparisons for subject in each.payload.needs)
@@ -143,8 +146,9 @@ def adjustment_want(
         layers=layers,
         comparisons=tuple(each.subject for each in comparisons),
         multiplicity=statistics.multiplicity,
+        confidence=statistics.confidence,
         resamples=statistics.resamples,
-        unit=statistics.unit,
+        unit=unit,
         seed=spec.seed,
         evaluations=tuple(evaluations),
     )
@@ -203,7 +207,7 @@ def best_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
-    refits: Refits,
+    unit: str,
     choice: Want,
 ) -> Want | None:
     """Whatever was chosen against what was chosen of the settings that edit nothing; None with nothing to compare."""
@@ -227,7 +231,7 @@ def best_want(
         candidates=candidates,
         multiplicity=spec.statistics.multiplicity,
         layers=layers,
-        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated, refits),
+        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated, unit),
     )
     return Want.of(
         BEST, payload, f"best against best on {corpus.group} for {settings[0].model.name} ({role})", needs_layers=layers
@@ -241,7 +245,7 @@ def contrast_want(
     settings: Sequence[PlannedSetting],
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
-    refits: Refits,
+    unit: str,
 ) -> Want | None:
     """The comparisons that the spec names; None where it names none of this model's settings."""
     by_name = {name: each for each in settings for name in (each.name, each.label)}
@@ -256,7 +260,7 @@ def contrast_want(
     payload = ContrastPayload(
         contrasts=contrasts,
         multiplicity=spec.statistics.multiplicity,
-        **_resampled(spec, role, corpus, read, evaluated, refits),
+        **_resampled(spec, role, corpus, read, evaluated, unit),
     )
     return Want.of(CONTRAST, payload, label, layers)
 

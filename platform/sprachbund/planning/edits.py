@@ -13,6 +13,7 @@ from sprachbund.work.payloads.fit import (
     INTERVENTION,
     Control,
     DirectionPlace,
+    DirectionsInOrder,
     EditedDirections,
     EditedUnits,
     Incremental,
@@ -96,7 +97,7 @@ class EditPlanner:
             experts=experts,
             statistics=statistics,
             sources=tuple(sources),
-            incremental=self._incremental(point, list(statistics), pooling),
+            incremental=None if row.fit == "at_once" else self._incremental(list(statistics), pooling),
         )
         given = [("select", key, "expert_set") for key in experts.values()]
         if toward is not None and row.rule.to_target:
@@ -156,24 +157,54 @@ class EditPlanner:
         self._check_rank(point, among)
         first = toward if toward is not None else among[0]
         sources = [language for language in among if language != first]
-        maps = sources if row.per_language else [ANY]
-        places: dict[str, tuple[DirectionPlace, ...]] = {}
-        for each in maps:
-            others = sources if each == ANY else [each]
-            places[each] = tuple(
-                DirectionPlace(
-                    site,
-                    block,
-                    inputs.direction(row.direction, first, others, site, block, row.pooling, row.rank),
-                )
-                for block in blocks
-                for site in row.sites
+        maps = {each: [each] for each in sources} if row.per_language else {ANY: sources}
+        places = [(block, site) for block in blocks for site in row.sites]
+        given: list[tuple[str, str, str]] = []
+        edited: EditedDirections | DirectionsInOrder
+        if row.fit == "incremental":
+            edited = self._in_order(point, first, maps, places)
+        else:
+            edited = EditedDirections(
+                row.direction,
+                {
+                    each: tuple(
+                        DirectionPlace(
+                            site,
+                            block,
+                            inputs.direction(row.direction, first, others, site, block, row.pooling, row.rank),
+                        )
+                        for block, site in places
+                    )
+                    for each, others in maps.items()
+                },
             )
-        edited = EditedDirections(row.direction, places)
-        given = [("select", key, "direction") for key in edited.keys]
+            given = [("select", key, "direction") for key in edited.keys]
         extra = {"direction": row.direction}
-        payload = self._payload(point, control, toward, maps, edited)
+        payload = self._payload(point, control, toward, list(maps), edited)
         return self._planned(point, control, payload, given, row.sites, extra)
+
+    def _in_order(
+        self, point: Point, first: str, maps: Mapping[str, Sequence[str]], places: Sequence[tuple[int, str]]
+    ) -> DirectionsInOrder:
+        """Directions that are fitted with earlier ones on, where there is more than one place."""
+        row = point.row
+        assert row.direction is not None and row.pooling is not None
+        if len(places) == 1:
+            block, site = places[0]
+            raise SpecError(
+                f"{point.where}.fit: 'incremental' changes nothing where one place alone is edited ({site} of block"
+                f" {block}); leave fit out, or list several blocks"
+            )
+        width = {(block, site): width for block, site, width in self.inputs.model.units}
+        languages = sorted({first, *(each for others in maps.values() for each in others)})
+        return DirectionsInOrder(
+            method=row.direction,
+            rank=row.rank,
+            first=first,
+            others={each: tuple(others) for each, others in maps.items()},
+            places=tuple((block, site, width[block, site]) for block, site in places),
+            incremental=self._incremental(languages, row.pooling),
+        )
 
     def _check_rank(self, point: Point, languages: Sequence[str]) -> None:
         row, model = point.row, self.inputs.model
@@ -192,7 +223,7 @@ class EditPlanner:
         control: ControlPoint | None,
         toward: str | None,
         maps: Sequence[str],
-        edited: EditedUnits | EditedDirections,
+        edited: EditedUnits | EditedDirections | DirectionsInOrder,
     ) -> InterventionPayload:
         row, inputs = point.row, self.inputs
         assert row.edit is not None
@@ -215,10 +246,8 @@ class EditPlanner:
             edited=edited,
         )
 
-    def _incremental(self, point: Point, languages: Sequence[str], pooling: str) -> Incremental | None:
-        """What fitting with earlier edits on needs, where that is asked for."""
-        if point.row.fit == "at_once":
-            return None
+    def _incremental(self, languages: Sequence[str], pooling: str) -> Incremental:
+        """What fitting with earlier edits on needs."""
         inputs = self.inputs
         assert inputs.fit is not None
         texts = {language: inputs.fit.texts[language].as_sentences for language in languages}

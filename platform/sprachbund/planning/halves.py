@@ -20,7 +20,7 @@ FEWEST = 4
 def fit_halves(spec: Spec, corpus: Corpus, source: Mapping[str, Any]) -> Iterator[tuple[Corpus, dict[str, Any]]]:
     """`statistics.fit_resamples` halves with their descriptions, the same items in every language.
 
-    Groups stay whole where these are resampled and all items have one. Of an odd number the smaller half is taken,
+    Groups stay whole where all items have one, unless items are drawn. Of an odd number the smaller half is taken,
     which errs on the side of a wider interval. Raises SpecError for fewer than `FEWEST` items (groups).
     """
     what, places = _units(corpus, spec.statistics.unit)
@@ -38,9 +38,9 @@ def fit_halves(spec: Spec, corpus: Corpus, source: Mapping[str, Any]) -> Iterato
         yield replace(corpus, name=f"{corpus.name} half {number}", texts=texts), {**source, "filter": selected}
 
 
-def _units(corpus: Corpus, unit: str) -> tuple[str, NDArray[np.int64]]:
+def _units(corpus: Corpus, unit: str | None) -> tuple[str, NDArray[np.int64]]:
     """What is drawn, and the number of each item's, int64 [items]."""
     groups = next(iter(corpus.texts.values())).groups
-    if unit == "group" and None not in groups:
+    if unit != "item" and None not in groups:
         return "group", np.unique([str(group) for group in groups], return_inverse=True)[1]
     return "item", np.arange(len(groups))

@@ -4,21 +4,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+import numpy as np
+from sqlalchemy import Connection, delete, update
 
 from sprachbund import queue
 from sprachbund.catalogue import plugins
-from sprachbund.corpora.text import fingerprint
+from sprachbund.corpora.text import fingerprint, gold_groups, sizes
 from sprachbund.db import tables as t
 from sprachbund.db.engine import now_ms
 from sprachbund.db.rows import id_of, ids_of, insert_many, insert_missing, insert_new, one_of, upsert
 from sprachbund.files.artifacts import ArtifactStore, Stored
 from sprachbund.languages import table as languages
 from sprachbund.languages.trained import trained_on
+from sprachbund.measures import random_levels
 from sprachbund.planning.blueprint import Blueprint
 from sprachbund.planning.resolve import Resolved, ResolvedModel
+from sprachbund.planning.revisions import Asked, Revision, change, record_revision
 from sprachbund.vocabulary import ROLES
-from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import ForeignPair
 from sprachbund.work.payloads.stored import to_json
 from sprachbund.work.plan import JobPlan, PlannedIntervention, PlannedSetting
@@ -26,8 +28,10 @@ from sprachbund.work.plan import JobPlan, PlannedIntervention, PlannedSetting
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A spec on its way into the database."""
+    """A spec on its way into the database. `asked`: what is kept of it; `before`: the revision there is."""
 
+    asked: Asked
+    before: Revision | None
     resolved: Resolved
     blueprint: Blueprint
     jobs: JobPlan
@@ -45,7 +49,7 @@ def record(
     for measure in resolved.spec.evaluations.measures:
         upsert(connection, t.MetricName, plugins.find("measure", measure).metric_row(), ["name"], [])
     jobs = queue.insert_jobs(connection, _job_rows(drawing), _edges(drawing, False), _edges(drawing, True))
-    experiment_id, revision = _record_experiment(connection, resolved)
+    experiment_id, revision = _record_experiment(connection, drawing)
     existing = ids_of(connection, t.Job, drawing.jobs.existing)
     used = dict.fromkeys((*jobs.values(), *existing.values()))
     links = ({"experiment_id": experiment_id, "job_id": each} for each in used)
@@ -125,6 +129,8 @@ def _record_corpora(
                 "fingerprint": fingerprint(each.corpus.texts[side]),
                 "n_items": text.n_items,
                 "n_groups": len(groups) or None,
+                **sizes(each.corpus.texts[side]),
+                "chance": random_levels(np.bincount(gold_groups(each.corpus.texts[side].texts)).tolist()),
                 "artifact_id": store.record(connection, stored[text.key]),
             }
             upsert(connection, t.CorpusText, row, ["key"], ["artifact_id"])
@@ -161,14 +167,17 @@ def _record_trained(connection: Connection, models: Iterable[ResolvedModel], ids
             continue
         for code in family.languages:
             _record_language(connection, code)
-            row = {"model_id": ids[model.plan.fingerprint], "language": code, "family": family.name}
-            upsert(connection, t.ModelLanguage, row, ["model_id", "language"], ["family"])
+            row = {
+                "model_id": ids[model.plan.fingerprint],
+                "language": code,
+                "family": family.name,
+                "share": family.shares.get(code),
+            }
+            upsert(connection, t.ModelLanguage, row, ["model_id", "language"], ["family", "share"])
 
 
 def _record_language(connection: Connection, code: str) -> None:
-    known = languages.describe(code)
-    row = {name: getattr(known, name) for name in ("code", "iso639_3", "script", "name", "glottocode", "family")}
-    upsert(connection, t.Language, row, ["code"], [])
+    upsert(connection, t.Language, asdict(languages.describe(code)), ["code"], [])
 
 
 def _record_interventions(connection: Connection, planned: Sequence[PlannedIntervention]) -> dict[str, int]:
@@ -214,28 +223,26 @@ def _record_settings(
     return insert_missing(connection, t.Setting, rows)
 
 
-def _record_experiment(connection: Connection, resolved: Resolved) -> tuple[int, int]:
-    spec = resolved.spec
-    content = spec.expanded()
-    digest = content_key("spec", 1, spec=content)
-    found = connection.execute(
-        select(t.Experiment.id, t.Experiment.revision, t.Experiment.spec_digest).where(t.Experiment.name == spec.name)
-    ).one_or_none()
+def _record_experiment(connection: Connection, drawing: Drawing) -> tuple[int, int]:
+    """The experiment without what an earlier plan of it resolved to, and its revision; (id, revision)."""
+    before, asked = drawing.before, drawing.asked
+    new = before is None or change(before, asked) is not None
+    revision = (before.number if before else 0) + new
     values = {
-        "spec": content,
-        "spec_digest": digest,
+        "revision": revision,
+        "spec": asked.spec,
         "submitted_ms": now_ms(connection),
         "cancelled": False,
-        "audit": dict(resolved.audit),
+        "audit": {**drawing.resolved.audit, "drawn": dict(drawing.blueprint.drawn)},
     }
-    if found is None:
-        statement = insert(t.Experiment).values(name=spec.name, revision=1, **values).returning(t.Experiment.id)
-        return int(connection.execute(statement).scalar_one()), 1
-    revision = found.revision + (found.spec_digest != digest)
-    connection.execute(update(t.Experiment).where(t.Experiment.id == found.id).values(revision=revision, **values))
+    name = drawing.resolved.spec.name
+    upsert(connection, t.Experiment, {"name": name, **values}, ["name"], list(values))
+    found = id_of(connection, t.Experiment, name, "name")
     for table in (t.ExperimentJob, t.ForeignPair, t.ExperimentSetting, t.ExperimentLayer, t.ExperimentCorpus):
-        connection.execute(delete(table).where(table.experiment_id == found.id))
-    return int(found.id), int(revision)
+        connection.execute(delete(table).where(table.experiment_id == found))
+    if new:
+        record_revision(connection, found, revision, asked)
+    return found, revision
 
 
 def _job_rows(drawing: Drawing) -> Iterator[dict[str, Any]]:

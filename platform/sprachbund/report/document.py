@@ -1,7 +1,7 @@
 """An experiment's report: one HTML file with its tables and figures in the study's layout."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from sprachbund.measures import METRICS
 from sprachbund.report import sections, sweep, tasks
 from sprachbund.report.page import Folded, Page, Paragraph, Piece, Table, text_table
+from sprachbund.report.rendering import tables_of, verdict_lines
 from sprachbund.report.sections import ReportedExperiment
-from sprachbund.report.tables import layout
 from sprachbund.results.comparison import compare
 from sprachbund.spec.reading import write_yaml
 
@@ -19,30 +19,41 @@ from sprachbund.spec.reading import write_yaml
 def report(engine: Engine, experiment: str, *, metric: str = "top1", layer: str | None = None) -> str:
     """The report of an experiment on its test role as one HTML document that loads nothing.
 
-    metric: what retrieval tables show. layer: the one that is reported; default: all, the last of them in tables of a
-    single layer, as in the study. Raises QueryError for an unknown experiment, metric or layer.
+    metric: what retrieval tables show. layer: the one that is reported; default: all, and in tables of a single layer
+    those that the comparison looks at closely. Raises QueryError for an unknown experiment, metric or layer.
     """
     comparison = compare(engine, experiment, metric=metric, layer=layer)
-    shown = comparison.layers[-1]
-    comparison = replace(comparison, detail_layers=(shown,), layer_reason="as asked" if layer else "the last")
-    source = ReportedExperiment(engine, comparison, shown)
+    closely = [ReportedExperiment(engine, comparison, each) for each in comparison.detail_layers]
+    source = closely[0]
     page = Page(f"{experiment}: report")
+    page.add("Verdict", *map(Paragraph, verdict_lines(comparison)))
     page.add("What was run", *_about(source))
-    tables = layout(comparison)
+    tables = tables_of(comparison)
     page.add("Settings compared", *(piece for table in tables for piece in text_table(table)))
     page.add("Over layers", *sections.layers(source))
     page.add("ABX tasks and probes", *tasks.tasks(source))
-    page.add("Distances (Table 1)", *sections.distances(source))
-    page.add("Gains over language pairs", *sections.gains(source))
-    page.add("Retrieval, pair by pair", *sections.heat_maps(source))
-    page.add("Accuracy and distance (Table 2)", *sections.correlations(source))
+    page.add("Distances (Table 1)", *_at_each(sections.distances, closely))
+    page.add("Gains over language pairs", *_at_each(sections.gains, closely))
+    page.add("Retrieval, pair by pair", *_at_each(sections.heat_maps, closely))
+    page.add("Accuracy and distance (Table 2)", *_at_each(sections.correlations, closely))
     page.add("Experts", *sections.experts(source))
-    page.add("Controls", *sections.controls(source))
+    page.add("Controls", *_at_each(sections.controls, closely))
     page.add("Side effects", *sweep.side_effects(source))
-    page.add("Sweep", *sweep.sweep(source), *sweep.front(source))
+    page.add("Sweep", *_at_each(sweep.sweep, closely), *sweep.front(source))
     page.add("What the numbers are", *_definitions(source))
     page.add("Experiment file", *_spec(source))
     return page.render()
+
+
+def _at_each(
+    section: Callable[[ReportedExperiment], list[Piece]], closely: Sequence[ReportedExperiment]
+) -> Iterator[Piece]:
+    """A section's pieces at every layer that is looked at closely, under its name."""
+    for source in closely:
+        pieces = [piece for piece in section(source) if piece]
+        if pieces:
+            yield Paragraph(f"Layer {source.layer}: {source.comparison.layer_reason}.", note=True)
+        yield from pieces
 
 
 def _about(source: ReportedExperiment) -> list[Piece]:
@@ -90,14 +101,15 @@ def _definitions(source: ReportedExperiment) -> list[Piece]:
         [metric.name, metric.unit, metric.better, metric.description]
         for metric in (METRICS[name] for name in dict.fromkeys(shown))
     ]
-    statistics = _statistics(source)
+    statistics, drawn = _content(source)["statistics"], _drawn(source)
     return [
         Table(["metric", "unit", "better", "definition"], rows, labels=4),
         Paragraph(
-            f"Intervals and p of settings: paired bootstrap of {statistics['unit']}s, {statistics['resamples']} "
-            f"resamples, {100 * float(statistics['confidence']):g} %, the same draws for all settings and pairs; q: "
-            f"{statistics['multiplicity']} within all compared settings and layers of a metric and scope. A random "
-            "control stands beside every claim; per-language centring is the baseline that needs no steering."
+            f"Intervals and p of settings: paired bootstrap of {' or '.join(sorted({*drawn['unit'].values()}))}s, "
+            f"{drawn['resamples']} resamples, {100 * float(statistics['confidence']):g} %, the same draws for all "
+            f"settings and pairs; q: {statistics['multiplicity']} within all compared settings that edit (or all that "
+            "only transform) and layers from the first edited block on, of a metric and scope. A random control stands "
+            "beside every claim; per-language centring is the baseline that needs no steering."
         ),
     ]
 
@@ -107,9 +119,10 @@ def _content(source: ReportedExperiment) -> dict[str, Any]:
     return dict(json.loads(found["spec"][0]))
 
 
-def _statistics(source: ReportedExperiment) -> dict[str, Any]:
-    """As the file has them; a stored spec has every default filled in."""
-    return dict(_content(source)["statistics"])
+def _drawn(source: ReportedExperiment) -> dict[str, Any]:
+    """What comparisons draw, and how often, as it was planned."""
+    found = source.read("SELECT CAST(audit AS TEXT) AS audit FROM experiments WHERE name = :experiment")
+    return dict(json.loads(found["audit"][0])["drawn"])
 
 
 def _spec(source: ReportedExperiment) -> list[Piece]:

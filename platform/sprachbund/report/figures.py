@@ -14,6 +14,7 @@ from sprachbund.db.names import NamedSetting, find_baseline, find_setting
 from sprachbund.errors import QueryError, SprachbundError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.report.charts import COLOURS, new_figure, styled
+from sprachbund.results.layers import LayersShown, find_layers
 from sprachbund.results.snapshots import embedded, planned_pairs, require_snapshots
 from sprachbund.vocabulary import DRAWN_BY, DrawnBy
 from sprachbund.work.payloads.measure import SideSnapshots
@@ -33,34 +34,47 @@ class Panel:
     vectors: Vectors
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The sides of a figure, and the layer they are at."""
+
+    panels: list[Panel]
+    layers: LayersShown
+
+
 def panels(
     engine: Engine,
     store: ArtifactStore,
     experiment: str,
     setting: str,
-    layer: str,
+    layer: str | None = None,
     *,
     role: str = "test",
     corpus: str | None = None,
-) -> list[Panel]:
+) -> Drawn:
     """The setting's baseline and the setting, or the setting alone if it has no baseline, as pairs were evaluated.
 
+    layer: default as `find_layers` has it.
     Raises QueryError if the experiment, the setting or the corpus does not exist, naming the nearest; if a layer was
     not computed, or its file is not there any more.
     """
     with reading(engine) as connection:
         named = find_setting(connection, setting, experiment)
+    layers = find_layers(engine, experiment, named.key, layer, role)
+    at = layers.first
+    with reading(engine) as connection:
         key = _corpus_key(connection, experiment, role, corpus)
         shown = [each for each in (find_baseline(connection, named, experiment), named) if each is not None]
         sides = [_side(connection, experiment, each, key) for each in shown]
-        require_snapshots(engine, store, [key for _, side in sides for key in side.keys], layer)
-        return [
+        require_snapshots(engine, store, [key for _, side in sides for key in side.keys], at)
+        found = [
             Panel(
-                f"{each.label}, layer {layer}",
-                embedded(connection, store, side, sorted(side.snapshots), layer, asked.transform, asked.components),
+                f"{each.label}, layer {at}",
+                embedded(connection, store, side, sorted(side.snapshots), at, asked.transform, asked.components),
             )
             for each, (asked, side) in zip(shown, sides, strict=True)
         ]
+    return Drawn(found, layers)
 
 
 def _corpus_key(connection: Connection, experiment: str, role: str, corpus: str | None) -> str:

@@ -27,6 +27,12 @@ def pareto_plot(found: Pareto) -> "Figure":
         colour = COLOURS[number % len(COLOURS)]
         label = f"{target} ({model})" if several else str(target)
         axes.scatter(group[across], group["gain"], s=40, facecolors="none", edgecolors=colour, label=label)
+        axes.errorbar(
+            group[across], group["gain"], xerr=_arms(group, across), yerr=_arms(group, "gain"), fmt="none",
+            ecolor=colour, elinewidth=0.6, alpha=0.6,
+        )  # fmt: skip
+        maybe = group.filter(pl.col("maybe"))
+        axes.scatter(maybe[across], maybe["gain"], s=40, color=colour, alpha=0.35)
         front = group.filter(pl.col("front")).sort(across)
         axes.plot(front[across], front["gain"], color=colour, lw=0.8, ls=":")
         axes.scatter(front[across], front["gain"], s=40, color=colour)
@@ -39,10 +45,16 @@ def pareto_plot(found: Pareto) -> "Figure":
     axes.set_xlabel(across.replace("_", " "))
     axes.set_ylabel(f"gain in {found.metric} at layer {found.layer}")
     numbers = ", numbers: target share" if costs and SHARE in found.objectives else ""
-    title = f"{found.experiment}: filled points are the Pareto front{numbers}"
+    title = f"{found.experiment}: filled points are the Pareto front, pale ones may be{numbers}"
     axes.set_title(f"{title}\nlayer {found.layer}: {found.layer_reason}", fontsize=9)
     axes.legend(fontsize=7)
     return figure
+
+
+def _arms(group: pl.DataFrame, name: str) -> list[list[float]]:
+    """Lengths of the interval below and above each point; 0 where rounding puts an end on its wrong side."""
+    below, above = group[name] - group[f"{name}_low"], group[f"{name}_high"] - group[name]
+    return [each.clip(lower_bound=0).to_list() for each in (below, above)]
 
 
 def _point_name(row: dict[str, Any]) -> str:

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
-import polars as pl
-from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from sprachbund.errors import QueryError
-from sprachbund.report.tables import layout
+from sprachbund.report.contrasts import contrast_tables
+from sprachbund.report.fitting import FittedTable, Paragraph
+from sprachbund.report.tables import TextTable, layout
 from sprachbund.results.comparison import Comparison
+from sprachbund.results.verdict import verdicts
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -21,39 +21,47 @@ _LATEX = {
 }  # fmt: skip
 
 
+# What says more of the column before it, and stays beside it.
+_TIED = frozenset({"interval", "range of controls", "p", "q"})
+
+
 def console(comparison: Comparison) -> Group:
-    """Rich tables for a terminal."""
-    parts: list[Table | Text] = []
-    for table in layout(comparison):
-        shown = Table(pad_edge=False, box=SIMPLE_HEAD)
-        for number, column in enumerate(table.columns):
-            label = number < table.labels
-            shown.add_column(
-                column if label else column.replace("_", "_\n"),
-                justify="left" if label else "right",
-                overflow="fold",
-                min_width=min(20, max([len(row[number]) for row in table.rows], default=0)) if label else None,
-            )
-        for row, control in zip(table.rows, table.controls, strict=True):
-            shown.add_row(*(Text(cell) for cell in row), style="dim" if control else None)
-        parts += [Text(table.title, style="bold"), shown, *(Text(note, style="dim") for note in table.notes), Text("")]
-    return Group(*parts, *(Text(line) for line in _missing_lines(comparison)))
+    """Tables for a terminal, as wide as it is."""
+    parts: list[FittedTable | Paragraph] = [Paragraph(line) for line in verdict_lines(comparison)]
+    parts += [Paragraph("")] if parts else []
+    for table in tables_of(comparison):
+        parts += [*fitted(table), Paragraph("")]
+    return Group(*parts, *map(Paragraph, _missing_lines(comparison)))
+
+
+def tables_of(comparison: Comparison) -> list[TextTable]:
+    """All tables of a comparison: after a choice, what was chosen comes first."""
+    corpora = comparison.rows["corpus"].unique(maintain_order=True)
+    return [*(table for corpus in corpora for table in contrast_tables(comparison, corpus)), *layout(comparison)]
+
+
+def fitted(table: TextTable) -> list[FittedTable | Paragraph]:
+    """A table between its title and notes, as wide as the terminal."""
+    tied = frozenset(place for place, name in enumerate(table.columns) if name in _TIED)
+    dim = frozenset(place for place, control in enumerate(table.controls) if control)
+    shown = FittedTable(table.columns, table.rows, table.labels, tied=tied, dim=dim)
+    return [Paragraph(table.title, "bold"), shown, *(Paragraph(note, "dim") for note in table.notes)]
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """GitHub-style tables."""
-    parts = []
-    for table in layout(comparison):
+    """GitHub-style tables after the verdict, a list."""
+    parts = ["\n".join(f"- {_markdown(line)}" for line in verdict_lines(comparison))]
+    for table in tables_of(comparison):
         align = ["---"] * table.labels + ["---:"] * (len(table.columns) - table.labels)
         lines = [_markdown_row(row) for row in (table.columns, tuple(align), *table.rows)]
         parts += [f"**{table.title}**", "\n".join(lines), *table.notes]
-    return "\n\n".join([*parts, *_missing_lines(comparison)]) + "\n"
+    return "\n\n".join(part for part in [*parts, *_missing_lines(comparison)] if part) + "\n"
 
 
 def to_latex(comparison: Comparison) -> str:
-    """`table` environments for the package booktabs."""
-    parts = []
-    for table in layout(comparison):
+    """`table` environments for the package booktabs; the verdict as comments."""
+    parts = [f"% {_latex(line)}" for line in verdict_lines(comparison)]
+    for table in tables_of(comparison):
         notes = " ".join(f"{note}." for note in table.notes)
         parts += [
             r"\begin{table}",
@@ -85,13 +93,27 @@ def csv_parts(comparison: Comparison, n_rows: int = 10_000) -> Iterator[str]:
 
 
 def to_json(comparison: Comparison) -> str:
-    """One JSON object: what was compared, rows, controls and what is missing."""
-    names = "experiment role scope metric metrics layers detail_layers layer_reason by vs chosen missing"
+    """One JSON object: what was compared, the verdict, rows, controls and what is missing."""
+    names = "experiment role scope metric metrics layers detail_layers layer_reason by vs chosen confidence missing"
     content: dict[str, Any] = {name: getattr(comparison, name) for name in names.split()}
-    for name in ("rows", "controls", "side_effects"):
-        frame: pl.DataFrame = getattr(comparison, name)
+    content["verdict"] = [asdict(each) for each in verdicts(comparison)]
+    frames = {name: getattr(comparison, name) for name in ("rows", "controls", "side_effects", "probes")}
+    frames |= {"contrasts": comparison.contrasts.rows, "contrast_controls": comparison.contrasts.controls}
+    for name, frame in frames.items():
         content[name] = frame.fill_nan(None).to_dicts()
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
+
+
+def verdict_lines(comparison: Comparison) -> list[str]:
+    """The verdicts' lines; of several corpora or models each after its name."""
+    found = verdicts(comparison)
+    corpora, models = ({getattr(each, name) for each in found} for name in ("corpus", "model"))
+    lines = []
+    for each in found:
+        about = [each.corpus] * (len(corpora) > 1) + [each.model] * (len(models) > 1)
+        lines += [f"{', '.join(about)}:"] if about else []
+        lines += each.lines
+    return lines
 
 
 def _missing_lines(comparison: Comparison) -> list[str]:
@@ -103,7 +125,11 @@ def _missing_lines(comparison: Comparison) -> list[str]:
 
 
 def _markdown_row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("  ", "&nbsp;&nbsp;") for cell in cells) + " |"
+    return "| " + " | ".join(_markdown(cell) for cell in cells) + " |"
+
+
+def _markdown(text: str) -> str:
+    return text.replace("|", "\\|").replace("  ", "&nbsp;&nbsp;")
 
 
 def _latex(cell: str) -> str:

@@ -11,10 +11,11 @@ from sprachbund.measures import METRICS
 from sprachbund.report.charts import Series, heat_map, line_chart, stacked_bars
 from sprachbund.report.page import Beside, Heading, Paragraph, Picture, Piece, Table
 from sprachbund.report.published import SOURCE, published
-from sprachbund.report.tables import EMPTY, gaining
+from sprachbund.report.tables import gaining
 from sprachbund.results import query
 from sprachbund.results.comparison import Comparison
 from sprachbund.results.reader import LIMITS, Reader, means
+from sprachbund.results.wording import EMPTY
 from sprachbund.vocabulary import SITES
 
 # Heat maps shown per target; the database has the others.
@@ -253,7 +254,7 @@ def controls(source: ReportedExperiment) -> list[Piece]:
         [
             row["setting"], row["control"], _plain(row["value"]), _plain(row["baseline"]),
             f"{_plain(row['control_low'])} to {_plain(row['control_high'])}", _signed(row["delta"]),
-            str(row["n_controls"]), f"{row['p']:.3f}",
+            str(row["n_controls"]), EMPTY if source.comparison.picked else f"{row['p']:.3f}",
         ]
         for row in found.iter_rows(named=True)
     ]  # fmt: skip
@@ -267,7 +268,11 @@ def controls(source: ReportedExperiment) -> list[Piece]:
         "n",
         "p",
     ]
-    note = "p = (1 + controls at least as good) / (1 + n): with n controls it cannot be smaller than 1 / (1 + n)."
+    note = (
+        "No p: results picked this layer. Best against best holds what was chosen against controls that chose too."
+        if source.comparison.picked
+        else "p = (1 + controls at least as good) / (1 + n): with n controls it cannot be smaller than 1 / (1 + n)."
+    )
     return [Table(columns, rows, labels=2, notes=[note] if rows else [])]
 
 

@@ -1,14 +1,17 @@
 """What steering costs, for a report: side effects, the sweep over k or strength, and the Pareto front."""
 
+from typing import Any
+
 import polars as pl
 
 from sprachbund.errors import QueryError
 from sprachbund.report.charts import Series, line_chart
 from sprachbund.report.page import Beside, Paragraph, Picture, Piece, Table
 from sprachbund.report.sections import ReportedExperiment
-from sprachbund.report.tables import EMPTY, digits
 from sprachbund.results.pareto import Pareto, pareto
 from sprachbund.results.side_effects import COLUMNS
+from sprachbund.results.sweeps import swept
+from sprachbund.results.wording import EMPTY, digits
 
 _TITLES = {
     "gain": "retrieval gain",
@@ -24,17 +27,17 @@ def side_effects(source: ReportedExperiment) -> list[Piece]:
     shown = [name for name in COLUMNS if rows.height and rows[name].null_count() < rows.height]
     if not shown:
         return []
-    cells = [
-        [str(row["setting"]), *(_effect(row[name], row[f"{name}_delta"]) for name in shown)]
-        for row in rows.iter_rows(named=True)
-    ]
-    note = "Value and difference to the unsteered model; shares and perplexity are those of the setting's target."
+    cells = [[str(row["setting"]), *(_effect(row, name) for name in shown)] for row in rows.iter_rows(named=True)]
+    note = (
+        "Value, and difference to the unsteered model with its interval on what both read; shares and perplexity are"
+        " those of the setting's target."
+    )
     return [Table(["setting", *(name.replace("_", " ") for name in shown)], cells, notes=[note])]
 
 
 def sweep(source: ReportedExperiment) -> list[Piece]:
     """Gain and costs over k (or strength), a line per target; then the front over all of them."""
-    over, points = _points(source)
+    over, points = swept(source.comparison, source.layer)
     if not over:
         return []
     measured = source.comparison.side_effects
@@ -65,45 +68,38 @@ def front(source: ReportedExperiment) -> list[Piece]:
     return [_front_table(found)]
 
 
-def _points(source: ReportedExperiment) -> tuple[str, pl.DataFrame]:
-    """The swept settings, and what is swept: k where a method has several, else strength; "" without a sweep."""
-    comparison = source.comparison
-    rows = comparison.rows.filter(
-        pl.col("kind") == "setting",
-        pl.col("metric") == comparison.metric,
-        pl.col("layer") == source.layer,
-        pl.col("method") != "none",
-        pl.col("transform") == "none",
-    ).with_columns(gain=pl.col("delta"), edit=pl.col("edit").fill_null(""))
-    for over, fixed in (("k", "strength"), ("strength", "k")):
-        keys = ["model", "method", "edit", "target", fixed]
-        many = rows.filter(pl.col(over).is_not_null()).group_by(keys).agg(n=pl.col(over).n_unique())
-        many = many.filter(pl.col("n") > 1)
-        if many.height:
-            swept = rows.join(many.select(keys), on=keys, how="inner", nulls_equal=True)
-            line = pl.concat_str("method", pl.lit(" "), "edit")
-            return over, swept.with_columns(line=line.str.strip_chars())
-    return "", rows
-
-
 def _front_table(found: Pareto) -> Table:
     columns = ["model", "target", "setting", *found.objectives, "front"]
     rows = [
         [
             *(str(row[name]) for name in columns[:3]),
-            *(EMPTY if row[name] is None else f"{row[name]:.{digits(row[name])}f}" for name in found.objectives),
-            "front" if row["front"] else "",
+            *(_objective(row, name) for name in found.objectives),
+            "front" if row["front"] else "may be" if row["maybe"] else "",
         ]
         for row in found.rows.iter_rows(named=True)
     ]
     marks = ["" if row["front"] else "control" for row in found.rows.iter_rows(named=True)]
     ways = ", ".join(f"{name.replace('_', ' ')} {way}" for name, way in found.objectives.items())
     note = f"Front: no setting of the same model and target is at least as good in all and better in one ({ways})."
-    return Table(columns, rows, labels=3, marks=marks, notes=[note])
+    maybe = "May be: at the better ends of its intervals no setting of the front beats it at the worse ends of theirs."
+    return Table(columns, rows, labels=3, marks=marks, notes=[note, maybe])
 
 
-def _effect(value: float | None, delta: float | None) -> str:
+def _objective(row: dict[str, Any], name: str) -> str:
+    value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
     if value is None:
         return EMPTY
-    change = "" if delta is None else f" ({delta:+.{digits(delta)}f})".replace("-", "−")
+    places = digits(value)
+    return f"{value:.{places}f}" + ("" if low == high else f" ({low:.{places}f} … {high:.{places}f})")
+
+
+def _effect(row: dict[str, Any], name: str) -> str:
+    value, delta, low, high = (row[f"{name}{part}"] for part in ("", "_delta", "_delta_low", "_delta_high"))
+    if value is None:
+        return EMPTY
+    change = ""
+    if delta is not None:
+        places = digits(delta)
+        ends = "" if low is None else f": {low:+.{places}f} … {high:+.{places}f}"
+        change = f" ({delta:+.{places}f}{ends})".replace("-", "−")
     return f"{value:.{digits(value)}f}{change}"

@@ -1,25 +1,30 @@
 """The comparison of an experiment's settings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from sprachbund.db.engine import reading
 from sprachbund.db.names import NamedSetting, find_experiment, find_setting
-from sprachbund.errors import QueryError, known
+from sprachbund.errors import known
 from sprachbund.files.artifacts import ArtifactStore
-from sprachbund.measures import MEASURES, METRICS
+from sprachbund.measures import MEASURES, METRICS, RATIO_FLOOR, WITH_RATIO
 from sprachbund.progress import Silent
 from sprachbund.results import contrasts
+from sprachbund.results.layers import BEST, CHOSEN, layers_shown, levels_by_layer
 from sprachbund.results.left_out import LeftOut, left_out
 from sprachbund.results.missing import missing_lines
+from sprachbund.results.probes import probes
 from sprachbund.results.reader import Reader, means
 from sprachbund.results.side_effects import side_effects
-from sprachbund.statistics import detectable_after
-from sprachbund.vocabulary import SCOPES, layer_order
+from sprachbund.statistics import detectable_after, rule_of_three
+from sprachbund.vocabulary import SCOPES
 
 # What a comparison may be broken down by, and the columns that takes.
 BY: dict[str, tuple[str, ...]] = {
@@ -30,15 +35,17 @@ BY: dict[str, tuple[str, ...]] = {
     "query": ("query_language",),
     "candidate": ("candidate_language",),
 }
-# A ratio to a baseline below this says nothing: it is left out.
-RATIO_FLOOR = 0.05
 # Shown beside what was tested: distance without the gap, or without the spread, may be mere collapse.
 DESCRIBED = ("paired_distance", "unpaired_distance", "distance_gap", "spread")
 _UNDIRECTED = {name for measure in MEASURES.values() if not measure.directed for name in measure.metrics}
 _SIDES = {"target_query": ("query",), "target_candidate": ("candidate",), "without_target": ("neither",)}
 _STORED = (
-    "value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "fit_low", "fit_high", "p", "q",
+    "value", "ci_low", "ci_high", "unit", "n_groups", "item_degrees", "baseline", "delta", "delta_ci_low",
+    "delta_ci_high", "fit_low", "fit_high", "ratio_ci_low", "ratio_ci_high", "p", "q", "p_floor",
+    "q_at_floor", "family_kind", "threshold", "item_error", "n_differing",
 )  # fmt: skip
+# Of these the first are the same whatever a setting is compared with.
+_OF_ITSELF = _STORED[:6]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,16 +58,19 @@ class Comparison:
         over its seeds, with value_low and value_high the extremes. baseline and delta refer to `vs`, or to
         each setting's own baseline; delta_centring to mean-centring without steering. Intervals, p and q are
         there where a comparison job tested them, else NULL; so are median_gain (over the pairs) with its interval
-        and n_gaining. fit_low and fit_high: the interval of delta over items and fit samples, where settings were
-        fitted anew on halves of the fit text. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that
-        can be negative. detectable is the smallest difference that the test finds in 80 % of cases, from the interval's
-        width.
+        and n_gaining. ratio is value / baseline, NULL below `RATIO_FLOOR` and for metrics that can be negative, with
+        its interval by the same draws.
+        chance is the level of a random ranking, mean over the pairs. detectable is the smallest difference that the
+        test finds in 80 % of cases at its family's threshold; NULL where nothing can differ. q_at_floor: q is at most
+        that, more draws could say less.
     controls: steered settings against each variant of their controls: mean, low, high, delta, p.
     contrasts: settings that the spec holds against each other, and what was chosen against what was chosen of the
         baselines, each at its own layer (best against best), with the controls that chose too; of the metric.
     side_effects: what steering does beside its aim, one row per setting; none if nothing was measured.
+    probes: accuracy of logistic probes beside chance, where the experiment asked for any.
     chosen: (setting, layer) chosen on the select role.
     detail_layers, layer_reason: the layers to look at closely, and why these.
+    confidence: of the intervals.
     left_out: settings without a row, because something failed on the way to their evaluations.
     missing: a line for each of them, and for everything else that the plan asks for and the database does not have yet.
     """
@@ -79,9 +89,16 @@ class Comparison:
     controls: pl.DataFrame
     contrasts: contrasts.Contrasts
     side_effects: pl.DataFrame
+    probes: pl.DataFrame
     chosen: tuple[tuple[str, str], ...]
+    confidence: float
     left_out: tuple[LeftOut, ...]
     missing: list[str]
+
+    @property
+    def picked(self) -> bool:
+        """Whether results decided which layers are looked at closely: a p against controls there is too small."""
+        return self.layer_reason in (CHOSEN, BEST)
 
 
 def compare(
@@ -101,8 +118,9 @@ def compare(
 
     `metric` comes first and decides on completeness; with `layer` no other is read. `vs` is a setting (its label or the
     start of its key) to take differences from; their intervals, p and q, at the layers that are looked at closely, are
-    worked out from outcomes in `store`. `by` may sort by target, or add pair, query or candidate: then there is
-    a row per language or pair, of this one metric. `scope` limits the pairs by where the target language stands.
+    worked out from outcomes in `store`: without it there are none. `by` may sort by target, or add pair, query or
+    candidate: then there is a row per language or pair, of this one metric. `scope` limits the pairs by where the
+    target language stands.
 
     Raises:
         QueryError: an experiment, metric, layer, setting, role, scope or `by` that does not exist.
@@ -121,7 +139,7 @@ def compare(
     if read.layer is not None:
         known("layer", read.layer, layers)
         layers = (read.layer,)
-    stored = read.stored()
+    stored = read.stored(_STORED)
     extra = tuple(dict.fromkeys(column for each in by for column in BY[each]))
     # By language a metric has as many rows as there are cells: then it is one metric.
     beside = [] if extra else [each for each in METRICS if each in (*DESCRIBED, *stored["metric"].unique())]
@@ -133,16 +151,19 @@ def compare(
     )
     sums = read.sums(metrics, extra)
     levels = _levels(sums, present, scope, extra)
-    rows = _with_tests(levels, stored, named, extra)
+    pairs = read.pair_tests(metric) if extra == BY["pair"] else stored
+    rows = _with_tests(levels, stored, pairs, named, extra)
     rows = _with_sizes(rows, read, vs, extra)
     rows = _with_centring(rows, extra)
+    rows = _with_chance(rows, read, metrics, extra)
     plain = rows.filter(pl.col("control_of_key").is_null()).with_columns(kind=pl.lit("setting"))
     condensed = _condensed(rows, settings, extra)
     chosen = read.chosen()
-    detail, reason = _detail_layers(layer, chosen["layer"].to_list(), plain, layers, metric)
-    if named is not None and not extra:
+    by_layer = levels_by_layer(plain.filter(pl.col("metric") == metric))
+    shown = layers_shown(read.layer, chosen["layer"].to_list(), by_layer, layers, metric)
+    if named is not None and store is not None and not extra:
         of = {"role": role, "metric": metric, "scope": scope, "progress": progress or Silent()}
-        plain = _against(plain, engine, store, experiment, named.key, detail, of)
+        plain = _against(plain, engine, store, experiment, named.key, shown.layers, of)
     both = pl.concat([plain, condensed], how="diagonal_relaxed")
     picked = chosen.select("setting_key", "layer", chosen=True)
     both = both.join(picked, on=["setting_key", "layer"], how="left", maintain_order="left")
@@ -157,15 +178,17 @@ def compare(
         metric=metric,
         metrics=tuple(each for each in metrics if each in set(both["metric"])),
         layers=layers,
-        detail_layers=detail,
-        layer_reason=reason,
+        detail_layers=shown.layers,
+        layer_reason=shown.reason,
         by=tuple(by),
         vs=None if named is None else named.label,
         rows=both.drop("kind_order", "control_of"),
         controls=_controls(plain, condensed, read.control_tests(), extra),
         contrasts=contrasts.stored(engine, experiment, role, metric, scope),
         side_effects=side_effects(engine, experiment),
+        probes=probes(engine, experiment, role, read.layer),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),
+        confidence=read.confidence(),
         left_out=absent,
         missing=missing_lines(read, metric, layers, sums, present, absent),
     )
@@ -185,9 +208,9 @@ def _levels(sums: pl.DataFrame, settings: pl.DataFrame, scope: str, extra: Seque
 
 
 def _with_tests(
-    levels: pl.DataFrame, stored: pl.DataFrame, vs: NamedSetting | None, extra: Sequence[str]
+    levels: pl.DataFrame, stored: pl.DataFrame, pairs: pl.DataFrame, vs: NamedSetting | None, extra: Sequence[str]
 ) -> pl.DataFrame:
-    """Baselines, differences, and what comparison jobs stored about them (of means over all pairs only)."""
+    """Baselines, differences, and what comparison jobs stored about them, of means over all pairs or of each pair."""
     keys = ["corpus", "layer", "metric"]
     name, key = (pl.lit(vs.label), pl.lit(vs.key)) if vs else (None, None)
     levels = levels.with_columns(
@@ -200,9 +223,14 @@ def _with_tests(
         levels = levels.drop("baseline").join(reference, on=[*keys, *extra], how="left", nulls_equal=True)
     levels = levels.with_columns(delta=pl.col("value") - pl.col("baseline"))
     if extra:
-        empty = [pl.lit(None, pl.Float64).alias(name) for name in _STORED if name not in levels.columns]
+        if extra == BY["pair"]:
+            # A test is of the setting's own baseline, an interval is the value's.
+            shown = ["ci_low", "ci_high", *(["p", "q"] if vs is None else [])]
+            levels = levels.join(pairs.select(*keys, "setting_key", *extra, *shown),
+                                 on=[*keys, "setting_key", *extra], how="left", maintain_order="left")  # fmt: skip
+        empty = [pl.lit(None, stored.schema[name]).alias(name) for name in _STORED if name not in levels.columns]
         return levels.with_columns(empty)
-    # A value and its interval are the same whatever it is compared with; tests are of its own baseline.
+    # Tests are of its own baseline.
     stored = stored.select(*keys, "setting_key", *(pl.col(name).alias(f"stored_{name}") for name in _STORED))
     joined = levels.join(stored, on=[*keys, "setting_key"], how="left")
     tested = pl.col("baseline_key") == pl.coalesce("own_baseline_key", "setting_key")
@@ -215,16 +243,15 @@ def _with_tests(
 def _against(
     plain: pl.DataFrame,
     engine: Engine,
-    store: ArtifactStore | None,
+    store: ArtifactStore,
     experiment: str,
     vs: str,
     layers: Sequence[str],
     of: Mapping[str, Any],
 ) -> pl.DataFrame:
-    """Tests against `vs` where rows are looked at closely, whatever was planned."""
-    if store is None:
-        raise QueryError("differences to any setting are read from outcomes: give the workspace's store")
+    """Tests against `vs` where rows are looked at closely; of rows whose own baseline it is, as they were planned."""
     close = pl.col("layer").is_in(layers) & (pl.col("metric") == of["metric"])
+    close &= pl.col("own_baseline_key").ne_missing(vs)
     found = contrasts.against(engine, store, experiment, plain.filter(close), vs, **of)
     names = list(contrasts.TESTED)
     tested = found.with_columns(metric=pl.lit(of["metric"])).rename({name: f"vs_{name}" for name in names})
@@ -236,22 +263,30 @@ def _against(
 
 def _of(name: str, tested: pl.Expr) -> pl.Expr:
     stored = pl.col(f"stored_{name}")
-    return stored if name in _STORED[:3] else pl.when(tested).then(stored)
+    return stored if name in _OF_ITSELF else pl.when(tested).then(stored)
 
 
 def _with_sizes(rows: pl.DataFrame, read: Reader, vs: str | None, extra: Sequence[str]) -> pl.DataFrame:
     """Ratios, detectable differences, and the gains over pairs (of differences to each setting's own baseline)."""
-    from_zero = [name for name, metric in METRICS.items() if metric.low is not None and metric.low >= 0]
-    usable = pl.col("metric").is_in(from_zero) & (pl.col("baseline") >= RATIO_FLOOR)
+    usable = pl.col("metric").is_in(WITH_RATIO) & (pl.col("baseline") >= RATIO_FLOOR)
     rows = rows.with_columns(ratio=pl.when(usable).then(pl.col("value") / pl.col("baseline")))
-    low, high = (rows[name].fill_null(float("nan")).to_numpy() for name in ("delta_ci_low", "delta_ci_high"))
-    found = detectable_after(low, high, read.confidence())
-    rows = rows.with_columns(detectable=pl.Series(found, dtype=pl.Float64).fill_nan(None))
+    rows = rows.with_columns(detectable=pl.Series(_detectable(rows), dtype=pl.Float64).fill_nan(None))
     gains = read.gains()
     keys = ["corpus", "setting_key", "layer", "metric"]
     if extra or vs is not None:
         return rows.with_columns(pl.lit(None, gains.schema[name]).alias(name) for name in gains.columns[len(keys) :])
     return rows.join(gains, on=keys, how="left")
+
+
+def _detectable(rows: pl.DataFrame) -> NDArray[np.float64]:
+    """Of rows that are in a family; NaN of others, which cannot differ, or where draws are too few."""
+    shares = {name: metric.low == 0 and metric.high == 1 for name, metric in METRICS.items()}
+    largest = [1.0 if shares[metric] else math.nan for metric in rows["metric"]]
+    error, degrees, threshold, differing = (
+        rows[name].cast(pl.Float64).fill_null(math.nan).to_numpy()
+        for name in ("item_error", "item_degrees", "threshold", "n_differing")
+    )
+    return detectable_after(error, degrees, threshold, rule_of_three(differing, degrees, largest))
 
 
 def _with_centring(rows: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
@@ -265,6 +300,21 @@ def _with_centring(rows: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
     return joined.with_columns(delta_centring=pl.when(~centred).then(pl.col("value") - pl.col("centring"))).drop(
         "centring", "unsteered"
     )
+
+
+def _with_chance(rows: pl.DataFrame, read: Reader, metrics: Sequence[str], extra: Sequence[str]) -> pl.DataFrame:
+    """The level of a random ranking, mean over the pairs of the scope."""
+    pairs = read.chances(metrics)
+    targets = rows.select("target").unique()
+    sides = {"all": pl.lit(True)} | {
+        "target_query": pl.col("query_language") == pl.col("target"),
+        "target_candidate": pl.col("candidate_language") == pl.col("target"),
+        "without_target": ~pl.any_horizontal(pl.col(each) == pl.col("target") for each in BY["pair"]),
+    }
+    inside = pairs.join(targets, how="cross").filter(sides[read.scope])
+    keys = ["corpus", "metric", "target", *extra]
+    levels = inside.group_by(keys).agg(pl.col("chance").mean())
+    return rows.join(levels, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
 def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str]) -> pl.DataFrame:
@@ -284,6 +334,7 @@ def _condensed(rows: pl.DataFrame, settings: pl.DataFrame, extra: Sequence[str])
             baseline=pl.col("baseline").mean(),
             delta=pl.col("delta").mean(),
             delta_centring=pl.col("delta_centring").mean(),
+            chance=pl.col("chance").first(),
             n_pairs=pl.col("n_pairs").min(),
             n_seeds=pl.len().cast(pl.Int64),
         )
@@ -309,26 +360,3 @@ def _controls(plain: pl.DataFrame, condensed: pl.DataFrame, tests: pl.DataFrame,
     else:
         joined = joined.join(tests, on=[*keys, "control"], how="left")
     return joined.sort("corpus", "ordinal", "control", "layer_ordinal", "metric", *extra)
-
-
-def _detail_layers(
-    layer: str | int | None,
-    chosen: Sequence[str],
-    plain: pl.DataFrame,
-    layers: Sequence[str],
-    metric: str,
-) -> tuple[tuple[str, ...], str]:
-    if layer is not None:
-        return (str(layer),), "as asked"
-    picked = {each for each in chosen if each in layers}
-    if picked:
-        return tuple(sorted(picked, key=layer_order)), "chosen on the select role"
-    better = METRICS[metric].better
-    rows = plain.filter(pl.col("metric") == metric)
-    steered = rows.filter(pl.col("method") != "none")
-    rows = steered if steered.height else rows
-    if better == "none" or not rows.height:
-        return tuple(layers[-1:]), "the last"
-    means = rows.group_by("layer", "layer_ordinal").agg(pl.col("value").mean())
-    means = means.sort("value", "layer_ordinal", descending=[better == "higher", False])
-    return (means["layer"][0],), "best on the reported text itself, not chosen beforehand"

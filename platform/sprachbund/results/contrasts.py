@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # What a contrast computed now has beside its settings and layers: columns of the view `contrasts`.
 TESTED = (
-    "delta_ci_low", "delta_ci_high", "p", "q", "median_gain", "median_low", "median_high", "n_gaining", "mean_gain",
+    "delta_ci_low", "delta_ci_high", "ratio_ci_low", "ratio_ci_high", "p", "q", "median_gain", "median_low",
+    "median_high", "n_gaining", "mean_gain",
     "population_low", "population_high", "population_p",
 )  # fmt: skip
 

@@ -10,20 +10,12 @@ from sqlalchemy import Connection, Engine, select
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.names import NamedSetting, find_setting
+from sprachbund.spec.difference import Difference
 
 _MODEL = ("name", "fingerprint", "revision", "family", "step", "architecture")
 # What identifies an intervention; how many units it came to and how far it moves them are results.
 _RESULTS = ("n_edited", "first_block", "shift_norm", "shift_ratio")
 _UNSAID = {"id", "key", "artifact_id", "parameters", *_RESULTS}
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field that two settings have different values in; None where a setting does not have it."""
-
-    field: str
-    a: Any
-    b: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sprachbund.db.rows import asked_for
 from sprachbund.errors import QueryError, nearest
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.languages.table import resolve
+from sprachbund.results.layers import find_layers
 from sprachbund.results.snapshots import embedded, require_snapshots
 from sprachbund.vocabulary import layer_order
 from sprachbund.work.payloads.pairs import PairEvaluationPayload
@@ -49,6 +50,7 @@ class ItemExplanation:
 
     corpus: str
     layer: str
+    layer_reason: str
     item: str
     query_language: str
     candidate_language: str
@@ -80,18 +82,21 @@ def explain_item(
     """What item `item` (its name, or its number from 0) of `pair` (`eng_Latn:deu_Latn`, query first) finds.
 
     Cosines are computed anew from stored snapshots, under the setting's baseline and under the setting.
+    layer: default as `find_layers` has it.
     Raises QueryError for a pair, item, setting or layer that was not evaluated, and for a lost file.
     """
     query, candidate = _languages(pair)
     with reading(engine) as connection:
         found = find_setting(connection, setting, experiment)
+    shown = find_layers(engine, experiment, found.key, layer, role)
+    with reading(engine) as connection:
         baseline = find_baseline(connection, found, experiment)
         labels = [each for each in (baseline, found) if each is not None]
         evaluated = [
             _evaluation(connection, experiment, each.key, each.label, (query, candidate), role) for each in labels
         ]
         layers = _shared_layers(evaluated)
-        chosen = layers[-1] if layer is None else layer
+        chosen = shown.first
         if chosen not in layers:
             raise QueryError(f"layer '{chosen}' was not evaluated; known: {', '.join(layers)}")
         payload = evaluated[-1][0].payload
@@ -106,6 +111,7 @@ def explain_item(
     return ItemExplanation(
         corpus=corpus,
         layer=chosen,
+        layer_reason=shown.reason,
         item=texts[query].items[place],
         query_language=query,
         candidate_language=candidate,

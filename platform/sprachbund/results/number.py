@@ -15,6 +15,7 @@ from sprachbund.db.rows import asked_for, chunks
 from sprachbund.errors import QueryError, known
 from sprachbund.measures import METRICS, OF_PAIRS, measure_of
 from sprachbund.results.comparison import Comparison
+from sprachbund.statistics import ENOUGH, FEW
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.base import Payload
 from sprachbund.work.payloads.compare import AdjustmentPayload, ComparisonPayload
@@ -259,21 +260,22 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
     percent = f"{100 * payload.confidence:g} %"
     found = [
         ("job", stored.job),
-        ("n", f"{stored.n_pairs} pairs, {stored.n_items} items, {stored.n_groups} groups"),
+        ("n", f"{stored.n_pairs} pairs, {stored.n_items} items, {stored.n_groups or 'no'} groups"),
         (
             "interval",
-            f"{percent} percentile bootstrap, {payload.resamples} resamples of {payload.unit}s, seed "
+            f"{percent} {_how(cell)}, {payload.resamples} resamples of {payload.unit}s, seed "
             f"{payload.seed}, the same draws for every setting and pair: {_span(cell['ci_low'], cell['ci_high'])}",
         ),
     ]
     if cell["delta"] is None or cell["delta_ci_low"] is None:
         return found
+    at_most = "≤ " if stored.p <= stored.p_floor else ""
     found += [
         ("baseline", f"{cell['baseline_setting']}: {cell['baseline']:.4f}"),
         ("Δ", f"{cell['delta']:+.4f}, {_span(cell['delta_ci_low'], cell['delta_ci_high'])}"),
-        ("p", f"{stored.p:.4g}: paired bootstrap, two-sided, of no difference"),
-        ("q", _adjusted(connection, planned, stored.id)),
-        ("detectable", f"{cell['detectable']:.4f}: found in 80 % of cases at 5 %, from the interval's width"),
+        ("p", f"{at_most}{stored.p:.4g}: paired {_how(cell)}, two-sided, of no difference"),
+        ("q", _adjusted(connection, planned, stored.id, cell)),
+        ("detectable", _detectable(cell)),
     ]  # fmt: skip
     if stored.fit_error is not None:
         span = _span(cell["fit_low"], cell["fit_high"])
@@ -302,24 +304,49 @@ def _compared(connection: Connection, comparison: Comparison, cell: Mapping[str,
     return found
 
 
-def _adjusted(connection: Connection, planned: Any, comparison_id: int) -> str:
+def _how(cell: Mapping[str, Any]) -> str:
+    few = cell["item_degrees"] is not None and cell["item_degrees"] < FEW - 1
+    return (
+        f"Student's t ({cell['item_degrees']} degrees of freedom, error by bootstrap)"
+        if few
+        else "percentile bootstrap"
+    )
+
+
+def _detectable(cell: Mapping[str, Any]) -> str:
+    if cell["detectable"] is None:
+        return "nothing: the setting cannot differ here, or draws are too few for its family"
+    from_few = cell["n_differing"] < ENOUGH
+    how = f"3 / n, as only {cell['n_differing']} {cell['unit']}s differ" if from_few else "from its standard error"
+    at = f"where its family finds, p <= {cell['threshold']:.3g}"
+    return f"{cell['detectable']:.4f}: found in 80 % of cases {at}; {how}"
+
+
+def _adjusted(connection: Connection, planned: Any, comparison_id: int, cell: Mapping[str, Any]) -> str:
     """A comparison's q, and the family that the experiment has it in."""
     adjusted = connection.execute(
-        select(t.AdjustedComparison.q, t.Family.size, t.Job.id, t.Job.payload)
+        select(t.AdjustedComparison.q, t.Family.size, t.Family.kind, t.Job.id, t.Job.payload)
         .join(t.Family, t.Family.id == t.AdjustedComparison.family_id)
         .join(t.Job, t.Job.id == t.Family.job_id)
         .where(t.AdjustedComparison.comparison_id == comparison_id, t.Job.id.in_(planned))
     ).one_or_none()
     if adjusted is None:
-        return "not adjusted: a control, or not yet"
+        return "none: a control, a layer before the first edited block, or not yet adjusted"
     payload = from_json(AdjustmentPayload, adjusted.payload, f"job {adjusted.id}")
     rule = {
         "bh": "Benjamini–Hochberg",
         "by": "Benjamini–Yekutieli",
         "max_t": f"max-T over {payload.resamples} item-level swaps",
     }[payload.multiplicity]
-    family = "all compared settings and layers of this metric and scope"
-    return f"{adjusted.q:.4g}: {rule}, a family of {adjusted.size}: {family}"
+    family = f"{_FAMILIES[adjusted.kind]} of this metric and scope"
+    at_most = "≤ " if cell["q_at_floor"] else ""
+    return f"{at_most}{adjusted.q:.4g}: {rule}, a family of {adjusted.size}: {family}"
+
+
+_FAMILIES = {
+    "steered": "all compared settings that edit, layers from their first edited block on,",
+    "transforms": "all compared settings and layers that only transform",
+}
 
 
 def _span(low: float | None, high: float | None) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 import polars as pl
-from rich.table import Table
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -187,6 +186,11 @@ def _parts(cursor: Any, names: list[str], n_rows: int) -> Iterator[tuple[list[st
         yield names, rows
 
 
+def parameters_of(sql: str) -> tuple[str, ...]:
+    """The names of the parameters in `sql`, in its order."""
+    return tuple(dict.fromkeys(each["name"] for each in _PIECES.finditer(sql) if each["name"]))
+
+
 def percent_style(sql: str) -> str:
     """`:name` as psycopg wants it, `%(name)s`, with every other % doubled."""
 
@@ -276,18 +280,3 @@ def write_parquet(frame: pl.DataFrame, path: str | Path) -> None:
         frame.write_parquet(path)
     except OSError as error:
         raise QueryError(f"{path}: cannot be written: {error.strerror or error}") from None
-
-
-def to_table(frame: pl.DataFrame, max_rows: int | None = None) -> Table:
-    """A rich table of the first `max_rows` rows; its caption says how many there are."""
-    shown = frame if max_rows is None else frame.head(max_rows)
-    table = Table(caption=f"{frame.height} rows" + (f", {shown.height} shown" if shown.height < frame.height else ""))
-    for name, kind in frame.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
-    for row in shown.iter_rows():
-        table.add_row(*("" if value is None else _shown(value) for value in row))
-    return table
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from sprachbund.db.views import VIEWS
 from sprachbund.db.views.columns import Type
-from sprachbund.measures import METRICS_OF_PAIRS
+from sprachbund.measures import METRICS, METRICS_OF_PAIRS, measure_of
 from sprachbund.results import query
 from sprachbund.results.pair_sums import SUMS, long, pair_sums_sql
 from sprachbund.vocabulary import layer_order
@@ -109,11 +109,9 @@ class Reader:
             "WHERE x.name = :experiment AND xc.role <> 'fit' ORDER BY 1, 2"
         )
 
-    def stored(self) -> pl.DataFrame:
-        return self._compared(
-            "setting_comparison", "value", "ci_low", "ci_high", "baseline", "delta",
-            "delta_ci_low", "delta_ci_high", "fit_low", "fit_high", "p", "q", "n_pairs",
-        )  # fmt: skip
+    def stored(self, columns: Sequence[str]) -> pl.DataFrame:
+        """What comparisons found."""
+        return self._compared("setting_comparison", *columns)
 
     def gains(self) -> pl.DataFrame:
         """Differences to each setting's own baseline pair by pair, summed up."""
@@ -129,6 +127,42 @@ class Reader:
             "FROM experiments x WHERE x.name = :experiment"
         )
         return float(found["confidence"][0])
+
+    def pair_tests(self, metric: str) -> pl.DataFrame:
+        """The interval, p and q of every pair, as the views of results have them."""
+        names = (
+            "setting_key",
+            "layer",
+            "metric",
+            "query_language",
+            "candidate_language",
+            "ci_low",
+            "ci_high",
+            "p",
+            "q",
+        )
+        return self._of_results((metric,), names, self._layers, **self._at_layer)
+
+    def chances(self, metrics: Sequence[str]) -> pl.DataFrame:
+        """corpus, metric, query_language, candidate_language, chance: of the pairs of the first setting there is."""
+        names = ("metric", "query_language", "candidate_language", "chance")
+        ranked = [metric for metric in metrics if METRICS[metric].chance is not None]
+        layer = self.layer or self.layers()[0]
+        key = self.settings()["setting_key"][0]
+        return self._of_results(ranked, names, " AND layer = :layer AND setting_key = :key", layer=layer, key=key)
+
+    def _of_results(self, metrics: Sequence[str], columns: Sequence[str], where: str, **params: Any) -> pl.DataFrame:
+        """Columns of the views over results of pairs, and the corpus or its collection as `corpus`."""
+        frames = []
+        for view, own in (("retrieval_results", True), ("alignment_results", False)):
+            asked = [metric for metric in metrics if (measure_of(metric).name == "retrieval") == own]
+            named = {f"metric_{number}": metric for number, metric in enumerate(asked)}
+            listed = ", ".join(f":{name}" for name in named) or "NULL"
+            condition = f"experiment = :experiment AND role = :role AND metric IN ({listed}){where}"
+            known = {"experiment": self.experiment, "role": self.role, **named, **params}
+            frames.append(read_view(self.engine, view, condition, known, ("corpus", "collection", *columns)))
+        found = pl.concat(frames).with_columns(corpus=pl.coalesce("collection", "corpus"))
+        return found.drop("collection")
 
     def control_tests(self) -> pl.DataFrame:
         return self._compared("control_comparison", "control", "p")

@@ -25,14 +25,16 @@ COLUMNS: dict[str, str] = {
     "bleu": "bleu",
 }
 OF_TARGET = frozenset({"target_share", "target_share_nondegenerate", "perplexity", "bits_per_byte"})
-PARTS = ("", "_low", "_high", "_baseline", "_delta")
+PARTS = ("", "_low", "_high", "_baseline", "_delta", "_delta_low", "_delta_high", "_p")
+_FIGURES = ("value", "ci_low", "ci_high", "baseline", "delta", "delta_ci_low", "delta_ci_high", "p")
 
 
 def side_effects(engine: Engine, experiment: str) -> pl.DataFrame:
     """One row per setting of which a side effect was measured, in the experiment's order.
 
     Columns: setting, setting_key, ordinal, model, method, target, k, strength, control_of; and for each name of
-    `COLUMNS` its value, `_low` and `_high` (interval), `_baseline` and `_delta`. Columns in `OF_TARGET` hold the
+    `COLUMNS` its value, `_low` and `_high` (interval), `_baseline`, and the difference on what both settings read:
+    `_delta`, `_delta_low`, `_delta_high` and `_p`. Columns in `OF_TARGET` hold the
     target language's figure; a setting without target (the unsteered one) has it where the experiment has a single
     target, else null. `mean_bits_per_byte` is the mean over all languages measured, `chrf` and `bleu` the mean over
     pairs; a mean over several has no interval. Nothing measured: no rows, the same columns.
@@ -92,19 +94,18 @@ def samples(engine: Engine, experiment: str, setting: str, n: int) -> pl.DataFra
 
 
 def _mean(figures: list[dict[str, Any]]) -> tuple[float | None, ...]:
-    """(value, low, high, baseline, delta): of one figure its own, of several their means without an interval."""
+    """The parts: of one figure its own, of several their means, which have no interval."""
     if not figures:
         return (None,) * len(PARTS)
     if len(figures) == 1:
-        only = figures[0]
-        return only["value"], only["ci_low"], only["ci_high"], only["baseline"], only["delta"]
+        return tuple(figures[0][name] for name in _FIGURES)
 
     def mean(name: str) -> float | None:
         values = [each[name] for each in figures]
         # A mean over fewer languages than the setting's own would compare different things.
         return None if None in values else sum(values) / len(values)
 
-    return mean("value"), None, None, mean("baseline"), mean("delta")
+    return mean("value"), None, None, mean("baseline"), mean("delta"), None, None, None
 
 
 def _schema() -> dict[str, Any]:

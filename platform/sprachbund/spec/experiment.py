@@ -134,10 +134,14 @@ class ChooseSpec(Strict):
     controls: StrictBool = True
 
 
+MOST_RESAMPLES = 100_000
+
+
 class StatisticsSpec(Strict):
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    # None: as many as the plan's largest family needs, and by groups where the text has them (planning/drawn.py).
+    resamples: Annotated[int, Field(ge=100, le=MOST_RESAMPLES)] | None = None
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    unit: DrawnUnit = "item"
+    unit: DrawnUnit | None = None
     fit_resamples: Annotated[int, Field(ge=0, le=1000)] = 0
     multiplicity: Literal["bh", "by", "max_t"] = "bh"
     metrics: list[Annotated[str, Among(COMPARED)]] = Field(default=["top1", "mrr", "distance_gap"])

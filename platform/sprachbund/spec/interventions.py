@@ -248,8 +248,6 @@ class InterventionSpec(Strict):
         if self.rank is not None and not rule.ranked:
             known = " and ".join(name for name, each in DIRECTIONS.items() if each.ranked)
             raise ValueError(f"rank goes with directions {known}, '{self.direction}' has its own")
-        if self.fit == "incremental":
-            raise ValueError("fit 'incremental' is for edits of units (mean_act, gaussian_act, linear_act)")
 
     def _check_units(self, rule: EditRule) -> None:
         for name in ("direction", "rank"):

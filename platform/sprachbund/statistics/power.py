@@ -6,8 +6,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sprachbund.statistics.student import quantile
+
 POWER = 0.8
 ALPHA = 0.05
+# Of fewer items that differ the normal approximation says nothing.
+ENOUGH = 10
 
 
 def detectable_before(
@@ -52,18 +56,44 @@ def detectable_before(
 
 
 def detectable_after(
-    low: ArrayLike, high: ArrayLike, confidence: float = 0.95, *, alpha: float = ALPHA, power: float = POWER
+    error: ArrayLike, degrees: ArrayLike, threshold: ArrayLike, floor: ArrayLike = 0.0, *, power: float = POWER
 ) -> NDArray[np.float64]:
-    """Minimum detectable difference from the interval that a difference got: (z₁₋α⸝₂ + z_power) standard errors.
+    """Minimum detectable difference from the standard error that a difference got: (t₁₋ₐ⸝₂ + t_power) errors.
 
-    low, high: ends of its interval of this confidence, taken as ± z standard errors. Says what the test could have
-    found, not whether what it found is true. Raises ValueError for an interval upside down.
+    degrees: of freedom of the error. threshold: the p, a, up to which a test counts as found. floor: no less is said.
+    NaN where one of them is: what cannot differ, or cannot be found, has none. Says what the test could have found, not
+    whether what it found is true. Raises ValueError for a negative error or a power outside (0, 1).
     """
-    width = np.asarray(high, np.float64) - np.asarray(low, np.float64)
-    if (width < 0).any():
-        raise ValueError("detectable difference: an interval's low end is above its high end")
-    error = width / (2 * NormalDist().inv_cdf(0.5 + confidence / 2))
-    return np.asarray(error * sum(_quantiles(alpha, power)))
+    errors, freedom, found_at, least = np.broadcast_arrays(
+        *(np.asarray(each, np.float64) for each in (error, degrees, threshold, floor))
+    )
+    if (errors < 0).any():
+        raise ValueError("detectable difference: a standard error is negative")
+    if not 0 < power < 1:
+        raise ValueError(f"power: expected a number between 0 and 1, found {power}")
+    # Few are different.
+    kinds = np.stack([freedom.ravel(), found_at.ravel()], axis=1)
+    each, places = np.unique(kinds, axis=0, return_inverse=True)
+    steps = np.array([_step(freed, at, power) for freed, at in each])
+    return np.asarray(np.maximum(errors * steps[places].reshape(errors.shape), least))
+
+
+def _step(degrees: float, threshold: float, power: float) -> float:
+    """How many standard errors a difference needs."""
+    if math.isnan(degrees) or math.isnan(threshold):
+        return math.nan
+    return quantile(1 - threshold / 2, int(degrees)) + quantile(power, int(degrees))
+
+
+def rule_of_three(n_differing: ArrayLike, degrees: ArrayLike, largest: ArrayLike) -> NDArray[np.float64]:
+    """The least difference to speak of where hardly any of n drawn units differ: 3 / n times an item's largest change.
+
+    None of n having differed, up to 3 / n of them may (at 95 %: Hanley and Lippman-Hand, JAMA 249, 1983), each
+    in all its pairs. From `ENOUGH` that differ on their spread says more: 0. NaN where few differ and there is no
+    largest change.
+    """
+    few, n, most = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (n_differing, degrees, largest)))
+    return np.asarray(np.where(few < ENOUGH, 3 / (n + 1) * most, 0.0))
 
 
 def _quantiles(alpha: float, power: float) -> tuple[float, float]:

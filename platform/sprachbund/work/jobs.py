@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.base import Layered, Payload
 from sprachbund.work.payloads.compare import ForeignPair, OutcomesPayload
+from sprachbund.work.payloads.difference import DifferencePayload
 from sprachbund.work.payloads.star import Pair, Starred
 from sprachbund.work.plan import JobPlan, KnownJob, PlannedJob, Want
 
@@ -60,7 +61,7 @@ class _Planner:
             label = f"{want.label} {payload.whose}"
         key = content_key("job", want.kind.version, **inputs)
         needs = needs_of(want, payload, self.serving)
-        if isinstance(payload, OutcomesPayload):
+        if isinstance(payload, OutcomesPayload | DifferencePayload):
             foreign = tuple(pair for need in needs for pair in self.foreign.get(need, ()))
             payload = replace(payload, foreign=foreign)
         self.new.append(PlannedJob(key, want.kind, want.subject, want.bundle, label, want.model, payload, needs))

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sprachbund.work.kind import Kind
-from sprachbund.work.payloads import compare, embed, fit, measure, pairs, write
+from sprachbund.work.payloads import compare, difference, embed, fit, measure, pairs, write
 from sprachbund.work.payloads.base import Payload
 from sprachbund.work.payloads.stored import from_json
 
-_DECLARED = [kind for family in (fit, embed, pairs, measure, write, compare) for kind in vars(family).values()]
+_FAMILIES = (fit, embed, pairs, measure, write, difference, compare)
+_DECLARED = [kind for family in _FAMILIES for kind in vars(family).values()]
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _DECLARED if isinstance(kind, Kind)}
 """Every kind by its name."""
 

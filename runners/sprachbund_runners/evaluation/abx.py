@@ -6,6 +6,7 @@ Which triples there are is said over label columns (the conventions of fastabx a
     ON      a and x share this label, b has another one
     BY      a, b and x share each of these
     ACROSS  a and b share each of these, x has another value of each
+Cosine distances within 1e-12 of each other are equal: what differs by less is rounding.
 x is never a itself. Triples with the same labels are a cell. Two ways to sum up:
     unweighted  the two orders of two ON values are averaged, then all pairs of ON values, then all groups (the
                 combinations of BY and ACROSS values), every one counting alike
@@ -27,6 +28,9 @@ from sprachbund.errors import ModelError, SpecError, nearest
 from sprachbund.vocabulary import DISTANCES, Distance
 from sprachbund_runners.evaluation.abx_kernel import count_wins
 from sprachbund_runners.evaluation.similarity import blocks, unit_vectors
+
+TIE = 1e-12
+"""Cosines of unit vectors in float64 that differ by as little tie."""
 
 BLOCK_BYTES = 1 << 23
 """Of distances held at once: 8 MiB in float64, which is some hundred x against some thousand candidates."""
@@ -60,6 +64,11 @@ class AbxVectors:
     rows: NDArray[np.float64]
     squares: NDArray[np.float64] | None
     inverse: NDArray[np.int64]
+
+    @property
+    def tie(self) -> float:
+        """Distances that differ by no more are equal; a Euclidean one has no scale of its own."""
+        return TIE if self.squares is None else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +212,7 @@ def score_group(
     for rows, distances in _distance_blocks(vectors, group):
         count_wins(
             distances, group.x_class[rows], own[rows], named[group.x[rows]], named[group.ab], starts, m_ab, b_even,
-            m_x[:, rows].copy(), x_even[:, rows].copy(), even, wins, cells, of_x[rows],
+            m_x[:, rows].copy(), x_even[:, rows].copy(), vectors.tie, even, wins, cells, of_x[rows],
         )  # fmt: skip
     triples = (pairs * (size.sum(axis=1, keepdims=True) - size)).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -389,7 +398,7 @@ def _wins_of(
     for start in range(0, len(x), 1024):
         part = slice(start, start + 1024)
         near, far = (_distance(vectors, rows[part], x[part]) for rows in (a, b))
-        wins[part] = (near < far) + 0.5 * (near == far)
+        wins[part] = (near < far - vectors.tie) + 0.5 * (np.abs(near - far) <= vectors.tie)
     wins[vectors.inverse[a] == vectors.inverse[b]] = 0.5
     return wins
 

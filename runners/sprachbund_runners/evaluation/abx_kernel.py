@@ -29,6 +29,7 @@ def count_wins(
     b_even: NDArray[Any],
     m_x: NDArray[Any],
     x_even: NDArray[Any],
+    tie: float,
     even: NDArray[Any],
     wins: NDArray[Any],
     cells: NDArray[Any],
@@ -39,7 +40,8 @@ def count_wins(
     distances: [x, ab], ab sorted by class with class c at starts[c]:starts[c + 1]. own: place of x in ab, or -1.
     x_item, ab_item: an a of the item of x is drawn whenever x is: it counts once for each time that x does.
     m_ab [draws, ab] and m_x [draws, x]: multiplicities. b_even, x_even: the same, scaled so that every pair of
-    classes weighs alike. The first draw is every row once: `even` and `wins` of it come from the counts.
+    classes weighs alike. tie: distances that differ by no more are equal. The first draw is every row once: `even` and
+    `wins` of it come from the counts.
     """
     n_ab = distances.shape[1]
     n_draws = m_ab.shape[0]
@@ -48,7 +50,7 @@ def count_wins(
     widest = 0
     for each in range(starts.shape[0] - 1):
         widest = max(widest, starts[each + 1] - starts[each])
-    near = np.empty(widest + 2)
+    near = np.empty(widest + 3)
     order = np.empty(widest, np.int64)
     bounds = np.empty(_FINE * widest + 1, np.int32)
     cumulated = np.empty(n_ab + 1)
@@ -64,7 +66,7 @@ def count_wins(
                 continue
             start, stop = starts[other], starts[other + 1]
             below = _search(
-                near, bounds, n_near, smallest, scale, distances[i, start:stop], low[start:stop], high[start:stop]
+                near, bounds, n_near, smallest, scale, distances[i, start:stop], tie, low[start:stop], high[start:stop]
             )
             total = 0.5 * below
             cells[mine, other] += total
@@ -103,7 +105,7 @@ def _sort(
 ) -> tuple[int, float, float]:
     """Fill near [n] with row[first:last] in ascending order, `own` left out; order [n]: where each stood in the row.
 
-    near [n] and near [n + 1] become infinite. bounds [_FINE * n + 1]: where each bucket starts. Returns n, the
+    near [n] and the two behind it become infinite. bounds [_FINE * n + 1]: where each bucket starts. Returns n, the
     smallest value and buckets per unit of distance (0 if all are in the first bucket). A value's bucket is a rounded,
     hence monotone function of it: buckets are in order, whatever the rounding.
     """
@@ -116,7 +118,7 @@ def _sort(
             n += 1
     if n == 0:
         return 0, 0.0, 0.0
-    near[n] = near[n + 1] = np.inf
+    near[n] = near[n + 1] = near[n + 2] = np.inf
     n_buckets = _FINE * n
     scale = (n_buckets - 1) / (largest - smallest) if largest > smallest else 0.0
     if not np.isfinite(scale):
@@ -169,26 +171,34 @@ def _search(
     smallest: float,
     scale: float,
     values: NDArray[Any],
+    tie: float,
     low: NDArray[Any],
     high: NDArray[Any],
 ) -> int:
-    """Set low to how many of near [n] are below each value, high to how many are not above it; returns their sum."""
+    """Set low to how many of near [n] are below each value - tie, high to how many are not above value + tie.
+
+    Returns their sum.
+    """
     n_buckets = _FINE * n
     crowded = 0
     for j in range(len(values)):
-        value = values[j]
-        bucket = _bucket(value, smallest, scale, n_buckets)
+        below, above = values[j] - tie, values[j] + tie
+        bucket = _bucket(below, smallest, scale, n_buckets)
         start = bounds[bucket]
-        # What stands behind the bucket's own entries is greater than the value.
+        # What stands behind the bucket's own entries is greater than `below`.
         one, two = near[start], near[start + 1]
-        low[j] = start + np.int32(one < value) + np.int32(two < value)
-        high[j] = start + np.int32(one <= value) + np.int32(two <= value)
-        crowded |= bounds[bucket + 1] - start > 2
+        low[j] = start + np.int32(one < below) + np.int32(two < below)
+        high[j] = start + np.int32(one <= above) + np.int32(two <= above)
+        crowded |= (bounds[bucket + 1] - start > 2) | (near[start + 2] <= above)
     if crowded:
         for j in range(len(values)):
-            bucket = _bucket(values[j], smallest, scale, n_buckets)
-            if bounds[bucket + 1] - bounds[bucket] > 2:
-                low[j], high[j] = _within(near, bounds[bucket], bounds[bucket + 1], values[j])
+            below, above = values[j] - tie, values[j] + tie
+            bucket = _bucket(below, smallest, scale, n_buckets)
+            start = bounds[bucket]
+            if bounds[bucket + 1] - start > 2 or near[start + 2] <= above:
+                last = _bucket(above, smallest, scale, n_buckets)
+                low[j] = _within(near, start, bounds[bucket + 1], below, False)
+                high[j] = _within(near, bounds[last], bounds[last + 1], above, True)
     total = 0
     for j in range(len(values)):
         total += low[j] + high[j]
@@ -196,15 +206,14 @@ def _search(
 
 
 @numba.njit(cache=True, nogil=True)
-def _within(near: NDArray[Any], start: int, stop: int, value: float) -> tuple[Any, Any]:
-    """How many of near are below `value` and not above it, which falls into the bucket start:stop."""
+def _within(near: NDArray[Any], start: int, stop: int, value: float, or_equal: bool) -> Any:
+    """How many of near are below `value`, which falls into the bucket start:stop (`or_equal`: not above it)."""
     if stop - start > _FEW:
         part = near[start:stop]
-        return start + np.searchsorted(part, value, side="left"), start + np.searchsorted(part, value, side="right")
+        if or_equal:
+            return start + np.searchsorted(part, value, side="right")
+        return start + np.searchsorted(part, value, side="left")
     place = start
-    while place < stop and near[place] < value:
+    while place < stop and (near[place] < value or (or_equal and near[place] == value)):
         place += 1
-    low = place
-    while place < stop and near[place] == value:
-        place += 1
-    return low, place
+    return place

@@ -88,7 +88,7 @@ def item_distances(x: LanguageVectors, y: LanguageVectors) -> ItemDistances:
     check_same_width(x.unit, y.unit)
     if x.unit.n != y.unit.n:
         raise ValueError(f"distances: expected as many items on both sides, found {x.unit.n} and {y.unit.n}")
-    similar = _row_dots(x.unit.rows, y.unit.rows)
+    similar = row_dots(x.unit.rows, y.unit.rows)
     from_x = _unpaired(x.unit.rows, y.unit.rows, x.groups, y.groups, similar)
     from_y = _unpaired(y.unit.rows, x.unit.rows, x.groups, y.groups, similar)
     return ItemDistances(1.0 - similar, (from_x + from_y) / 2)
@@ -105,14 +105,14 @@ def spread(x: LanguageVectors) -> float:
     if x.centroid is None:
         return float("nan")
     direction = x.centroid / np.linalg.norm(x.centroid)
-    return float(1.0 - x.unit.rows.sum(axis=0, dtype=np.float64) @ direction / x.unit.n)
+    return float(1.0 - x.unit.resolved().rows.sum(axis=0, dtype=np.float64) @ direction / x.unit.n)
 
 
 def within_distance(x: LanguageVectors) -> float:
     """Mean distance of two items of different text within one language; NaN if all texts are the same."""
-    n = x.unit.n
-    total = x.unit.rows.sum(axis=0, dtype=np.float64)
-    same, sizes = _group_dots(x.unit.rows, x.unit.rows, x.groups, _row_dots(x.unit.rows, x.unit.rows))
+    n, rows = x.unit.n, x.unit.resolved().rows
+    total = rows.sum(axis=0, dtype=np.float64)
+    same, sizes = _group_dots(rows, rows, x.groups, row_dots(rows, rows))
     pairs = n * n - sizes.sum()
     return float(1.0 - (total @ total - same.sum()) / pairs) if pairs > 0 else float("nan")
 
@@ -221,7 +221,7 @@ def _distance(x: NDArray[np.float64] | None, y: NDArray[np.float64] | None) -> f
     return float(1.0 - (x / np.linalg.norm(x)) @ (y / np.linalg.norm(y)))
 
 
-def _row_dots(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+def row_dots(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     """float64 [n]: x_i · y_i, accumulated in float64 a few rows at a time."""
     out = np.empty(len(x))
     for start in range(0, len(x), _CHUNK_ROWS):
@@ -268,7 +268,7 @@ def _group_dots(
         labels, members = np.unique(inverse[shared], return_inverse=True)
         sums = np.zeros((len(labels), y.shape[1]))
         np.add.at(sums, members, y[shared].astype(np.float64))
-        dots[shared] = _row_dots(x[shared], sums[members])
+        dots[shared] = row_dots(x[shared], sums[members])
     return dots, counts[inverse].astype(np.float64)
 
 

@@ -23,7 +23,7 @@ def nearest_items(unit: UnitVectors, groups: NDArray[np.int64], k: int = K) -> N
 
     Raises ValueError if an item has fewer than k others.
     """
-    n = unit.n
+    n, unit = unit.n, unit.resolved()
     sizes = np.bincount(np.unique(groups, return_inverse=True)[1].reshape(-1))
     if k < 1 or n - sizes.max() < k:
         raise ValueError(f"nearest items: expected 1 to {n - sizes.max()} neighbours, found {k}")

@@ -312,6 +312,7 @@ def language_credit(
     column_groups_x: NDArray[np.int64],
     row_groups_y: NDArray[np.int64],
     column_groups_y: NDArray[np.int64],
+    tie: float,
     credit: NDArray[np.float64],
     rivals: NDArray[np.float64],
 ) -> None:
@@ -319,6 +320,7 @@ def language_credit(
 
     own, other: [r, c], similarities of x's items to x's, and to y's. same_vector: bool [c], the column is one vector
     in both. Groups: int64 of rows and columns on either side; columns that share one with the row are left out.
+    tie: similarities that differ by no more are equal.
     """
     n_columns = own.shape[1]
     for i in range(own.shape[0]):
@@ -326,7 +328,7 @@ def language_credit(
         halves, kept = 0, 0
         for j in range(n_columns):
             counts = (column_groups_x[j] != group_x) & (column_groups_y[j] != group_y)
-            nearer, tied = own[i, j] > other[i, j], own[i, j] == other[i, j]
+            nearer, tied = own[i, j] > other[i, j] + tie, np.abs(own[i, j] - other[i, j]) <= tie
             half = 1 if same_vector[j] else 2 * nearer + tied
             halves += half if counts else 0
             kept += counts

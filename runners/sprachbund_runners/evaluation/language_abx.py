@@ -11,6 +11,7 @@ being monotone in each other. Our reading of the abstract of de Seyssel et al., 
 import numpy as np
 from numpy.typing import NDArray
 
+from sprachbund_runners.evaluation.abx import TIE
 from sprachbund_runners.evaluation.distances import LanguageVectors
 from sprachbund_runners.evaluation.similarity import BLOCK_SIZE, blocks, check_same_width
 
@@ -19,7 +20,8 @@ def language_abx(x: LanguageVectors, y: LanguageVectors, block_size: int = BLOCK
     """float64 [n] in [0, 1], for the items of x with y as the other language (ordered: exchange them for the other).
 
     Row i of x is the translation of row i of y. Left out are the j whose text is i's on either side; NaN for an item
-    with none left. Where a_j and b_j are the same vector they tie exactly. O(n²) products in blocks, no sort.
+    with none left. Where a_j and b_j are the same vector they tie, as do similarities within 1e-12. O(n²) products
+    in blocks, no sort.
 
     Raises ModelError if widths or types differ, ValueError if lengths differ or block_size < 1.
     """
@@ -36,6 +38,6 @@ def language_abx(x: LanguageVectors, y: LanguageVectors, block_size: int = BLOCK
         for columns in blocks(n, block_size):
             kernels.language_credit(
                 own[rows] @ own[columns].T, own[rows] @ other[columns].T, same_vector[columns],
-                x.groups[rows], x.groups[columns], y.groups[rows], y.groups[columns], credit[rows], rivals[rows],
+                x.groups[rows], x.groups[columns], y.groups[rows], y.groups[columns], TIE, credit[rows], rivals[rows],
             )  # fmt: skip
     return np.where(rivals > 0, credit / np.where(rivals > 0, rivals, 1.0), np.nan)

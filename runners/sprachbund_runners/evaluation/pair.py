@@ -12,14 +12,17 @@ from sprachbund_runners.evaluation.distances import (
     within_distance,
 )
 from sprachbund_runners.evaluation.language_abx import language_abx
+from sprachbund_runners.evaluation.precision import resolving
 from sprachbund_runners.evaluation.scores import PairMeasure, PairScores
 
 
+@resolving("language_abx")
 def language_abx_scores(x: LanguageVectors, y: LanguageVectors) -> PairScores:
     """Language ABX in both orders."""
     return PairScores({"language_abx": language_abx(x, y)}, {"language_abx": language_abx(y, x)})
 
 
+@resolving("paired_distance")
 def distance_scores(x: LanguageVectors, y: LanguageVectors) -> PairScores:
     """Cosine distances between two languages."""
     items = item_distances(x, y)

@@ -38,7 +38,8 @@ def approximate_lists(
     """The k nearest of both sides as FAISS finds them with inverted lists over the distinct vectors.
 
     n_lists: cells that a side is divided into, default about 4 √n; n_probe: cells searched for a query, default a
-    sixteenth of them but at least 8. Searching all cells is exact but for rounding. Float64 is searched as float32.
+    sixteenth of them but at least 8. Searching all cells is exact but for rounding. FAISS knows float32 alone: float64
+    is searched about the candidates' mean, where float32 tells close vectors apart, and what is found is scored anew.
 
     Raises ModelError if widths or types differ, or FAISS is not installed.
     """
@@ -83,20 +84,36 @@ def _search(
         import faiss
     except ImportError as error:
         raise ModelError("approximate search needs FAISS (pip install 'sprachbund[faiss]')") from error
-    pool = np.ascontiguousarray(candidates.distinct_rows(0, len(candidates.distinct)), dtype=np.float32)
-    asked = np.ascontiguousarray(queries.distinct_rows(0, len(queries.distinct)), dtype=np.float32)
+    known, sought = (each.distinct_rows(0, len(each.distinct)) for each in (candidates, queries))
+    wide = known.dtype == np.float64
+    # Of vectors of length one the nearest are the most similar, wherever the origin is.
+    origin = known.mean(axis=0) if wide else np.float32(0)
+    pool, asked = (np.ascontiguousarray(each - origin, dtype=np.float32) for each in (known, sought))
     n = len(pool)
     cells = min(n, n_lists or max(1, int(4 * np.sqrt(n))))
-    quantiser = faiss.IndexFlatIP(pool.shape[1])
-    index = faiss.IndexIVFFlat(quantiser, pool.shape[1], cells, faiss.METRIC_INNER_PRODUCT)
+    quantiser = (faiss.IndexFlatL2 if wide else faiss.IndexFlatIP)(pool.shape[1])
+    index = faiss.IndexIVFFlat(quantiser, pool.shape[1], cells, faiss.METRIC_L2 if wide else faiss.METRIC_INNER_PRODUCT)
     # The default asks for 39 vectors a cell and prints a warning where there are fewer.
     index.cp.min_points_per_centroid = 1
     index.train(pool)
     index.add(pool)
     index.nprobe = min(cells, n_probe or max(8, cells // 16))
     similarity, place = index.search(asked, min(k, n))
-    found = np.where(place >= 0, similarity, -np.inf).astype(candidates.rows.dtype)
-    return Neighbours(found, place.astype(np.int64), candidates.copies)
+    if wide:
+        similarity, place = _scored(sought, known, place)
+    return Neighbours(np.where(place >= 0, similarity, -np.inf), place.astype(np.int64), candidates.copies)
+
+
+def _scored(
+    sought: NDArray[np.float64], known: NDArray[np.float64], place: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Similarities of the listed (-1: none), and their places, in descending order."""
+    similarity = np.empty(place.shape)
+    for start in range(0, len(place), BLOCK_SIZE):
+        rows = slice(start, start + BLOCK_SIZE)
+        similarity[rows] = np.vecdot(sought[rows, None, :], known[place[rows]])
+    order = np.argsort(np.where(place >= 0, -similarity, np.inf), axis=1, kind="stable")
+    return np.take_along_axis(similarity, order, axis=1), np.take_along_axis(place, order, axis=1)
 
 
 def _recall(queries: UnitVectors, candidates: UnitVectors, near: Neighbours) -> float:

@@ -109,3 +109,47 @@ def _fit(
         model.fit((train - mean) / deviation, labels)
     predicted = model.predict((test - mean) / deviation).astype(np.int64)
     return predicted, not any(issubclass(each.category, ConvergenceWarning) for each in caught)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCounts:
+    """What a probe's accuracy and macro-F1 are made of, unit by unit: float64 [units, columns].
+
+    Columns: rows, rows by true class, and for every seed rows by predicted class and those right by class.
+    """
+
+    counts: NDArray[np.float64]
+    n_classes: int
+
+    @classmethod
+    def of(
+        cls, truth: NDArray[np.int64], predicted: NDArray[np.int64], unit: NDArray[np.int64], n_classes: int
+    ) -> "ProbeCounts":
+        """truth [n] and predicted [seeds, n] are numbers of classes; unit [n]: which of 0 … each row belongs to."""
+        n_units = int(unit.max()) + 1
+
+        def table(classes: NDArray[np.int64], weights: NDArray[Any] | None = None) -> NDArray[np.float64]:
+            found = np.bincount(unit * n_classes + classes, weights, n_units * n_classes)
+            return found.reshape(n_units, n_classes).astype(np.float64)
+
+        parts = [np.bincount(unit, minlength=n_units).astype(np.float64)[:, None], table(truth)]
+        for each in predicted:
+            parts += [table(each), table(each, each == truth)]
+        return cls(np.concatenate(parts, axis=1), n_classes)
+
+    def accuracy(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of sums [r, columns]: the share right, over seeds."""
+        right = self._seeds(sums)[:, :, 1].sum(axis=2)
+        return np.asarray(right.mean(axis=1) / sums[:, 0])
+
+    def macro_f1(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `Probed.macro_f1`: over the classes that a draw has, then over seeds."""
+        truth = sums[:, None, 1 : 1 + self.n_classes]
+        seeds = self._seeds(sums)
+        there = truth > 0
+        f1 = np.where(there, 2 * seeds[:, :, 1] / np.where(there, truth + seeds[:, :, 0], 1.0), 0.0)
+        return np.asarray((f1.sum(axis=2) / there.sum(axis=2)).mean(axis=1))
+
+    def _seeds(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[r, seeds, (predicted, right), classes]"""
+        return sums[:, 1 + self.n_classes :].reshape(len(sums), -1, 2, self.n_classes)

@@ -11,6 +11,7 @@ from sprachbund_runners.evaluation.margins import Margin, Refused
 from sprachbund_runners.evaluation.mining import Mined, mine
 from sprachbund_runners.evaluation.neighbours import Neighbours
 from sprachbund_runners.evaluation.pools import approximate_lists, listed_outcome
+from sprachbund_runners.evaluation.precision import resolving
 from sprachbund_runners.evaluation.retrieval import (
     RetrievalOutcome,
     Survey,
@@ -45,11 +46,12 @@ MARGIN_METRICS: dict[str, Margin] = {
 }
 
 
+@resolving("top1")
 def retrieval_scores(x: LanguageVectors, y: LanguageVectors) -> PairScores:
     """Retrieval in both directions by every convention, all from one similarity matrix.
 
     arrays: `forward_greater`, `forward_ties`, `forward_n_candidates` …, int32 [n] each; of pairs mined by ratio margin,
-    best first, `mined_score` float32 [m], `mined_correct` uint8 [m] and `mined_n_gold` int64 [1].
+    best first, `mined_score` [m] of the embeddings' type, `mined_correct` uint8 [m] and `mined_n_gold` int64 [1].
     """
     found = survey(x.unit, y.unit, groups_x=x.groups, groups_y=y.groups)
     notes: dict[str, str] = {}
@@ -62,7 +64,7 @@ def retrieval_scores(x: LanguageVectors, y: LanguageVectors) -> PairScores:
         for direction in ("forward", "backward")
         for name in COUNTS
     }
-    arrays |= _mined_arrays(mine(found.forward, found.backward, x.unit, y.unit, x.groups, y.groups))
+    arrays |= _mined_arrays(mine(found.forward, found.backward, x.unit, y.unit, x.groups, y.groups), x)
     return PairScores(forward, backward, arrays=arrays, notes=notes)
 
 
@@ -108,16 +110,17 @@ def _or_undefined(
     return 1.0 - error if better else error
 
 
-def _mined_arrays(mined: Mined | Refused) -> dict[str, NDArray[Any]]:
+def _mined_arrays(mined: Mined | Refused, x: LanguageVectors) -> dict[str, NDArray[Any]]:
     if isinstance(mined, Refused):
         return {}
     return {
-        "mined_score": mined.score.astype(np.float32),
+        "mined_score": mined.score.astype(x.unit.rows.dtype),
         "mined_correct": mined.correct.astype(np.uint8),
         "mined_n_gold": np.array([mined.n_gold]),
     }
 
 
+@resolving("top1")
 def listed_retrieval_scores(x: LanguageVectors, y: LanguageVectors) -> PairScores:
     """`retrieval_scores` for large pools, from the 10 nearest that an approximate index finds.
 
@@ -145,5 +148,5 @@ def listed_retrieval_scores(x: LanguageVectors, y: LanguageVectors) -> PairScore
         items |= _conventions(near, back, asking, answering, notes)
         items["mexa"] = mexa_hits(lists.forward, lists.backward, x.unit, y.unit)
         found.append(items)
-    mined = _mined_arrays(mine(lists.forward, lists.backward, x.unit, y.unit, x.groups, y.groups))
+    mined = _mined_arrays(mine(lists.forward, lists.backward, x.unit, y.unit, x.groups, y.groups), x)
     return PairScores(found[0], found[1], arrays=mined, notes=notes)

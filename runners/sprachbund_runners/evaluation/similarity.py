@@ -19,6 +19,9 @@ from sprachbund.errors import ModelError
 BLOCK_SIZE = 1024
 """Rows and columns of one block: 4 MiB in float32, near the peak of a matrix product, small beside a snapshot."""
 
+COARSE = 1e-5
+"""A cosine distance below which float32 is too coarse: its rounding, some 6e-8, is then a hundredth of it and more."""
+
 _CHUNK_BYTES = 1 << 20  # of scratch while float64 rows are scaled: stays in a core's cache
 
 
@@ -51,6 +54,25 @@ class UnitVectors:
     def copies(self) -> NDArray[np.int64]:
         """int64 [u]: how many rows share each distinct vector."""
         return np.bincount(self.inverse, minlength=len(self.distinct)).astype(np.int64)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the mean distance of the rows to their mean direction is below `COARSE`: all are nearly the same."""
+        return 1.0 - float(np.linalg.norm(self.rows.sum(axis=0, dtype=np.float64))) / self.n < COARSE
+
+    def resolved(self) -> "UnitVectors":
+        """The same for similarities among the rows themselves: in float64 where they are crowded."""
+        return self.widened() if self.crowded else self
+
+    def widened(self) -> "UnitVectors":
+        """The same in float64, scaled to length one anew.
+
+        Rounded to float32 a row has a length that is off by some 3e-8, which is a cosine's error; that its direction is
+        as much off changes the cosine of neighbours at distance d by √d of it.
+        """
+        if self.rows.dtype == np.float64:
+            return self
+        return UnitVectors(_scale_wide(self.rows.astype(np.float64), "embeddings")[0], self.distinct, self.inverse)
 
     def distinct_rows(self, start: int, stop: int) -> NDArray[Any]:
         """[stop - start, d]: the distinct vectors from `start` up to `stop`."""
@@ -97,6 +119,13 @@ def _scaled(array: NDArray[np.float32], name: str) -> Scaled:
 
 
 def _scaled_wide(array: NDArray[np.float64], name: str) -> Scaled:
+    rows, lengths = _scale_wide(array, name)
+    prints = np.add.reduce(rows.view(np.uint64), axis=1, dtype=np.uint64)
+    return Scaled(UnitVectors(rows, *_equal_rows(rows, prints)), lengths, array.mean(axis=0))
+
+
+def _scale_wide(array: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(rows of length one, lengths)."""
     rows, lengths = np.empty_like(array), np.empty(len(array))
     step = max(1, _CHUNK_BYTES // (8 * array.shape[1]))
     for start in range(0, len(array), step):
@@ -110,8 +139,7 @@ def _scaled_wide(array: NDArray[np.float64], name: str) -> Scaled:
         rows[start : start + step] = chunk / own[:, None]
         lengths[start : start + step] = peaks * own
     rows += 0.0  # -0.0 becomes 0.0, so that equal vectors are equal bit for bit
-    prints = np.add.reduce(rows.view(np.uint64), axis=1, dtype=np.uint64)
-    return Scaled(UnitVectors(rows, *_equal_rows(rows, prints)), lengths, array.mean(axis=0))
+    return rows, lengths
 
 
 def check_same_width(x: UnitVectors, y: UnitVectors) -> None:

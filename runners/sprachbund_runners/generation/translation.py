@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sprachbund.languages.table import describe
 
 RESAMPLES = 500
@@ -56,13 +59,8 @@ def first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def scores(
-    hypotheses: Sequence[str], references: Sequence[str], target: str, confidence: float = 0.95
-) -> dict[str, Score]:
-    """chrF and BLEU of translations into `target`; BLEU splits Japanese and Chinese into characters.
-
-    Raises ValueError where there is nothing to score.
-    """
+def _metrics(target: str) -> dict[str, Any]:
+    """sacrebleu's metrics of translations into `target`; BLEU splits languages without spaces into characters."""
     from sacrebleu.metrics import BLEU, CHRF
 
     class Bleu(_Floats, BLEU):
@@ -71,13 +69,24 @@ def scores(
     class Chrf(_Floats, CHRF):
         pass
 
+    spaceless = describe(target).script in ("Jpan", "Hans", "Hant", "Hani", "Thai", "Khmr", "Laoo", "Mymr", "Tibt")
+    found: dict[str, Any] = {"chrf": Chrf(), "bleu": Bleu(tokenize="char" if spaceless else "13a")}
+    for metric in found.values():
+        metric.drawn = []
+    return found
+
+
+def scores(
+    hypotheses: Sequence[str], references: Sequence[str], target: str, confidence: float = 0.95
+) -> dict[str, Score]:
+    """chrF and BLEU of translations into `target`.
+
+    Raises ValueError where there is nothing to score.
+    """
     if not hypotheses or len(hypotheses) != len(references):
         raise ValueError(f"translation: {len(hypotheses)} translations of {len(references)} sentences")
-    spaceless = describe(target).script in ("Jpan", "Hans", "Hant", "Hani", "Thai", "Khmr", "Laoo", "Mymr", "Tibt")
-    metrics: dict[str, Any] = {"chrf": Chrf(), "bleu": Bleu(tokenize="char" if spaceless else "13a")}
     found = {}
-    for name, metric in metrics.items():
-        metric.drawn = []
+    for name, metric in _metrics(target).items():
         score = metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=RESAMPLES)
         low = high = float("nan")
         if len(hypotheses) > 1:
@@ -89,3 +98,26 @@ def scores(
             low, high = max(0.0, fmean(drawn) - half), min(100.0, fmean(drawn) + half)
         found[name] = Score(float(score.score), low, high, str(metric.get_signature()))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCounts:
+    """What a corpus score is made of: counts int64 [segments, columns], and the score of their sums."""
+
+    counts: NDArray[np.int64]
+    metric: Any
+
+    def score(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The corpus scores [r] of sums [r, columns]."""
+        rows = sums.round().astype(np.int64).tolist()
+        return np.array([self.metric._compute_score_from_stats(row).score for row in rows], np.float64)
+
+
+def segment_counts(hypotheses: Sequence[str], references: Sequence[str], target: str) -> dict[str, SegmentCounts]:
+    """The counts behind chrF and BLEU of translations into `target`, sentence by sentence."""
+    return {
+        name: SegmentCounts(
+            np.array(metric._extract_corpus_statistics(list(hypotheses), [list(references)]), np.int64), metric
+        )
+        for name, metric in _metrics(target).items()
+    }

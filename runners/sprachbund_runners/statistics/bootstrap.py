@@ -5,14 +5,17 @@ settings are then one matrix product, counts [resamples, n] @ outcomes [n, colum
 draws, so that differences between columns are paired.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr, stdtrit
 
+from sprachbund.statistics.student import FEW
 from sprachbund_runners.statistics.intervals import check_confidence
 
 _DRAW_BYTES = 32 * 2**20  # counts made at once
@@ -71,6 +74,17 @@ def bootstrap_replicates(
     return _replicates(sums, sizes, resamples, seed).reshape(resamples, *values.shape[1:])
 
 
+def resampled_sums(
+    values: ArrayLike, groups: ArrayLike | None = None, resamples: int = 10_000, seed: int = 0
+) -> NDArray[np.float64]:
+    """Resampled sums, float64 [resamples, columns], of values [n, columns]: what ratios and scores are made of.
+
+    Draws, groups and errors are those of `bootstrap_replicates`.
+    """
+    sums, _ = _sums(_checked(values), groups)
+    return np.concatenate([counts @ sums for counts in _draws.of(len(sums), resamples, seed)])
+
+
 def summarise_replicates(
     estimate: ArrayLike,
     replicates: NDArray[np.float64],
@@ -97,6 +111,47 @@ def summarise_replicates(
     p = np.minimum(1.0, 2.0 * (1.0 + np.minimum(below, above)) / (1.0 + resamples))
     error = replicates.std(axis=0, ddof=1) if resamples > 1 else np.zeros_like(value)
     return Bootstrap(value, np.asarray(low), np.asarray(high), np.asarray(error), p, n_items, n_groups, resamples)
+
+
+def least_p(resamples: int) -> float:
+    """The least two-sided p that so many draws can give."""
+    return 2.0 / (1.0 + resamples)
+
+
+def summarise_mean(
+    estimate: float,
+    replicates: NDArray[np.float64],
+    *,
+    confidence: float = 0.95,
+    n_items: int,
+    n_groups: int,
+    strata: int,
+) -> Bootstrap:
+    """As `summarise_replicates`, of a mean over n_groups drawn units (groups, or items) by its replicates [resamples].
+
+    Of fewer than `FEW` units: estimate ± t · standard error, with Student's t of n_groups - strata degrees of freedom
+    (strata: texts that are drawn each by itself), by which the error is made good for what replicates vary too little.
+    Its p is never below `least_p` either. Of one unit nothing is known: NaN. Where no replicate differs, low = high =
+    estimate.
+    """
+    found = summarise_replicates(estimate, replicates, confidence=confidence, n_items=n_items, n_groups=n_groups)
+    degrees = n_groups - strata
+    if degrees >= FEW - 1:
+        return found
+    if degrees < 1:
+        nothing = np.asarray(np.nan)
+        return replace(found, low=nothing, high=nothing, standard_error=nothing, p=nothing)
+    error = float(replicates.std()) * math.sqrt(n_groups / degrees)
+    half = float(stdtrit(degrees, 0.5 + confidence / 2)) * error
+    varies = error > 1e-12 * abs(estimate)
+    p = 2 * stdtr(degrees, -abs(estimate) / error) if varies else float(estimate == 0)
+    return replace(
+        found,
+        low=np.asarray(estimate - half),
+        high=np.asarray(estimate + half),
+        standard_error=np.asarray(error),
+        p=np.maximum(p, least_p(len(replicates))),
+    )
 
 
 def bootstrap_mean(

@@ -1,5 +1,6 @@
 """Tests of one setting against another, and against a distribution of controls."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -104,6 +105,11 @@ class Swaps:
             largest = self._largest[start : start + step]
             signs = generator.integers(0, 2, size=(len(largest), len(scaled))) * 2.0 - 1.0
             np.maximum(largest, np.abs(signs @ scaled).max(axis=1, initial=0.0), out=largest)
+
+    def critical(self, alpha: float) -> float:
+        """The |T| above which an adjusted p is at most alpha; infinite where so few draws give none."""
+        above = math.floor(alpha * (1 + self.resamples) + 1e-9) - 1
+        return float(np.sort(self._largest)[-1 - above]) if above >= 0 else math.inf
 
     def adjusted(self) -> NDArray[np.float64]:
         """p of all columns, in their order."""

@@ -1,6 +1,7 @@
 """A mean difference for languages and items like these, not for these alone."""
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +20,27 @@ class PopulationMean:
     p: float
 
 
-def item_error(replicates: NDArray[np.float64], n: int) -> float:
-    """Standard error of a mean over n items (or groups) from its bootstrap replicates, which vary as by n - 1."""
-    return float(replicates.std()) * math.sqrt(n / (n - 1)) if n > 1 else 0.0
+def item_error(replicates: NDArray[np.float64], n: int, degrees: int) -> float | None:
+    """Standard error of a mean over n items (or groups) from its bootstrap replicates, which vary as by `degrees`.
+
+    degrees: n less the texts that are drawn each by itself. None if there are none.
+    """
+    return float(replicates.std()) * math.sqrt(n / degrees) if degrees > 0 else None
+
+
+def mean_error(values: NDArray[np.float64], groups: Sequence[Hashable] | None = None) -> tuple[float, int]:
+    """Standard error of the mean of values [n], and how many draw it: those of a group are drawn together.
+
+    Of groups it is the linearised ratio estimator's, to which the bootstrap of groups tends; 0 of fewer than two.
+    """
+    centred = values - values.mean()
+    if groups is not None:
+        _, number = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+        centred = np.bincount(number, centred)
+    n = len(centred)
+    if n < 2:
+        return 0.0, n
+    return float(np.sqrt(n / (n - 1) * np.sum(centred**2))) / len(values), n
 
 
 def population_mean(
@@ -36,7 +55,7 @@ def population_mean(
     """The mean with languages and items both random: SE² = language_error² + item_error² + fit_error².
 
     language_error: standard error of the mean over pairs with languages as crossed random effects; item_error: of the
-    same mean over items. degrees: of freedom of the former: Student's t, cautious where items dominate. fit_error: due
+    same mean over items. degrees: of freedom, the fewer of the two: Student's t, on the cautious side. fit_error: due
     to the sample that a setting is fitted on, where that is known. No error alone covers a mean over new languages and
     new items (Clark, J. Verbal Learning and Verbal Behavior 12, 1973).
     Raises ValueError for a negative error or fewer than one degree.

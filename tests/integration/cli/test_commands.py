@@ -166,13 +166,23 @@ def _query(root: Path, sprachbund: Command) -> None:
         sprachbund("query", "select median(value) as m, quantile(value, 0.5) as q from retrieval_results", "--json")
     )
     assert medians.json[0]["m"] == medians.json[0]["q"]
+    listed = worked(sprachbund("questions", "--json")).json
+    assert {each["name"] for each in listed} >= {"headline", "by_language", "equal_perplexity"}
+    assert worked(sprachbund("questions", "headline")).out.startswith("SELECT method")
+    assert "over_models" in worked(sprachbund("questions")).out
+    answered = worked(sprachbund("query", "--question", "hardware", "--param", "experiment=tiny", "--json")).json
+    assert {row["outcome"] for row in answered} == {"done"}
 
 
 def test_tables_show_what_is_there(root: Path, sprachbund: Command) -> None:
-    """Brackets and colons are text, and nothing is cut off where nobody looks at a terminal."""
-    value = "[red] [/] :smile: " + "x" * 300
-    for command in ("query", f"select '{value}' as a, 'end' as b"), ("query", f"select '{value}' as a", "--csv"):
+    """Brackets and colons are text; lines are 120 wide where nobody looks at a terminal, and --wide lets them be."""
+    value = "[red] [/] :smile: " + "word " * 30
+    sql = f"select '{value}' as a, 'end' as b"
+    for command in ("query", sql, "--wide"), ("query", sql, "--csv"):
         assert value in worked(sprachbund(*command)).out
+    shown = worked(sprachbund("query", sql)).out
+    assert {"[red]", "[/]", ":smile:", "word", "end"} <= set(shown.split())
+    assert max(map(len, shown.splitlines())) == 120
 
 
 def test_query_from_standard_input(root: Path, sprachbund: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ class World:
         }
         if choose:
             spec["choose"] = {"metric": "top1"}
-        submit(self.engine, self.maker.context.store, parse(spec), self.config.root / "sources")
+        submit(self.engine, self.maker.context.store, parse(spec), self.config.root / "sources", replace=True)
 
     def work(self, most: int | None = None, only: tuple[str, str] | None = None) -> int:
         """As `Maker.serve` does."""
@@ -120,7 +120,7 @@ def _world(engine: Engine, template: Path, folder: Path) -> World:
         keep="results",
     )
     settings = [each for each in SETTINGS if each.label in ("none", STEERED) or each.seed in (0, 1)]
-    # Headlines are of the last layer, unless another is chosen.
+    # Headlines are of the layer that is best for what is steered, unless another is chosen.
     languages, layers = ("deu_Latn", "eng_Latn", "fra_Latn"), ("0", "10", "final")
     made = Made("study", languages, layers, settings=settings, best_layer="0")
     write_sources(folder / "sources", made)

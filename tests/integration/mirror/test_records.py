@@ -51,7 +51,7 @@ def test_steps_of_layers() -> None:
 def test_what_is_not_finite_is_left_out() -> None:
     layers = {"0": Value(math.nan, 5), "1": Value(0.5, 5, delta=math.inf, q=None, control_p=0.1)}
     points = points_of(
-        {("test", "book"): {"top1": layers}}, headline_kinds(COMPARED, 1), n_blocks=2, layer=None, since_ms=7
+        {("test", "book"): {"top1": layers}}, headline_kinds(COMPARED, 1), n_blocks=2, layer="1", since_ms=7
     )
     assert points == (
         LoggedValue("layers/test/book/top1", 1, 0.5, 5),
@@ -60,10 +60,11 @@ def test_what_is_not_finite_is_left_out() -> None:
     )
 
 
-def test_a_chosen_layer_that_is_not_known_yet_has_no_headline() -> None:
+def test_a_layer_that_is_not_known_yet_has_no_headline() -> None:
     values = {("test", "book"): {"top1": {"1": Value(0.5, 5)}}}
-    points = points_of(values, headline_kinds(COMPARED, 1), n_blocks=2, layer="2", since_ms=7)
-    assert [point.name for point in points] == ["layers/test/book/top1"]
+    for layer in ("2", None):
+        points = points_of(values, headline_kinds(COMPARED, 1), n_blocks=2, layer=layer, since_ms=7)
+        assert [point.name for point in points] == ["layers/test/book/top1"]
 
 
 def test_only_other_numbers_are_new() -> None:

@@ -43,7 +43,7 @@ class Desk:
         with writing(self.engine) as connection:
             found = connection.scalar(select(Experiment.id).where(Experiment.name == experiment))
             if found is None:
-                row = {"revision": 1, "spec": {}, "spec_digest": "", "cancelled": False, "audit": {}}
+                row = {"revision": 1, "spec": {}, "cancelled": False, "audit": {}}
                 added = insert(Experiment).values(name=experiment, submitted_ms=0, **row).returning(Experiment.id)
                 found = connection.scalar(added)
             ids = insert_jobs(connection, jobs, edges, soft)

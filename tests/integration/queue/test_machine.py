@@ -85,7 +85,7 @@ class Machine(RuleBasedStateMachine):
         self.runners = [self.queue.register_runner(f"r{i}", "h", i, {"kinds": {"a": 1, "b": 1}}) for i in range(2)]
         with writing(self.engine) as connection:
             for name in self.planned:
-                row = {"revision": 1, "spec": {}, "spec_digest": "", "submitted_ms": 0, "cancelled": False, "audit": {}}
+                row = {"revision": 1, "spec": {}, "submitted_ms": 0, "cancelled": False, "audit": {}}
                 added = insert(Experiment).values(name=name, **row).returning(Experiment.id)
                 self.experiments[name] = connection.scalar(added) or 0
             jobs = [Expected(i, priorities[i], bundles[i], kinds[i], *self.needs_of(i, edges)) for i in range(N_JOBS)]

@@ -13,7 +13,8 @@ from sprachbund.db.engine import reading
 from sprachbund.errors import ModelError
 from sprachbund.progress import Bars
 from sprachbund.workspace import Workspace
-from sprachbund_runners.jobs import JOBS, Context
+from sprachbund_runners.jobs import Context
+from sprachbund_runners.jobs.registry import JOBS
 from support.engines import sqlite_only
 
 Make = Callable[..., dict[str, Any]]

@@ -1,6 +1,6 @@
 """Comparisons end to end: statistics over pairs, max-T, single items, recipes' reports, on a tiny model."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -15,9 +15,9 @@ from sprachbund.report import document
 from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
-from sprachbund_runners.jobs import JOBS
 from sprachbund_runners.jobs.compare import levels, pair_statistics
 from sprachbund_runners.jobs.evaluation_rows import whole
+from sprachbund_runners.jobs.registry import JOBS
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.comparisons import max_t
 from sprachbund_runners.statistics.crossed import crossed_effects
@@ -25,6 +25,8 @@ from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
 from sprachbund_runners.statistics.population import population_mean
 
 STEERED = "experts eng_Latn k=4"
+# Of the items of a split.
+GROUPS = np.arange(30) // 3
 
 
 @pytest.fixture
@@ -109,10 +111,12 @@ def test_statistics_over_pairs_are_those_of_their_values(done):
     both = population_mean(row["mean_gain"], row["mean_error"], row["item_error"], row["mean_degrees"])
     assert (row["population_low"], row["population_high"]) == pytest.approx((both.low, both.high))
     assert row["population_p"] == pytest.approx(both.p)
-    # Over items: the mean over pairs of each item's difference, drawn item by item.
+    # Over items: the mean over pairs of each item's difference, drawn in their groups of three.
     hits = [items(done, setting) for setting in (STEERED, "none")]
     change = np.mean([hits[0][pair][0] - hits[1][pair][0] for pair in pairs], axis=0)
-    assert row["item_error"] == pytest.approx(change.std(ddof=1) / np.sqrt(len(change)), rel=0.3)
+    means = change.reshape(10, 3).mean(axis=1)
+    assert row["item_error"] == pytest.approx(means.std(ddof=1) / np.sqrt(10), rel=0.2)
+    assert (row["n_items"], row["n_groups"], row["item_degrees"]) == (30, 10, 9)
     assert (row["n_pairs"], row["n_languages"], row["n_gaining"]) == (6, 3, int((gains > 0).sum()))
     (row,) = done.query(
         "SELECT * FROM distance_correlations WHERE experiment = 'tiny' AND setting = :s AND layer = 'final' "
@@ -129,20 +133,29 @@ def test_statistics_over_pairs_are_those_of_their_values(done):
 
 def test_max_t_swaps_items_of_the_whole_family(done):
     stored = done.query(
-        "SELECT setting, layer, q, family_size FROM setting_comparison WHERE experiment = 'tiny' AND metric = 'top1' "
-        "AND scope = 'all' AND control IS NULL AND q IS NOT NULL"
+        "SELECT setting, layer, q, family_size, family_kind, q_at_floor FROM setting_comparison "
+        "WHERE experiment = 'tiny' AND metric = 'top1' AND scope = 'all' AND control IS NULL AND q IS NOT NULL"
     ).to_dicts()
     settings = ["centring", STEERED, "experts eng_Latn k=12"]
-    columns, order = [], []
-    for layer in ("1", "final"):
-        none = items(done, "none", layer)
-        for setting in settings:
-            own = items(done, setting, layer)
-            columns.append(np.mean([own[pair][0] - none[pair][0] for pair in none], axis=0))
-            order.append((setting, layer))
-    expected = dict(zip(order, max_t(np.stack(columns, axis=1), None, 100, 0), strict=True))
+    first = dict(done.query("SELECT setting, first_block FROM planned_settings WHERE experiment = 'tiny'").iter_rows())
+    expected, sizes = {}, {}
+    for family in (settings[:1], settings[1:]):
+        columns = {}
+        for layer, setting in product(("1", "final"), family):
+            # Before the first edited block nothing can differ.
+            if layer == "final" or int(layer) >= (first[setting] or 0):
+                own, none = items(done, setting, layer), items(done, "none", layer)
+                columns[setting, layer] = np.mean([own[pair][0] - none[pair][0] for pair in none], axis=0)
+        expected |= dict(zip(columns, max_t(np.stack(list(columns.values()), axis=1), GROUPS, 100, 0), strict=True))
+        sizes |= dict.fromkeys(columns, len(columns))
     assert {(row["setting"], row["layer"]): row["q"] for row in stored} == pytest.approx(expected)
-    assert {row["family_size"] for row in stored} == {6}
+    assert {(row["setting"], row["layer"]): row["family_size"] for row in stored} == sizes
+    assert {row["setting"]: row["family_kind"] for row in stored} == {
+        "centring": "transforms", STEERED: "steered", "experts eng_Latn k=12": "steered",
+    }  # fmt: skip
+    # 100 swaps give no less.
+    assert {row["q_at_floor"] for row in stored if row["q"] == 1 / 101} <= {1}
+    assert {row["q_at_floor"] for row in stored if row["q"] > 1 / 101} <= {0}
 
 
 def test_an_item_is_explained_as_it_was_evaluated(done):
@@ -212,7 +225,7 @@ def families(space, name):
     ).to_dicts()
 
 
-def with_k(experiment, k, name="tiny", rule="bh", layers=(1,)):
+def with_k(experiment, k, name="tiny", rule="bh", layers=(2,)):
     content = experiment(
         name=name,
         interventions=["none", {"method": "experts", "k": k, "controls": ["profile x1"]}],
@@ -238,7 +251,7 @@ def test_one_more_setting_is_compared_alone_and_families_are_a_plans_own(space, 
     assert families(space, "tiny") == q
     assert {row["family_size"] for row in q} == {1}
     assert {row["family_size"] for row in families(space, "more")} == {2}
-    layers = space.submit(with_k(experiment, [4, 12], "deeper", rule, (1, "final")))
+    layers = space.submit(with_k(experiment, [4, 12], "deeper", rule, (2, "final")))
     assert {kind: layers.new[kind] for kind in ("comparison", "adjustment")} == {"comparison": 3, "adjustment": 1}
     assert space.run().failed == 0
     assert len(families(space, "deeper")) == 4

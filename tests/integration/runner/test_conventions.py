@@ -146,6 +146,22 @@ def test_mining_takes_its_threshold_from_select(space: Workspace, experiment: Ma
     assert centred.height + notes.filter(notes["metric"] == "mining_f1").height == 2
 
 
+def test_a_space_that_units_drew_together_is_measured_in_float64(space: Workspace, experiment: Make) -> None:
+    """Every coordinate of the last block is moved 999 thousandths of the way to one value."""
+    together = {"method": "experts", "k": 1.0, "edit": "interpolate", "strength": 0.999, "blocks": [2]}
+    spec = experiment(
+        interventions=["none", together], experts={"sites": ["block"]}, embeddings={"layers": [1, 2]}, choose=None
+    )
+    del spec["corpora"]["select"]
+    run(space, spec)
+    notes = space.query("select distinct setting, layer, metric from metric_notes where note like '%in float64%'")
+    assert set(notes["layer"]) == {"2"} and notes["setting"].n_unique() == 1
+    assert set(notes["metric"]) == {"top1", "language_abx", "paired_distance"}
+    distance = space.results("tiny", "alignment")
+    near = distance.filter((distance["metric"] == "paired_distance") & (distance["layer"] == "2"))
+    assert 0 < near["value"].min() < 1e-5 < near["value"].max()
+
+
 def test_a_large_pool_is_searched_approximately(space: Workspace, experiment: Make) -> None:
     pytest.importorskip("faiss")
     spec = experiment(interventions=["none"], evaluations={"approximate_above": 20}, embeddings={"layers": ["final"]})
@@ -173,7 +189,7 @@ def test_languages_of_training_are_marked(space: Workspace, experiment: Make, ti
     assert known == {"eng_Latn": 1, "fra_Latn": 1, "deu_Latn": 0}
     # The same model said to be of another family: nothing stays of the first.
     spec["models"] = {"path": str(tiny_model), "name": "tiny-bloom", "family": "phrasebook"}
-    space.submit({name: value for name, value in spec.items() if value is not None})
+    space.submit({name: value for name, value in spec.items() if value is not None}, replace=True)
     assert set(space.query("select family from model_languages")["family"]) == {"phrasebook"}
 
 

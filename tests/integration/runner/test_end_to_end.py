@@ -103,7 +103,7 @@ def test_twice_is_once_and_one_more_language_is_one_more_language(
     assert again.n_new == 0
     space.run()
     assert not passes
-    more = space.submit(experiment(**REUSED, languages=["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn"]))
+    more = space.submit(experiment(**REUSED, languages=["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn"]), replace=True)
     space.run()
     n_test = len({*more.settings}) - 2
     n_select = sum(" of " not in label for label in more.settings) - 2
@@ -132,7 +132,7 @@ def test_one_more_layer_adds_parts_to_the_same_snapshots(
     space.submit(experiment(**{**REUSED, "embeddings": {"layers": [1]}}))
     space.run()
     snapshots, parts = count(space, t.Snapshot), count(space, t.SnapshotPart)
-    space.submit(experiment(**{**REUSED, "embeddings": {"layers": [1, "final"]}}))
+    space.submit(experiment(**{**REUSED, "embeddings": {"layers": [1, "final"]}}), replace=True)
     tally = space.run()
     assert tally.failed == 0, tally.errors
     assert count(space, t.Snapshot) == snapshots
@@ -140,7 +140,7 @@ def test_one_more_layer_adds_parts_to_the_same_snapshots(
     layers = set(space.results("tiny")["layer"])
     assert layers == {"1", "final"}
     # Asking for fewer layers shows fewer, and computes nothing but the families anew.
-    fewer = space.submit(experiment(**{**REUSED, "embeddings": {"layers": ["final"]}}))
+    fewer = space.submit(experiment(**{**REUSED, "embeddings": {"layers": ["final"]}}), replace=True)
     assert set(fewer.new) <= {"adjustment", "choice"}
     space.run()
     assert set(space.results("tiny")["layer"]) == {"final"}
@@ -307,7 +307,7 @@ def test_evicted_files_are_made_again_by_the_jobs_that_made_them(space: Workspac
         texts = set(connection.execute(select(t.CorpusText.artifact_id)).scalars())
         files = [each for each in connection.execute(select(t.Artifact.id)).scalars() if each not in texts]
     assert space.store.evict(space.engine, files) > 0
-    space.submit({**few, "languages": ["eng_Latn", "deu_Latn", "fra_Latn"]})
+    space.submit({**few, "languages": ["eng_Latn", "deu_Latn", "fra_Latn"]}, replace=True)
     tally = space.run()
     assert tally.failed == 0, tally.errors
     assert set(states(space)) == {"done"}

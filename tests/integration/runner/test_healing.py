@@ -59,7 +59,7 @@ def test_a_wholly_lost_store_heals(space: Workspace, experiment: Make, tmp_path:
     shutil.rmtree(tmp_path / "artifacts")
     # A metric more: comparisons are new, and read what every evaluation left.
     wider = {**few, "statistics": {"resamples": 100, "metrics": ["top1", "mrr", "distance_gap", "csls_top1"]}}
-    space.submit(wider)
+    space.submit(wider, replace=True)
     before_run = attempts(space)
     tally = space.run(max_tokens=128, bundle=bundle)
     assert tally.failed == 0, tally.errors
@@ -100,7 +100,7 @@ def test_what_is_lost_while_others_wait_is_claimed_twice_at_most(
     run(space)
     before = values(space)
     shutil.rmtree(tmp_path / "artifacts")
-    space.submit({**few, "languages": ["eng_Latn", "deu_Latn", "fra_Latn"]})
+    space.submit({**few, "languages": ["eng_Latn", "deu_Latn", "fra_Latn"]}, replace=True)
     assert max(run(space).values()) <= 2
     after = values(space)
     common = before.keys() & after.keys()
@@ -117,9 +117,10 @@ def test_only_what_is_read_is_made_again(space: Workspace, experiment: Make) -> 
     with reading(space.engine) as connection:
         responses = list(connection.execute(select(t.UnitStatistics.responses_id)).scalars())
     space.store.evict(space.engine, responses)
-    space.submit({**few, "interventions": ["none", {**means, "k": [4, 9]}]})
+    space.submit({**few, "interventions": ["none", {**means, "k": [4, 9]}]}, replace=True)
     assert "unit_statistics" not in kinds_of(space, run(space))
-    space.submit({**few, "interventions": ["none", means, {"method": "experts", "k": 4, "value": "median"}]})
+    medians = {"method": "experts", "k": 4, "value": "median"}
+    space.submit({**few, "interventions": ["none", means, medians]}, replace=True)
     claimed = run(space)
     assert "unit_statistics" in kinds_of(space, claimed)
     assert max(claimed.values()) == 2

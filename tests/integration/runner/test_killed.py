@@ -13,7 +13,7 @@ from sprachbund.db.engine import reading
 from sprachbund.queue.jobs import LEAST_SHARE
 from sprachbund.work.kinds import KINDS
 from sprachbund.workspace import Workspace
-from sprachbund_runners.jobs import JOBS
+from sprachbund_runners.jobs.registry import JOBS
 from support.engines import sqlite_only
 from support.finished import Undisturbed, check_finished, outcomes, running, unfinished
 from support.runners import LEASE_MS, Start

@@ -19,7 +19,7 @@ from sprachbund.mirror import reading as mirror_reading
 from sprachbund.report import document
 from sprachbund.results.number import explain_number, lines_of
 from sprachbund.workspace import Workspace
-from sprachbund_runners.jobs import JOBS
+from sprachbund_runners.jobs.registry import JOBS
 
 Make = Callable[..., dict[str, Any]]
 PLAIN = ["none", {"method": "experts", "k": 4, "controls": ["profile x2"]}, "centring"]

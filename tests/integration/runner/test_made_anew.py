@@ -10,8 +10,8 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading, writing
 from sprachbund.errors import SpecError
 from sprachbund.workspace import Workspace
-from sprachbund_runners.jobs import JOBS
 from sprachbund_runners.jobs.compare import comparison, outcomes
+from sprachbund_runners.jobs.registry import JOBS
 
 Make = Callable[..., dict[str, Any]]
 

@@ -59,6 +59,8 @@ ROWS: list[Any] = [
     {"method": "direction", "direction": "lda", "sites": ["mlp.down"], "blocks": [1]},
     {"method": "direction", "direction": "probe", "strength": 3},
     {"method": "direction", "direction": "leace"},
+    {"method": "direction", "direction": "leace", "fit": "incremental", "controls": ["uniform x1"]},
+    {"method": "direction", "source": "input", "blocks": [1, 2], "fit": "incremental"},
     {"method": "direction", "direction": "language_means", "rank": 2, "tokens": "content"},
     {"method": "experts", "k": 5, "side": "query"},
     {"method": "experts", "k": 5, "side": "candidate", "transform": "centring"},
@@ -79,6 +81,8 @@ def done(tmp_path_factory: pytest.TempPathFactory, experiment: Make) -> Iterator
             tally = space.run()
             assert tally.failed == 0, tally.errors
             assert len(submitted.settings) > len(ROWS)
+            # As comparisons average them: ordered.
+            assert (submitted.n_pairs, submitted.pairs_per_item) == (6, 6)
             yield space
 
 

@@ -43,6 +43,7 @@ def test_before_after_and_mixed(space: Workspace, experiment: Make, paraphrases:
     del spec["choose"]
     spec["corpora"] = {"fit": spec["corpora"]["fit"], "test": source(paraphrases)}
     submitted = space.submit(spec)
+    assert (submitted.n_items, submitted.n_pairs, submitted.pairs_per_item) == (40, 2, 1)
     tally = space.run()
     assert tally.failed == 0, tally.errors
     # Two languages, sentences and paraphrases, unsteered and steered; and the fit text of both for centring.

@@ -10,14 +10,18 @@ import numpy as np
 import polars as pl
 import pytest
 from safetensors.numpy import load_file, save_file
+from scipy import stats
 from sqlalchemy import select
 
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.errors import SpecError
 from sprachbund.measures import geometry
+from sprachbund.report import rendering
 from sprachbund.workspace import Workspace
 from sprachbund_runners.evaluation.abx import AbxTask, abx_groups, abx_vectors, score_group
+from sprachbund_runners.jobs.compare.levels import draws_seed
+from sprachbund_runners.statistics.bootstrap import bootstrap_draws
 
 Make = Callable[..., dict[str, Any]]
 LANGUAGES = ("eng_Latn", "deu_Latn", "fra_Latn")
@@ -146,6 +150,17 @@ def test_a_spec_fills_the_views_with_abx_probes_and_geometry(space: Workspace, l
     assert topic["value"] > majority["value"]
     assert topic["ci_low"] <= topic["value"] <= topic["ci_high"]
     assert set(probes["query_language"].drop_nulls()) == set(LANGUAGES)
+    compared = space.compare("tiny")
+    beside = compared.probes.filter(pl.col("task") == "topic", pl.col("layer") == "1")
+    assert beside.filter(pl.col("setting") == "none").select("accuracy", "chance").row(0) == (
+        topic["value"],
+        majority["value"],
+    )
+    assert compared.probes.height == 3 * 2 * len(compared.layers)
+    shown = rendering.to_markdown(compared)
+    assert "tiny: accuracy of a linear probe for language on topics (role test)" in shown
+    assert "chance .333: the share of the most frequent label" in shown
+    assert space.compare("tiny", layer="1").probes["layer"].unique().to_list() == ["1"]
 
     alignment = space.results(submitted, "alignment")
     for measure in geometry.MEASURES:
@@ -173,25 +188,103 @@ def test_a_spec_fills_the_views_with_abx_probes_and_geometry(space: Workspace, l
     assert found["correlation"] == pytest.approx(expected)
 
 
+def test_tasks_and_probes_are_compared_with_the_baseline_by_the_same_draws(space: Workspace, labelled: Make) -> None:
+    asked = {
+        "abx": [
+            {"on": "topic", "by": "language", "resamples": 50},
+            {"on": "item", "across": "language", "triples": 99},
+        ],
+        "probes": [{"label": "topic", "folds": 3, "seeds": 2}],
+    }
+    statistics = {"resamples": 100, "confidence": 0.9}
+    space.submit(labelled(interventions=["none", "whitening"], evaluations=asked, statistics=statistics))
+    tally = space.run()
+    assert tally.failed == 0, tally.errors
+
+    abx = space.query("select * from abx_results where setting = 'whitening' and layer = '1'")
+    # Drawn triples have a standard error, and no item to draw.
+    assert (
+        abx.filter(pl.col("task") != "topic by language")["delta_ci_low"].null_count()
+        == abx.filter(pl.col("task") != "topic by language").height
+    )
+    kept = {setting: tensors_of(space, setting, "abx") for setting in ("none", "whitening")}
+    for metric in ("abx", "abx_weighted"):
+        found = one(abx, task="topic by language", metric=metric, query_language=None)
+        assert found["delta"] == pytest.approx(found["value"] - found["baseline"])
+        draws = kept["whitening"][f"1/>/{metric}"] - kept["none"][f"1/>/{metric}"]
+        assert (found["delta_ci_low"], found["delta_ci_high"]) == pytest.approx(interval(found["delta"], draws))
+        assert 2 / 51 <= found["p"] <= 1
+
+    probes = space.query("select * from probe_results where setting = 'whitening' and layer = '1'")
+    assert set(probes.filter(pl.col("p").is_not_null())["metric"]) == {"probe_accuracy", "probe_macro_f1"}
+    _, labels = snapshot(space, "1")
+    items, language = np.array(labels["item"]), np.array(labels["language"])
+    counts = np.concatenate(list(bootstrap_draws(24, 100, draws_seed(0, f"probe {corpus_of_test(space)}"))))
+    correct = {setting: tensors_of(space, setting, "probe")["1/correct"] for setting in kept}
+    for code in (None, "deu_Latn"):
+        found = one(probes, metric="probe_accuracy", query_language=code)
+        rows = np.arange(72) if code is None else np.flatnonzero(language == code)
+        weights = counts[:, np.unique(items[rows], return_inverse=True)[1]]
+        changes = weights @ (correct["whitening"] - correct["none"])[rows] / weights.sum(axis=1)
+        assert (found["delta_ci_low"], found["delta_ci_high"]) == pytest.approx(
+            interval(found["delta"], changes), abs=1e-7
+        )
+        assert found["delta"] == pytest.approx(found["value"] - found["baseline"])
+    f1 = one(probes, metric="probe_macro_f1", query_language=None)
+    assert f1["delta_ci_low"] <= f1["delta"] <= f1["delta_ci_high"]
+    together = space.query("select distinct measure, n_items, n_groups from paired_differences where language is null")
+    assert set(together.iter_rows()) == {("abx", 24, 24), ("probe", 72, 24)}
+
+
+def interval(delta: float, draws: np.ndarray) -> tuple[float, float]:
+    """Of 24 items: Student's t of what the draws vary by."""
+    half = stats.t.ppf(0.95, 23) * draws.std() * np.sqrt(24 / 23)
+    return delta - half, delta + half
+
+
+def tensors_of(space: Workspace, setting: str, measure: str) -> dict[str, np.ndarray]:
+    """What one setting's jobs kept by a measure."""
+    statement = (
+        select(t.Artifact.uri, t.Artifact.digest)
+        .join(t.Evaluation, t.Evaluation.outcomes_id == t.Artifact.id)
+        .join(t.Setting, t.Setting.id == t.Evaluation.setting_id)
+        .where(t.Setting.label == setting, t.Evaluation.measure == measure)
+        .distinct()
+    )
+    with reading(space.engine) as connection:
+        files = connection.execute(statement).all()
+    return {name: values for file in files for name, values in load_file(space.store.fetch(*file)).items()}
+
+
+def corpus_of_test(space: Workspace) -> str:
+    with reading(space.engine) as connection:
+        return connection.execute(select(t.Corpus.key).where(t.Corpus.split == "test")).scalar_one()
+
+
 def test_asking_for_more_costs_only_that(space: Workspace, labelled: Make) -> None:
     space.submit(labelled(interventions=["none", "centring"]))
     space.run()
     more = space.submit(
-        labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka"], "abx": ["topic"]})
+        labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka"], "abx": ["topic"]}), replace=True
     )
-    assert more.new == {"geometry_evaluation": 2, "abx_evaluation": 2}
+    assert more.new == {"geometry_evaluation": 2, "abx_evaluation": 2, "difference": 1}
     assert space.run().failed == 0
     again = space.submit(
         labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka"], "abx": ["topic"]})
     )
     assert again.n_new == 0
     other = space.submit(
-        labelled(interventions=["none", "centring"], evaluations={"abx": [{"on": "topic", "resamples": 10}]})
+        labelled(interventions=["none", "centring"], evaluations={"abx": [{"on": "topic", "resamples": 10}]}),
+        replace=True,
     )
-    assert other.new == {"abx_evaluation": 2}
-    measures = space.submit(labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka", "hubness"]}))
+    assert other.new == {"abx_evaluation": 2, "difference": 1}
+    measures = space.submit(
+        labelled(interventions=["none", "centring"], evaluations={"geometry": ["cka", "hubness"]}), replace=True
+    )
     assert measures.new == {"geometry_evaluation": 2}
-    alone = space.submit(labelled(interventions=["none", "centring"], evaluations={"geometry": ["hubness"]}))
+    alone = space.submit(
+        labelled(interventions=["none", "centring"], evaluations={"geometry": ["hubness"]}), replace=True
+    )
     assert alone.n_new == 0
 
 
@@ -217,7 +310,7 @@ def test_intervals_and_folds_of_requested_measures_go_by_document(space: Workspa
         assert together.height and set(together["n_groups"]) == {10}
     # Ten documents cannot be cut into eleven: folds are of documents whatever intervals draw.
     spec |= {"statistics": {}, "evaluations": {"probes": [{"label": "language", "folds": 11}]}}
-    space.submit(spec)
+    space.submit(spec, replace=True)
     tally = space.run()
     assert tally.failed == 1
     assert "expected 2 to 10 folds of 10 items or documents, found 11" in tally.errors[0]

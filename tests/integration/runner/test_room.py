@@ -96,14 +96,14 @@ def test_what_a_pass_makes_again_is_given_up_and_results_are_the_same(space: Wor
     before = values(space)
     # One layer more needs none of what was given up but the edits and the text.
     space.submit(few("tiny", "centring", {"method": "experts", "k": 4, "controls": ["profile x1"]},
-                     embeddings={"layers": [1, 2, "final"]}))  # fmt: skip
+                     embeddings={"layers": [1, 2, "final"]}), replace=True)  # fmt: skip
     run(space, keep="results")
     after = values(space)
     common = before.keys() & after.keys()
     assert len(common) > 100
     assert {name: after[name] for name in common} == pytest.approx({name: before[name] for name in common}, abs=1e-5)
     # A scorer more needs the responses.
-    space.submit(few("tiny", {"method": "experts", "k": 4, "scorers": ["auroc", "average_precision"]}))
+    space.submit(few("tiny", {"method": "experts", "k": 4, "scorers": ["auroc", "average_precision"]}), replace=True)
     run(space, keep="results")
     assert states(space)["responses"] == states(space)["snapshot"] == {"evicted"}
 
@@ -161,7 +161,8 @@ def test_eviction_names_what_is_shared_and_leaves_it(space: Workspace, few: Make
     assert not everything.left["shared"]
     eviction.evict(space.engine, space.store, everything.going, lambda n: None)
     before = values(space)
-    space.submit(few("one", {"method": "experts", "k": 4}, statistics={"resamples": 100, "metrics": ["csls_top1"]}))
+    statistics = {"resamples": 100, "metrics": ["csls_top1"]}
+    space.submit(few("one", {"method": "experts", "k": 4}, statistics=statistics), replace=True)
     run(space, keep="all")
     after = values(space)
     assert {name: after[name] for name in before} == pytest.approx(before, abs=1e-5)
@@ -217,7 +218,7 @@ def test_any_set_of_experiments_survives_a_deletion(space: Workspace, few: Make,
     specs = {name: spec(name) for name in names}
     space.submit(spec(drawn.choice(names)))
     for name in names:
-        space.submit(specs[name])
+        space.submit(specs[name], replace=True)
     with writing(space.engine) as connection:
         connection.execute(t.Job.__table__.update().values(state="done", open_needs=0))
     for deleted in drawn.sample(names, 2):

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 from sqlalchemy import func, select
 
 from sprachbund.catalogue import plugins
@@ -18,12 +19,14 @@ from sprachbund.errors import SpecError
 from sprachbund.files.tensors import load_tensors
 from sprachbund.progress import Silent
 from sprachbund.workspace import Workspace
+from sprachbund_runners.jobs.compare.levels import draws_seed
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.jobs.embed.stored_snapshot import read_layer
 from sprachbund_runners.jobs.fit.expert_set import find_ranking
 from sprachbund_runners.models import respond as responding
 from sprachbund_runners.scorers.l1_probe import l1_probe
 from sprachbund_runners.scorers.lape import lape
+from sprachbund_runners.statistics.bootstrap import bootstrap_draws
 
 Make = Callable[..., dict[str, Any]]
 
@@ -222,7 +225,7 @@ def test_a_scorer_of_ones_own(space: Workspace, small: Make, tmp_path: Path) -> 
     # Another text is another scorer: its work is new, the old results stay.
     file.write_text(OWN.replace("np.median(negatives, axis=0)", "np.median(negatives, axis=0) * 2"), encoding="utf-8")
     plugins.load(file)
-    assert space.submit(spec).new["expert_set"] == 1
+    assert space.submit(spec, replace=True).new["expert_set"] == 1
 
 
 @pytest.mark.parametrize(
@@ -265,7 +268,8 @@ def test_a_measure_of_ones_own(space: Workspace, small: Make, tmp_path: Path) ->
     file.write_text(MEASURE, encoding="utf-8")
     (plugin,) = plugins.load(file)
     rows = ["none", steered(["auroc"]), steered(["auroc"], side="query"), "centring"]
-    spec = small(interventions=rows, evaluations={"measures": ["step"]})
+    drawn = {"resamples": 200, "unit": "item"}
+    spec = small(interventions=rows, evaluations={"measures": ["step"]}, statistics=drawn)
     submitted = space.submit(spec)
     assert submitted.new["own_measures"] == 4
     tally = space.run()
@@ -300,6 +304,21 @@ def test_a_measure_of_ones_own(space: Workspace, small: Make, tmp_path: Path) ->
     steered_row = frame.filter(pl.col("setting_key") == both)
     assert steered_row["baseline"].item() == pytest.approx(found[none])
     assert steered_row["ci_low"].item() < found[both] < steered_row["ci_high"].item()
+    paired = space.query("select * from paired_differences order by setting_ordinal")
+    assert set(paired["setting_key"]) == {both, one, centred} and set(paired["metric"]) == {plugin.full_name}
+    row = paired.filter(pl.col("setting_key") == both).row(0, named=True)
+    change = [
+        np.linalg.norm(vectors[key, "deu_Latn"].astype(float) - vectors[key, "eng_Latn"], axis=1)
+        for key in (both, none)
+    ]
+    corpus = read(space, select(t.Corpus.key).where(t.Corpus.split == "test"))[0].key
+    draws = np.concatenate(list(bootstrap_draws(30, 200, draws_seed(0, f"pairs {corpus}"))))
+    found_draws = draws @ (change[0] - change[1]) / 30
+    half = stats.t.ppf(0.975, 29) * found_draws.std() * np.sqrt(30 / 29)
+    expected = row["delta"] - half, row["delta"] + half
+    assert row["delta"] == pytest.approx(found[both] - found[none], rel=1e-4)
+    assert (row["delta_ci_low"], row["delta_ci_high"]) == pytest.approx(expected, rel=1e-4)
+    assert (row["language"], row["layer"], row["n_items"], row["n_groups"]) == (None, "1", 30, 30)
     names = space.query(
         "select description, better from metric_names where name = :name", params={"name": plugin.full_name}
     )
@@ -322,18 +341,18 @@ def test_own_measures_are_wanted_one_by_one_and_draw_what_the_spec_says(
     del spec["corpora"]["fit"]
     assert space.submit(spec).new["own_measures"] == 1
     more = {**spec, "evaluations": {"measures": ["step", "step_squared"]}}
-    assert space.submit(more).new == {"own_measures": 1}
+    assert space.submit(more, replace=True).new == {"own_measures": 1}
     assert space.run().failed == 0
     by_item = _own(space)
     assert set(by_item) == {first.full_name, second.full_name}
     assert by_item[first.full_name][3:] == (30, 30)
     by_group = {**more, "statistics": {"unit": "group", "resamples": 200}}
-    assert space.submit(by_group).new["own_measures"] == 2
+    assert space.submit(by_group, replace=True).new["own_measures"] == 2
     assert space.run().failed == 0
     assert _own(space)[first.full_name][3:] == (30, 10)
     narrow = {**more, "statistics": {"unit": "group", "resamples": 200, "confidence": 0.6}}
     wide = _own(space)[first.full_name]
-    assert space.submit(narrow).new["own_measures"] == 2
+    assert space.submit(narrow, replace=True).new["own_measures"] == 2
     assert space.run().failed == 0
     value, low, high, *_ = _own(space)[first.full_name]
     assert value == wide[0] and wide[1] < low < value < high < wide[2]

@@ -94,7 +94,7 @@ def test_fewer_languages_cost_a_comparison(
         asked = planned_pairs(connection, "few", find_setting(connection, steered, "few").key, corpus)
     assert sorted({language for each in asked for language in each.steered.snapshots}) == FEW
     # The same pairs again are nobody else's.
-    space.submit({**spec, "languages": ALL})
+    space.submit({**spec, "languages": ALL}, replace=True)
     assert n_foreign(space) == 0
 
 
@@ -116,7 +116,7 @@ def test_another_text_of_a_language_is_evaluated_anew_and_not_mixed(
     after = {**before, "corpora": {
         role: {**source, "path": str(edited)} for role, source in before["corpora"].items()
     }}  # fmt: skip
-    submitted = space.submit(after)
+    submitted = space.submit(after, replace=True)
     # A star of Spanish with the others, and its mining, for each setting.
     assert Counter(submitted.new) == {
         "snapshot": 2, "pair_evaluation": 2, "mining": 2, "space_evaluation": 2, "comparison": 2, "adjustment": 1

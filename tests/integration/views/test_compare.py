@@ -3,17 +3,26 @@
 import csv
 import io
 import json
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 from statistics import fmean
 
 import polars as pl
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
+from sprachbund.db import tables as t
+from sprachbund.db.engine import writing
 from sprachbund.errors import QueryError
 from sprachbund.report import rendering
+from sprachbund.report.tables import layout
 from sprachbund.results import comparison as results
+from sprachbund.results import query
 from sprachbund.results.frames import frames
+from sprachbund.results.verdict import verdicts
 
 OTHER, STEERED = "experts fra_Latn k=10", "experts fra_Latn k=20"
 SEEDS = [f"random:profile seed={seed} of {STEERED}" for seed in range(3)]
@@ -51,8 +60,14 @@ def test_levels_differences_and_tests(database, comparison):
             delta = value - made.macro("test", "none", "top1", layer)
             assert row["delta"] == pytest.approx(delta)
             stored = database.stored("test", label, "top1", layer)
-            for name in ("ci_low", "ci_high", "delta_ci_low", "delta_ci_high", "p", "q"):
+            for name in ("ci_low", "ci_high", "delta_ci_low", "delta_ci_high", "p"):
                 assert row[name] == getattr(stored, name) is not None
+            # The steered settings edit from block 1 on: at layer 0 they cannot differ.
+            kind = "transforms" if label == "centring" else None if layer == "0" else "steered"
+            assert row["family_kind"] == stored.family_kind == kind
+            assert (row["q"], row["threshold"]) == (stored.q, stored.threshold)
+            assert (row["q"] is None) == (row["detectable"] is None) == (kind is None)
+            assert (row["unit"], row["n_groups"], row["item_degrees"]) == ("group", stored.n_groups, 5)
             assert row["ci_low"] < value < row["ci_high"]
             assert row["delta_ci_low"] < delta < row["delta_ci_high"]
             centring = made.macro("test", "centring", "top1", layer)
@@ -129,6 +144,72 @@ def test_by_pair_query_and_target(database):
     assert targets.rows["target"].unique(maintain_order=True).to_list() == [None, "fra_Latn"]
 
 
+def test_by_pair_has_the_intervals_and_tests_of_the_views(copy):
+    """Made-up ranks have ties, and so no test of a pair: one is put in."""
+    cell = {"layer": "0", "metric": "top1", "query_language": "deu_Latn", "candidate_language": "fra_Latn"}
+    where = (
+        "experiment = 'made' AND role = 'test' AND setting = :setting AND layer = :layer AND metric = :metric "
+        "AND query_language = :query_language AND candidate_language = :candidate_language"
+    )
+    result = select(t.PairResult.id).join(t.Evaluand).join(t.Corpus).where(
+        t.Evaluand.setting_id == copy.made.ids[STEERED], t.PairResult.layer == "0", t.Corpus.split == "test split",
+        t.PairResult.query_language == "deu_Latn", t.PairResult.candidate_language == "fra_Latn",
+    )  # fmt: skip
+    with writing(copy.engine) as connection:
+        job = copy.made.ids[f"comparison test {STEERED}"]
+        number = connection.execute(result).scalar_one()
+        connection.execute(
+            insert(t.PairTest).values(result_id=number, job_id=job, only_setting=5, only_baseline=0, p=0.0625)
+        )
+    sql = f"SELECT ci_low, ci_high, p, q FROM retrieval_results WHERE {where}"  # noqa: S608 - fixed
+    low, high, p, q = query.run(copy.engine, sql, {"setting": STEERED, **cell}).row(0)
+    found = results.compare(copy.engine, "made", layer=0, by=("pair",))
+    row = one(found.rows, setting=STEERED, **cell)
+    assert (row["ci_low"], row["ci_high"], row["p"], row["q"]) == (low, high, p, q)
+    assert p == 0.0625 and low < row["value"] < high
+    table = layout(found)[1]
+    assert {"top1", "interval", "Δ baseline", "p"} <= set(table.columns)
+    # What says nothing of any pair is not shown.
+    assert not {"q", "detectable", "languages and items", "median Δ"} & set(table.columns)
+    # Tests are of the setting's own baseline.
+    other = one(
+        results.compare(copy.engine, "made", vs="centring", layer=0, by=("pair",)).rows, setting=STEERED, **cell
+    )
+    assert (other["ci_low"], other["p"]) == (low, None)
+
+
+def test_chance_is_that_of_the_pairs_of_the_scope(make_sqlite):
+    """Levels of a random ranking follow from the candidates' texts, here each other than the next."""
+    made = make_sqlite()
+    plain = results.compare(made.engine, "made", layer=0)
+    assert one(plain.rows, setting=STEERED, metric="top1")["chance"] == pytest.approx(1 / 6)
+    assert one(plain.rows, setting=STEERED, metric="mrr")["chance"] == pytest.approx(fmean(1 / r for r in range(1, 7)))
+    assert one(plain.rows, setting=STEERED, metric="paired_distance")["chance"] is None
+    levels = {"deu_Latn": 0.1, "eng_Latn": 0.2, "fra_Latn": 0.4, "jpn_Jpan": 0.8}
+    with made.engine.begin() as connection:
+        for language, level in levels.items():
+            connection.execute(
+                text("UPDATE corpus_texts SET chance = :chance WHERE language = :language"),
+                {"chance": json.dumps({"top1": level}), "language": language},
+            )
+    rest = ["deu_Latn", "eng_Latn", "jpn_Jpan"]
+    expected = {
+        "all": fmean(levels.values()), "target_candidate": levels["fra_Latn"],
+        "target_query": fmean(levels[each] for each in rest), "without_target": fmean(levels[each] for each in rest),
+    }  # fmt: skip
+    for scope, level in expected.items():
+        found = results.compare(made.engine, "made", layer=0, scope=scope)
+        shown = found.rows.filter(pl.col("metric") == "top1", pl.col("target").is_not_null())["chance"]
+        assert shown.to_list() == [pytest.approx(level)] * shown.len()
+    pairs = results.compare(made.engine, "made", layer=0, by=("pair",)).rows
+    assert {(row["candidate_language"], row["chance"]) for row in pairs.iter_rows(named=True)} == set(levels.items())
+    queries = results.compare(made.engine, "made", layer=0, by=("query",)).rows
+    assert one(queries, setting=STEERED, query_language="jpn_Jpan")["chance"] == pytest.approx(0.7 / 3)
+    assert "chance (a random ranking): .1 to .8" in rendering.to_markdown(
+        results.compare(made.engine, "made", by=("pair",))
+    )
+
+
 def test_chosen_layers_are_looked_at(comparison):
     assert (comparison.detail_layers, comparison.layer_reason) == (("final",), "chosen on the select role")
 
@@ -159,8 +240,8 @@ def test_what_failed_is_left_out_and_said(make_sqlite):
     assert found.rows["setting"].unique(maintain_order=True).to_list() == ["none", OTHER, STEERED, VARIANT]
     assert set(found.rows.filter(pl.col("setting") == VARIANT, pl.col("metric") == "top1")["n_seeds"]) == {2}
     stored = database.stored("test", STEERED, "top1", "1")
-    # Settings × layers; without centring.
-    assert stored.family_size == 2 * 4
+    # Settings × layers but 0; without centring, which has a family of its own anyway.
+    assert (stored.family_kind, stored.family_size) == ("steered", 2 * 3)
     row = one(found.rows, setting=STEERED, layer="1", metric="top1")
     assert row["value"] == pytest.approx(database.made.macro("test", STEERED, "top1", "1"))
     assert row["q"] == stored.q is not None
@@ -237,6 +318,49 @@ def test_console_markdown_and_latex_show_the_numbers(database, comparison):
     assert "Δ" not in shown["latex"]
     rows = [line for line in shown["markdown"].splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows[:3]} == {6}
+
+
+def test_the_range_of_controls_is_no_interval(comparison):
+    table = next(each for each in layout(comparison) if "range of controls" in each.columns)
+    for row, control in zip(table.rows, table.controls, strict=True):
+        interval, reach = row[table.columns.index("interval")], row[table.columns.index("range of controls")]
+        assert (interval, reach).count("–") == 1 and (reach != "–") == control
+    for form in ("markdown", "latex"):
+        assert "range of controls" in rendering.render(comparison, form)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_comparison_fits_the_terminal(comparison, width):
+    """Blocks repeat the settings, no word is broken, and every number is there."""
+    long = "experts 日本語 eng_Latn top_and_bottom k=100 average_precision median"
+    names = pl.col("setting").replace({STEERED: long})
+    wide = replace(
+        comparison, rows=comparison.rows.with_columns(names), layers=(*comparison.layers, *map(str, range(20, 52)))
+    )
+    console = Console(width=width, file=io.StringIO())
+    console.print(rendering.console(wide), soft_wrap=True)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width
+    shown = Counter(" ".join(lines).split())
+    for table in layout(wide):
+        for cell in (cell for row in table.rows for cell in row[table.labels :]):
+            assert set(cell.split()) <= shown.keys()
+    for word in ("top_and_bottom", "average_precision", "k=100", "random:profile"):
+        # Once in every block: two tables at least are cut into several.
+        assert shown[word] >= 5
+    heads = [line for line, rule in pairwise(lines) if rule.startswith("───")]
+    assert all(line.startswith(("setting", " ")) for line in heads)
+
+
+def test_the_verdict_comes_first_in_every_form(comparison):
+    said = [line for each in verdicts(comparison) for line in each.lines]
+    assert len(said) == 3 and said[0].endswith(".") and STEERED in said[0] and "chosen on the select role" in said[0]
+    assert rendering.to_markdown(comparison).startswith("".join(f"- {line}\n" for line in said))
+    assert json.loads(rendering.to_json(comparison))["verdict"][0]["lines"] == said
+    assert rendering.to_latex(comparison).startswith("% ")
+    console = Console(width=300, file=io.StringIO())
+    console.print(rendering.console(comparison))
+    assert console.file.getvalue().splitlines()[:3] == said
 
 
 def test_csv_and_json_hold_every_row(comparison):

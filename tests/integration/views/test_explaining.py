@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from scipy import stats
 from sqlalchemy import text
 
 from sprachbund.cli.compare import print_pareto
 from sprachbund.errors import QueryError
-from sprachbund.measures import MEASURES
+from sprachbund.measures import MEASURES, RATIO_FLOOR
 from sprachbund.report import document, sections
 from sprachbund.report.pareto import pareto_plot
 from sprachbund.results import comparison as results
@@ -17,7 +18,6 @@ from sprachbund.results import diff as results_diff
 from sprachbund.results import number as results_explain
 from sprachbund.results import pareto as results_pareto
 from sprachbund.results import side_effects as results_side_effects
-from sprachbund.statistics import detectable_after
 
 STEERED, OTHER = "experts fra_Latn k=20", "experts fra_Latn k=10"
 
@@ -48,12 +48,22 @@ def test_medians_ratios_and_detectable_differences_stand_beside_gains(database, 
             # Four languages.
             assert (row["median_low"], row["median_high"]) == (None, None)
             assert row["n_gaining"] <= row["n_pairs"]
-            expected = detectable_after(row["delta_ci_low"], row["delta_ci_high"])
-            assert row["detectable"] == pytest.approx(float(expected))
-        if row["baseline"] is None or row["baseline"] < results.RATIO_FLOOR or row["metric"] == "distance_gap":
+            stored = database.stored("test", STEERED, "top1", row["layer"])
+            # Six groups; all differ, so that nothing is said of three in n.
+            assert (stored.item_degrees, stored.n_differing) == (5, 6)
+            if row["layer"] == "0":
+                assert row["detectable"] is None
+            else:
+                # The least of the family: two settings at three layers, none of which is found.
+                steps = stats.t.ppf(1 - 0.05 / 6 / 2, 5) + stats.t.ppf(0.8, 5)
+                assert row["detectable"] == pytest.approx(max(3 / 6, steps * stored.item_error))
+        if row["baseline"] is None or row["baseline"] < RATIO_FLOOR or row["metric"] == "distance_gap":
             assert row["ratio"] is None
         else:
             assert row["ratio"] == pytest.approx(row["value"] / row["baseline"])
+            tested = row["method"] != "none" or row["transform"] != "none"
+            if tested and row["metric"] in ("top1", "mrr"):
+                assert row["ratio_ci_low"] < row["ratio"] < row["ratio_ci_high"]
     against = results.compare(database.engine, "made", vs="centring")
     assert against.rows["median_gain"].null_count() == against.rows.height
 
@@ -68,7 +78,9 @@ def test_a_number_is_explained_by_row_and_by_name(database, comparison):
     pairs = {number for name, number in made.ids.items() if name.startswith(f"pair test {STEERED} ")}
     assert set(parts["computed from"]["jobs"]) == pairs and parts["computed from"]["evaluations"] == 12
     assert parts["compared"]["job"] == made.ids[f"comparison test {STEERED}"]
-    assert "a family of 12" in parts["compared"]["q"]
+    assert "a family of 6" in parts["compared"]["q"]
+    assert "where its family finds, p <= 0.00833" in parts["compared"]["detectable"]
+    assert "Student's t (5 degrees of freedom" in parts["compared"]["interval"]
     assert parts["compared"]["median Δ"].endswith("languages resampled: no interval")
     row = comparison.rows.filter(
         pl.col("setting") == STEERED, pl.col("metric") == "top1", pl.col("layer") == "final"
@@ -119,6 +131,34 @@ def test_the_front_is_of_gain_share_and_cost_with_the_unsteered_model_in_it(data
     assert f"layer {found.layer}: {found.layer_reason}" in figure.axes[0].get_title()
 
 
+def test_a_front_shows_intervals_and_marks_what_overlaps_with_it(comparison, capsys):
+    """Both settings gain the same; the second costs a little more than the first."""
+    level = pl.col("setting").is_in([OTHER, STEERED]) & (pl.col("metric") == "top1")
+
+    def found_with(gain_half, cost_half):
+        rows = comparison.rows.with_columns(
+            pl.when(level).then(value).otherwise(name).alias(name)
+            for name, value in (("delta", 0.2), ("delta_ci_low", 0.2 - gain_half), ("delta_ci_high", 0.2 + gain_half))
+        )
+        effects = {"perplexity": [30.0, 31.0], "perplexity_delta": [10.0, 11.0], "perplexity_baseline": [20.0, 20.0]}
+        effects |= {"perplexity_delta_low": [each - cost_half for each in (10.0, 11.0)]}
+        effects |= {"perplexity_delta_high": [each + cost_half for each in (10.0, 11.0)]}
+        return results_pareto.pareto(with_effects(replace(comparison, rows=rows), **effects))
+
+    for halves, mark in (((0.1, 0.0), True), ((0.0, 0.8), True), ((0.0, 0.4), False), ((0.0, 0.0), False)):
+        of = {row["setting"]: row for row in found_with(*halves).rows.iter_rows(named=True)}
+        assert (of[OTHER]["front"], of[STEERED]["front"], of["none"]["front"]) == (True, False, True)
+        assert (of[STEERED]["maybe"], of[OTHER]["maybe"]) == (mark, False)
+        ends = of[STEERED]["perplexity_low"], of[STEERED]["gain_low"]
+        assert ends == pytest.approx((31 - halves[1], 0.2 - halves[0]))
+        assert of["none"]["gain_low"] == of["none"]["gain_high"] == 0 and of["none"]["perplexity_low"] == 20
+    found = found_with(0.1, 0.4)
+    assert "pale ones may be" in pareto_plot(found).axes[0].get_title()
+    print_pareto(found, as_json=False, out=None)
+    printed = capsys.readouterr().out
+    assert "0.2000 (0.1000 … 0.3000)" in printed and "? may be on the front" in printed
+
+
 def test_a_front_says_where_its_layer_was_picked(database, comparison, capsys):
     effects = {"target_share": [0.5, 0.9], "target_share_baseline": [0.1, 0.1]}
     reason = "best on the reported text itself, not chosen beforehand"
@@ -136,6 +176,9 @@ def test_side_effects_stand_in_the_tables(comparison):
     shown = tables.layout(with_effects(comparison, bits_per_byte=[1.5, 1.75], bits_per_byte_delta=[0.25, 0.5]))[-1]
     assert shown.columns == ("setting", "bits_per_byte")
     assert shown.rows == ((OTHER, "1.500 (+.250)"), (STEERED, "1.750 (+.500)"))
+    intervals = {"bits_per_byte_delta_low": [0.2, None], "bits_per_byte_delta_high": [0.3, None]}
+    effects = {"bits_per_byte": [1.5, 1.75], "bits_per_byte_delta": [0.25, 0.5], **intervals}
+    assert tables.layout(with_effects(comparison, **effects))[-1].rows[0] == (OTHER, "1.500 (+.250: +.200 … +.300)")
     assert set(results_side_effects.COLUMNS) >= {"bits_per_byte"}
 
 

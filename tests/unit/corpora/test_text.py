@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sprachbund.corpora import Sentence, TextSet, fingerprint, gold_groups, normalise
-from sprachbund.corpora.text import from_parquet, to_parquet
+from sprachbund.corpora.text import from_parquet, sizes, to_parquet
 from sprachbund.errors import ArtifactError
 
 words = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -131,3 +131,17 @@ def test_damaged_parquet() -> None:
     pl.DataFrame({"item": ["1"]}).write_parquet(buffer)
     with pytest.raises(ArtifactError, match="columns"):
         from_parquet(buffer.getvalue(), "deu_Latn", "fit")
+
+
+@given(st.lists(words, max_size=6))
+def test_sizes_are_counted_sentence_by_sentence(texts: list[str]) -> None:
+    made = TextSet.of("deu_Latn", "x", [(str(number), text, None) for number, text in enumerate(texts)])
+    # Unicode's blanks: Python counts four separators of information to them.
+    blank = "".join(each for each in map(chr, range(0x3001)) if each.isspace() and not "\x1c" <= each <= "\x1f")
+    spaced = [text.translate(str.maketrans(blank, " " * len(blank))) for text in texts]
+    assert sizes(made) == {
+        "n_bytes": sum(len(text.encode()) for text in texts),
+        "n_characters": sum(map(len, texts)),
+        "n_words": sum(len([word for word in text.split(" ") if word]) for text in spaced),
+    }
+    assert sizes(TextSet.of("jpn_Jpan", "x", [("0", "a b", None)]))["n_words"] is None

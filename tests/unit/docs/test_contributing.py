@@ -188,7 +188,7 @@ REQUEST = Request("extremes", bool, False, wants)
                     '    Metric(\n        "bitext_accuracy"',
                 ),
                 ('"xsim", "xsim_text", ', '"xsim", "xsim_right", "xsim_text", '),
-                ('"retrieval", 2, "pair"', '"retrieval", 3, "pair"'),
+                ('"retrieval", 3, "pair"', '"retrieval", 4, "pair"'),
             ),
         },
     ),

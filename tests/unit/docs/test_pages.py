@@ -27,6 +27,7 @@ PAGES = (
     "plugins.md",
     "side_effects.md",
     "comparing.md",
+    "questions.md",
     "recipes.md",
 )
 

@@ -247,3 +247,40 @@ def test_refusals(space):
         abx_vectors(np.array([[1.0, 1.0], [np.inf, 1.0]]), "euclidean")
     with pytest.raises(ModelError, match="row 0 holds NaN"):
         abx_vectors(np.array([[np.nan, 1.0]]), "cosine")
+
+
+def at_cosines(cosines):
+    """Unit vectors of the plane with these cosines to the first axis."""
+    cosines = np.asarray(cosines, dtype=np.float64)
+    return np.stack([cosines, np.sqrt(1.0 - cosines**2)], axis=1)
+
+
+@pytest.mark.parametrize(("apart", "score"), [(0.0, 0.5), (9e-13, 0.5), (-9e-13, 0.5), (1.2e-12, 1.0), (-1.2e-12, 0.0)])
+def test_cosines_within_a_trillionth_tie(apart, score):
+    """x in category p with one a, against one b."""
+    vectors = abx_vectors(at_cosines([1.0, 0.6, 0.6 - apart]), "cosine")
+    labels = {"on": ["p", "p", "q"]}
+    (group,) = abx_groups(AbxTask("on"), labels)
+    found = score_group(vectors, group)
+    assert found.items[0] == score
+    wins = sample_group(vectors, group, 50, (0,))
+    assert 0.0 <= wins.value <= 1.0
+
+
+@pytest.mark.parametrize("n_near", [2, 40, 200])
+def test_ties_by_the_trillionth_equal_a_loop(n_near):
+    """Cosines on a grid of 0.4e-12, crowded into few buckets or spread: differences of 0.8e-12 tie, of 1.2e-12 not."""
+    rng = np.random.default_rng(n_near)
+    near, far = (0.5 + 4e-13 * rng.integers(0, 30, n) for n in (n_near, 300))
+    near[::3] = rng.uniform(0.1, 0.9, len(near[::3]))
+    far[::4] = rng.choice(near, len(far[::4])) + 4e-13 * rng.integers(-4, 5, len(far[::4]))
+    rows = at_cosines([1.0, *near, *far])
+    labels = {"on": ["p"] * (1 + n_near) + ["q"] * 300}
+    (group,) = abx_groups(AbxTask("on"), labels)
+    cosines = [float(row[0]) for row in rows]
+    wins = [
+        0.5 if abs(cosines[a] - cosines[b]) <= 1e-12 else float(cosines[a] > cosines[b])
+        for a in range(1, 1 + n_near)
+        for b in range(1 + n_near, len(rows))
+    ]
+    assert score_group(abx_vectors(rows, "cosine"), group).items[0] == pytest.approx(np.mean(wins), abs=1e-12)

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sprachbund.errors import SpecError
 from sprachbund_runners.evaluation.folds import fold_units
-from sprachbund_runners.evaluation.probing import probe
+from sprachbund_runners.evaluation.probing import ProbeCounts, Probed, probe
 
 
 @pytest.fixture
@@ -97,3 +97,20 @@ def test_sentences_of_one_document_are_on_one_side():
     leaking = probe(rows, topic, items, seeds=(0, 1))
     assert leaking.correct.mean() > 0.9
     assert probe(rows, topic, fold_units(items, document.tolist()), seeds=(0, 1)).correct.mean() < 0.5
+
+
+@given(st.integers(0, 50), st.integers(1, 4), st.integers(1, 3))
+def test_scores_of_counts_are_those_of_the_drawn_rows(seed, n_classes, n_seeds):
+    """Units drawn as often as the counts say, their rows put one below the other."""
+    rng = np.random.default_rng(seed)
+    truth, unit = rng.integers(0, n_classes, 20), rng.integers(0, 6, 20)
+    unit = np.unique(unit, return_inverse=True)[1]
+    predicted = rng.integers(0, n_classes, (n_seeds, 20))
+    found = ProbeCounts.of(truth, predicted, unit, n_classes)
+    draws = rng.multinomial(unit.max() + 1, np.full(unit.max() + 1, 1 / (unit.max() + 1)), size=5)
+    sums = draws @ found.counts
+    for place, counts in enumerate(draws):
+        rows = np.repeat(np.arange(20), counts[unit])
+        drawn = Probed((), truth[rows], predicted[:, rows], 0)
+        assert found.accuracy(sums)[place] == pytest.approx(drawn.correct.mean())
+        assert found.macro_f1(sums)[place] == pytest.approx(drawn.macro_f1())

@@ -38,7 +38,15 @@ def referred(engine: Engine, store: ArtifactStore, stored: Stored) -> int:
         made = connection.execute(insert(t.Corpus).values(**corpus).returning(t.Corpus.id)).scalar_one()
         connection.execute(
             insert(t.CorpusText).values(
-                key="t" * 40, corpus_id=made, language="eng_Latn", fingerprint="f", n_items=1, artifact_id=artifact
+                key="t" * 40,
+                corpus_id=made,
+                language="eng_Latn",
+                fingerprint="f",
+                n_items=1,
+                n_bytes=1,
+                n_characters=1,
+                chance={},
+                artifact_id=artifact,
             )
         )
     return artifact

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import sacrebleu
 
-from sprachbund_runners.generation.translation import first_line, prompts, scores
+from sprachbund_runners.generation.translation import first_line, prompts, scores, segment_counts
 
 TEMPLATE = "{source_language}: {source}\n{target_language}: {target}\n\n"
 
@@ -46,6 +47,18 @@ def test_languages_without_spaces_are_split_into_characters() -> None:
     assert japanese.value > 0
     assert math.isnan(japanese.low)
     assert scores(["猫が好きです"], ["猫が嫌いです"], "eng_Latn")["bleu"].value == 0
+
+
+@pytest.mark.parametrize("target", ["eng_Latn", "jpn_Jpan"])
+def test_scores_of_counts_are_those_of_the_drawn_sentences(target: str) -> None:
+    hypotheses = ["the cat sat on the mat", "", "a small bird sings in the old tree", "zzz", "the cat"]
+    references = ["the cat is on the mat", "hello", "a little bird sings in the old tree", "a dog", "the cat"]
+    counts = np.array([[1, 1, 1, 1, 1], [0, 0, 3, 1, 1], [0, 5, 0, 0, 0], [2, 0, 0, 0, 3]])
+    for name, found in segment_counts(hypotheses, references, target).items():
+        for row, score in zip(counts, found.score((counts @ found.counts).astype(float)), strict=True):
+            drawn = [place for place, times in enumerate(row) for _ in range(times)]
+            again = scores([hypotheses[place] for place in drawn], [references[place] for place in drawn], target)
+            assert score == pytest.approx(again[name].value)
 
 
 def test_nothing_to_score_is_an_error() -> None:

@@ -110,9 +110,10 @@ def test_suggestions_can_be_limited_to_what_a_corpus_has() -> None:
 
 
 def test_describe() -> None:
-    assert languages.describe("spa_Latn") == languages.Language(
-        "spa_Latn", "spa", "Latn", "Spanish", "stan1288", "Indo-European"
-    )
+    assert languages.describe("kab_Latn") == languages.Language(
+        "kab_Latn", "kab", "Latn", "Kabyle", "kaby1243", "Afro-Asiatic", ("Berber", "Kabyle-Atlas Berber"),
+        36.4103, 4.7614,
+    )  # fmt: skip
     assert languages.describe("xyz") == languages.Language("xyz", "xyz", None, "xyz")
     with pytest.raises(SpecError, match="'spanish' is no language code"):
         languages.describe("spanish")
@@ -166,14 +167,40 @@ def test_glottocodes_and_families_are_those_of_glottolog(shared: Path) -> None:
     with (shared / "data/linguistic/glottolog/languages.csv").open(encoding="utf-8", newline="") as file:
         glottolog = {row["ID"]: row for row in csv.DictReader(file)}
     for language in known():
-        if language.glottocode is None:
-            assert language.code == "hmn_Latn"  # a macrolanguage that Glottolog has no entry for
-            continue
         row = glottolog[language.glottocode]
         family = glottolog[row["Family_ID"]]["Name"] if row["Family_ID"] else "Isolate"
         assert (language.code, language.family) == (language.code, family)
+        of_language = row if row["Latitude"] else glottolog.get(row["Language_ID"], row)
+        place = [float(of_language[name]) if of_language[name] else None for name in ("Latitude", "Longitude")]
+        assert (language.latitude, language.longitude) == pytest.approx(tuple(place), abs=5.1e-5)
         if row["ISO639P3code"]:
             assert languages.find(row["ISO639P3code"]).split("_")[0] == language.iso639_3  # type: ignore[union-attr]
+
+
+def test_branches_are_those_of_another_reading_of_the_tree(shared: Path) -> None:
+    table = pl.read_parquet(shared / "data/linguistic/similarities/languages.parquet")
+    paths = dict(table.filter(pl.col("level") == "language").select("glottocode", "subfamilies").rows())
+    compared, itself = 0, {}
+    for language in known():
+        path = paths.get(language.glottocode)
+        if path:
+            found = " > ".join([str(language.family), *(language.branches or ())])
+            compared += 1
+            if found != path:
+                itself[language.code] = found.removeprefix(f"{path} > ")
+    assert compared > 150
+    # What others stand below is the last of its own branches: Twi, South Levantine Arabic and Southern Ndebele.
+    assert itself == {"aka_Latn": "Akan", "apc_Arab": "Levantine Arabic", "zul_Latn": "Zulu"}
+
+
+def test_groups_of_one_family_have_names_of_their_own() -> None:
+    """What is grouped by the name of a branch is that branch alone: its path is the same wherever it is."""
+    paths: dict[tuple[str, str], tuple[str, ...]] = {}
+    for language in known():
+        assert language.family is not None and language.branches is not None
+        for depth, branch in enumerate(language.branches):
+            path = language.branches[:depth]
+            assert paths.setdefault((language.family, branch), path) == path
 
 
 SCRIPTS = """

@@ -27,6 +27,15 @@ def test_a_model_of_another_training_is_not_taken_for_a_published_one(name):
     assert trained_on(name) is None
 
 
+def test_shares_are_of_listed_languages():
+    for family in FAMILIES:
+        assert set(family.shares) <= set(family.languages)
+        assert all(0 < share < 1 for share in family.shares.values()) and sum(family.shares.values()) <= 1 + 1e-9
+    bloom = trained_on("bloom-560m")
+    assert (bloom.shares["hin_Deva"], bloom.shares["swh_Latn"]) == pytest.approx((0.007, 0.0002))
+    assert "eng_Latn" not in bloom.shares
+
+
 def test_a_declared_family_counts():
     assert trained_on("/runs/17", "bloom").name == "bloom"
 

@@ -143,10 +143,67 @@ def test_one_more_setting_is_compared_alone() -> None:
     assert known <= {need for job in adjusted for need in job.needs}
 
 
+def drawn_by(plan: JobPlan) -> set[tuple[int, str]]:
+    return {(job.payload.resamples, job.payload.unit) for job in plan.new if job.kind.name == "comparison"}
+
+
+def test_families_of_steered_settings_begin_at_the_first_edit() -> None:
+    """Three steered settings for each of two targets at layers 1, 2, 3 and final; centring at 0 too."""
+    assert blueprint(spec()).drawn["largest_family"] == 6 * 4
+    late = [{"method": "experts", "k": 5, "blocks": [3]}, {"method": "experts", "k": 5, "transform": "centring"}]
+    # From block 3 on layers 3 and final, else four; before its first edit the transformed one is centring's fellow.
+    planned = blueprint(spec(interventions=["none", *late], targets=["en"]))
+    assert planned.drawn["largest_family"] == 2 + 4
+    planned = blueprint(spec(interventions=["none", "centring", "whitening", late[1]], targets=["en"]))
+    assert planned.drawn["largest_family"] == 5 + 5 + 1
+    assert blueprint(spec(interventions=["none"])).drawn["largest_family"] == 0
+
+
+def test_draws_are_as_many_as_the_largest_family_needs() -> None:
+    few = blueprint(spec())
+    assert few.drawn["resamples_needed"] == 2 * 24 / 0.05 - 1
+    assert (few.drawn["resamples"], few.warnings) == (1000, ())
+    first = jobs_for(few.wants, {})
+    assert drawn_by(first) == {(1000, "item")}
+    # 4 k for each of two targets, and the union: 40 tests.
+    rows = ["none", {"method": "experts", "k": [1, 2, 3, 4]}, {"method": "union", "k": 3}]
+    more = blueprint(spec(interventions=rows))
+    assert (more.drawn["largest_family"], more.drawn["resamples"]) == (40, 2000)
+    # One more setting is within the same step: nothing is compared anew.
+    again = jobs_for(
+        blueprint(spec(interventions=[*rows, {"method": "union", "k": 4}])).wants, as_known(jobs_for(more.wants, {}))
+    )
+    assert kinds(again)["comparison"] == 2 * 2
+    asked = blueprint(spec(interventions=rows, statistics={"resamples": 1000}))
+    assert asked.drawn["resamples"] == 1000
+    (line,) = asked.warnings
+    assert "cannot reach q <= 0.05" in line and "40 tests" in line and "statistics.resamples: 1599 would do" in line
+    by = blueprint(spec(statistics={"multiplicity": "by", "resamples": 100, "confidence": 0.99}))
+    assert "cannot reach q <= 0.01" in by.warnings[0]
+    hardly = spec(
+        interventions=["none", {"method": "experts", "k": list(range(1, 151))}],
+        statistics={"multiplicity": "by"},
+    )
+    planned = blueprint(hardly)
+    assert planned.drawn["resamples"] == 20_000
+    assert "more than statistics.resamples may be" in planned.warnings[0]
+
+
+def test_groups_are_drawn_where_the_text_has_them() -> None:
+    roles = {role: [corpus(role)] for role in ("fit", "select", "test")}
+    roles["test"] = [replace(corpus("test"), labels=("item", "language", "group"))]
+    for unit, expected in ((None, {"group", "item"}), ("item", {"item"})):
+        asked = spec(statistics={} if unit is None else {"unit": unit})
+        planned = draw_up(asked, [MODEL], roles)
+        assert {of for _, of in drawn_by(jobs_for(planned.wants, {}))} == expected
+        assert planned.drawn["unit"] == {"select:book": "item", "test:book": "item" if unit else "group"}
+
+
 def test_another_rule_of_multiplicity_compares_nothing_anew() -> None:
-    first = jobs_for(blueprint(spec()).wants, {})
+    first = jobs_for(blueprint(spec(statistics={"resamples": 1000})).wants, {})
     for rule in ("by", "max_t"):
-        other = jobs_for(blueprint(spec(statistics={"multiplicity": rule})).wants, as_known(first))
+        asked = spec(statistics={"resamples": 1000, "multiplicity": rule})
+        other = jobs_for(blueprint(asked).wants, as_known(first))
         assert kinds(other) == {"adjustment": 2}
     # Max-T swaps items: it reads what the comparisons read.
     evaluations = {job.key for job in first.new if job.kind.name == "pair_evaluation"}

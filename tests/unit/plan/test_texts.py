@@ -72,7 +72,7 @@ def test_geometry_reads_no_labels(table):
 def test_what_asks_for_a_label_is_all_that_is_new(table):
     probed = subjects(table, {"labels": ["topic"]}, evaluations={"probes": [{"label": "topic"}]})
     new = probed - subjects(table, {})
-    assert {kind for kind, _ in new} == {"probe"}
+    assert {kind for kind, _ in new} == {"probe", "difference"}
 
 
 def test_a_group_named_later_runs_no_model_for_embeddings(table):

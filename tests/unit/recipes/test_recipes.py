@@ -46,7 +46,7 @@ def test_parameters_and_places_replace_what_is_there():
     assert parsed.targets == ["deu_Latn"]
     assert parsed.corpora.test.path == "a.parquet"
     assert parsed.statistics.unit == "group"
-    assert parsed.statistics.resamples == 1000
+    assert parsed.statistics.resamples is None
     # The recipe itself is as it was.
     assert recipe("steering-acl2025").filled({})["corpora"]["test"]["builtin"] == "phrasebook"
 

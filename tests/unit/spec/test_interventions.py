@@ -71,7 +71,6 @@ def test_dampening_own_experts_needs_no_target_but_an_input_language() -> None:
         ({"method": "direction", "direction": "leacee"}, r"did you mean 'leace'\?"),
         ({"method": "direction", "rank": 2}, "rank goes with directions pca and language_means"),
         ({"method": "direction", "controls": ["profile"]}, "no meaning for a direction"),
-        ({"method": "direction", "fit": "incremental"}, "is for edits of units"),
         ({"method": "experts", "strength": 0.5}, "edit 'set' has no strength; use interpolate"),
         ({"method": "experts", "edit": "interpolate", "strength": 1.5}, "takes 0.0 to 1.0"),
         ({"method": "experts", "edit": "scale", "strength": 2}, "takes -∞ to 1.0"),

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
+from sprachbund.statistics import FEW
 from sprachbund_runners.statistics.bootstrap import (
     bootstrap_draws,
     bootstrap_mean,
     bootstrap_replicates,
     dyadic_bootstrap_correlation,
+    least_p,
+    summarise_mean,
     summarise_replicates,
 )
 
@@ -224,3 +228,65 @@ def test_constant_draws_are_left_out_and_constants_refused():
             dyadic_bootstrap_correlation(x, [1.0, 2.0, 3.0][: len(x)], *(side[: len(x)] for side in pairs))
     with pytest.raises(ValueError, match="itself"):
         dyadic_bootstrap_correlation([1.0, 2.0, 3.0], [1.0, 2.0, 4.0], [1, 1, 2], [2, 1, 3])
+
+
+@pytest.mark.parametrize("n", [2, 5, 49])
+def test_few_groups_have_students_interval_and_p(n):
+    """Of groups of one size: that of the groups' means, but for what draws leave open of the error."""
+    random = np.random.default_rng(n)
+    groups = np.repeat(np.arange(n), 3)
+    outcomes = random.normal(0.4, 1.0, n)[groups] + random.normal(0, 1.0, 3 * n)
+    replicates = bootstrap_replicates(outcomes[:, None], groups, 50_000, 1)[:, 0]
+    found = summarise_mean(float(outcomes.mean()), replicates, n_items=3 * n, n_groups=n, strata=1)
+    means = outcomes.reshape(n, 3).mean(axis=1)
+    low, high = stats.t.interval(0.95, n - 1, loc=means.mean(), scale=stats.sem(means))
+    assert (float(found.low), float(found.high)) == pytest.approx((low, high), abs=0.02 * (high - low))
+    assert float(found.standard_error) == pytest.approx(stats.sem(means), rel=0.02)
+    assert float(found.p) == pytest.approx(max(least_p(50_000), stats.ttest_1samp(means, 0).pvalue), rel=0.1)
+
+
+def test_texts_drawn_each_by_itself_cost_a_degree_each():
+    replicates = np.random.default_rng(0).normal(0.1, 0.05, 5000)
+    found = summarise_mean(0.1, replicates, n_items=90, n_groups=30, strata=10)
+    error = replicates.std() * np.sqrt(30 / 20)
+    assert (float(found.low), float(found.high)) == pytest.approx(stats.t.interval(0.95, 20, loc=0.1, scale=error))
+
+
+def test_many_groups_have_percentiles_and_one_has_nothing():
+    replicates = np.random.default_rng(0).normal(0.1, 0.05, 500)
+    sizes = {"n_items": 90, "strata": 1}
+    many = summarise_mean(0.1, replicates, n_groups=FEW, **sizes)
+    plain = summarise_replicates(0.1, replicates, n_items=90, n_groups=FEW)
+    assert (many.low, many.high, many.p) == (plain.low, plain.high, plain.p)
+    one = summarise_mean(0.1, np.full(500, 0.1), n_groups=1, **sizes)
+    assert np.isnan([one.low, one.high, one.p, one.standard_error]).all()
+    # Where no draw differs: no difference is certain, another is as much as so many draws can say.
+    same = [summarise_mean(value, np.full(500, value), n_groups=5, **sizes) for value in (0.0, 0.1)]
+    assert [float(each.p) for each in same] == [1.0, least_p(500)]
+    assert [(float(each.low), float(each.high)) for each in same] == [(0.0, 0.0), (0.1, 0.1)]
+
+
+@pytest.mark.parametrize("effect", ["normal", "hits"])
+@pytest.mark.parametrize("n_groups", [5, 8, 12, 19, 50])
+def test_intervals_of_clustered_items_cover(n_groups, effect):
+    """`benchmarks/groups.py` has more. Of 400 intervals of 95 % less than 368 would be far off."""
+    random = np.random.default_rng(7)
+    groups = np.repeat(np.arange(n_groups), 5)
+    ours = false = plain = 0
+    for trial in range(400):
+        of_group = random.normal(0, 1, n_groups)[groups]
+        if effect == "hits":
+            share = 0.5 + 0.4 * np.tanh(of_group)[:, None]
+            one, other = (random.random((len(groups), 4)) < share for _ in range(2))
+            outcomes = (one.astype(float) - other).mean(axis=1)
+        else:
+            outcomes = of_group + random.normal(0, 1, len(groups))
+        replicates = bootstrap_replicates(outcomes[:, None], groups, 300, trial)[:, 0]
+        sizes = {"n_items": len(groups), "n_groups": n_groups}
+        found = summarise_mean(float(outcomes.mean()), replicates, strata=1, **sizes)
+        percentile = summarise_replicates(float(outcomes.mean()), replicates, **sizes)
+        ours += bool(found.low <= 0 <= found.high)
+        false += bool(found.p <= 0.05)
+        plain += bool(percentile.low <= 0 <= percentile.high)
+    assert ours >= 368 and false <= 32
+    assert n_groups > 5 or plain < 350

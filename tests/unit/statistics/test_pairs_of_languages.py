@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from sprachbund.statistics import detectable_after, detectable_before, pareto_front
+from sprachbund.statistics import FEW, detectable_after, detectable_before, may_be_front, pareto_front, rule_of_three
+from sprachbund.statistics.student import quantile
 from sprachbund_runners.statistics.bootstrap import bootstrap_draws
 from sprachbund_runners.statistics.crossed import crossed_effects
 from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
@@ -238,6 +239,30 @@ def test_pareto_front_is_what_nothing_dominates(rows):
         assert front[place] == (not beaten)
 
 
+INTERVALS = st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 2), st.integers(0, 2))
+
+
+@given(st.lists(INTERVALS, min_size=1, max_size=12))
+def test_what_may_be_on_the_front_is_beaten_by_nothing_surely(rows):
+    """Each row: gain, cost and half the lengths of their intervals."""
+    values = np.array([row[:2] for row in rows], float)
+    halves = np.array([row[2:] for row in rows], float)
+    ways = ("higher", "lower")
+    front = pareto_front(values, ways)
+    maybe = may_be_front(values - halves, values + halves, front, ways)
+    for place, (gain, cost, more, less) in enumerate(rows):
+        best = gain + more, -(cost - less)
+        beaten = False
+        for other in np.flatnonzero(front):
+            theirs = rows[other][0] - rows[other][2], -(rows[other][1] + rows[other][3])
+            beaten |= theirs[0] >= best[0] and theirs[1] >= best[1] and theirs != best
+        assert maybe[place] == (not front[place] and not beaten)
+    # Without intervals there is no doubt.
+    assert not may_be_front(values, values, front, ways).any()
+    unknown = np.full((1, 2), math.nan)
+    assert may_be_front(unknown, unknown, [False], ways).tolist() == [False]
+
+
 def test_unknown_values_are_never_in_the_front():
     assert pareto_front([[math.nan, 1], [0, 0], [1, 1]], ("higher", "lower")).tolist() == [False, True, True]
     with pytest.raises(ValueError, match="directions"):
@@ -268,7 +293,44 @@ def test_detectable_differences_shrink_with_items_and_are_bounded():
     assert detectable_before(100, 5, 0.0) == 0.0
     with pytest.raises(ValueError, match="discordant"):
         detectable_before(100, 1, 1.5)
-    z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
-    assert detectable_after(-1.96 * 0.01, 1.96 * 0.01) == pytest.approx(z * 0.01, rel=1e-4)
-    with pytest.raises(ValueError, match="above"):
-        detectable_after(1.0, 0.0)
+
+
+@given(st.integers(1, FEW - 2), st.floats(0.5, 1 - 1e-7))
+def test_quantiles_of_few_are_those_of_student(degrees, share):
+    assert quantile(share, degrees) == pytest.approx(stats.t.ppf(share, degrees), rel=1e-7, abs=1e-9)
+
+
+def test_quantiles_of_many_are_normal():
+    assert quantile(0.975, FEW - 1) == pytest.approx(stats.norm.ppf(0.975))
+
+
+def test_a_detectable_difference_is_that_of_its_error_and_threshold():
+    error, degrees, threshold = np.array([0.01, 0.02, 0.0]), np.array([4, 200, 200]), np.array([0.05, 0.001, 0.05])
+    few = stats.t.ppf(0.975, 4) + stats.t.ppf(0.8, 4)
+    many = stats.norm.ppf(1 - 0.0005) + stats.norm.ppf(0.8)
+    found = detectable_after(error, degrees, threshold, [0.0, 0.0, 0.03])
+    assert found == pytest.approx([0.01 * few, 0.02 * many, 0.03])
+    # What cannot differ, or cannot be found, has none; nor what hardly differs in no known measure.
+    assert np.isnan(detectable_after([0.01, np.nan, 0.01], [4, 4, np.nan], [np.nan, 0.05, 0.05])).all()
+    assert np.isnan(detectable_after(0.01, 200, 0.05, np.nan))
+    assert detectable_after([], [], []).tolist() == []
+    for bad in ({"error": -0.1}, {"power": 1.0}):
+        with pytest.raises(ValueError, match=r"negative|power"):
+            detectable_after(**{"error": 0.1, "degrees": 5, "threshold": 0.05, **bad})
+
+
+def test_where_hardly_any_item_differs_three_in_n_might():
+    assert rule_of_three([0, 9, 10, 0], [99, 99, 99, 19], [1.0, 1.0, 1.0, np.nan]).tolist()[:3] == [0.03, 0.03, 0.0]
+    assert np.isnan(rule_of_three(0, 19, np.nan)) and rule_of_three(10, 19, np.nan) == 0
+    # With this share of items that differ, none of 100 does in one case of twenty.
+    assert pytest.approx(0.05, abs=0.003) == (1 - 0.03) ** 100
+
+
+@pytest.mark.parametrize(("n", "threshold"), [(8, 0.05), (19, 0.05), (200, 0.05), (200, 0.002)])
+def test_what_is_detectable_is_found_in_four_of_five_cases(n, threshold):
+    random = np.random.default_rng(1)
+    difference = float(detectable_after(1 / math.sqrt(n), n - 1, threshold))
+    items = random.normal(difference, 1, (2000, n))
+    p = stats.ttest_1samp(items, 0, axis=1).pvalue
+    # Of few items the error itself is not known well: somewhat less than said is found.
+    assert (p <= threshold).mean() == pytest.approx(0.8, abs=0.05)

@@ -41,8 +41,8 @@ def test_no_error_is_negative(language, item, degrees):
 def test_the_error_over_items_is_that_of_their_mean():
     items = np.random.default_rng(0).normal(size=50)
     replicates = bootstrap_replicates(items[:, None], None, 20_000, 1)[:, 0]
-    assert item_error(replicates, 50) == pytest.approx(items.std(ddof=1) / math.sqrt(50), rel=0.03)
-    assert item_error(replicates, 1) == 0.0
+    assert item_error(replicates, 50, 49) == pytest.approx(items.std(ddof=1) / math.sqrt(50), rel=0.03)
+    assert item_error(replicates, 1, 0) is None
 
 
 @pytest.mark.parametrize(("n_languages", "language", "item"), [(5, 1.0, 0.0), (5, 0.5, 3.0), (8, 0.0, 3.0)])
@@ -59,7 +59,7 @@ def test_it_covers_the_mean_over_new_languages_and_items(n_languages, language, 
         replicates = bootstrap_replicates(items[:, None], None, 300, trial)[:, 0]
         fixed = summarise_replicates(float(items.mean()), replicates, confidence=0.95, n_items=60, n_groups=60)
         crossed = crossed_effects(means, query, candidate)
-        errors = float(crossed.standard_errors[0]), item_error(replicates, 60)
+        errors = float(crossed.standard_errors[0]), item_error(replicates, 60, 59)
         both = population_mean(float(crossed.coefficients[0]), *errors, crossed.degrees)
         hits["items"] += bool(fixed.low <= 0 <= fixed.high)
         hits["languages"] += bool(crossed.low[0] <= 0 <= crossed.high[0])

@@ -16,6 +16,8 @@ NAMING = {
 }
 
 Json = JSON().with_variant(JSONB(), "postgresql")
+# None is NULL in it, not JSON's null: of a list that may be missing.
+JsonOrNull = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 # SQLite only auto-numbers INTEGER PRIMARY KEY, which is 64-bit there anyway.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 

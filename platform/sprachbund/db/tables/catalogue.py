@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, String, Text
+from sqlalchemy import BigInteger, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sprachbund.db.tables.base import Base, Id, Json, Key, Milliseconds, among, reference
+from sprachbund.db.tables.base import Base, Id, Json, JsonOrNull, Key, Milliseconds, among, reference
 from sprachbund.vocabulary import CORPUS_KINDS
 
 
 class Language(Base):
+    """Family, branches below it (names, the widest first) and coordinates are Glottolog's; NULL of unlisted codes."""
+
     __tablename__ = "languages"
 
     code: Mapped[str] = mapped_column(String(16), primary_key=True)
@@ -18,6 +20,9 @@ class Language(Base):
     name: Mapped[str] = mapped_column(Text)
     glottocode: Mapped[str | None] = mapped_column(String(8))
     family: Mapped[str | None] = mapped_column(Text)
+    branches: Mapped[list[str] | None] = mapped_column(JsonOrNull)
+    latitude: Mapped[float | None] = mapped_column(Float)
+    longitude: Mapped[float | None] = mapped_column(Float)
 
 
 class Model(Base):
@@ -82,6 +87,12 @@ class CorpusText(Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
     n_items: Mapped[int]
     n_groups: Mapped[int | None]
+    # Of all sentences; bytes of UTF-8, words between blanks: NULL in scripts without them.
+    n_bytes: Mapped[int] = mapped_column(BigInteger)
+    n_characters: Mapped[int] = mapped_column(BigInteger)
+    n_words: Mapped[int | None] = mapped_column(BigInteger)
+    # What a random ranking of these sentences as candidates gives, by metric.
+    chance: Mapped[dict[str, float]] = mapped_column(Json)
     artifact_id: Mapped[int] = mapped_column(reference("artifacts.id"))
 
 
@@ -93,3 +104,5 @@ class ModelLanguage(Base):
     model_id: Mapped[int] = mapped_column(reference("models.id", cascade=True), primary_key=True)
     language: Mapped[str] = mapped_column(reference("languages.code"), primary_key=True)
     family: Mapped[str] = mapped_column(String(32))
+    # Of the training text, where its makers say so.
+    share: Mapped[float | None] = mapped_column(Float)

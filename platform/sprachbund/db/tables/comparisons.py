@@ -4,7 +4,7 @@ from sqlalchemy import Boolean, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sprachbund.db.tables.base import Base, Id, Key, among, reference
-from sprachbund.vocabulary import CONTRASTS, ROLES
+from sprachbund.vocabulary import CONTRASTS, FAMILY_KINDS, LANGUAGE_SIDES, ROLES
 
 
 class Correlation(Base):
@@ -73,6 +73,8 @@ class Comparison(Base):
     n_pairs: Mapped[int]
     n_items: Mapped[int]
     n_groups: Mapped[int | None]
+    # What is drawn: item or group.
+    unit: Mapped[str] = mapped_column(String(8))
     value: Mapped[float] = mapped_column(Float)
     ci_low: Mapped[float | None] = mapped_column(Float)
     ci_high: Mapped[float | None] = mapped_column(Float)
@@ -82,6 +84,13 @@ class Comparison(Base):
     delta_ci_low: Mapped[float | None] = mapped_column(Float)
     delta_ci_high: Mapped[float | None] = mapped_column(Float)
     p: Mapped[float | None] = mapped_column(Float)
+    # Of value / baseline, where that is shown.
+    ratio_ci_low: Mapped[float | None] = mapped_column(Float)
+    ratio_ci_high: Mapped[float | None] = mapped_column(Float)
+    # The least that so many draws can give.
+    p_floor: Mapped[float | None] = mapped_column(Float)
+    # Items (groups, where these are drawn) on which the two settings differ at all.
+    n_differing: Mapped[int | None]
     n_languages: Mapped[int | None]
     median_gain: Mapped[float | None] = mapped_column(Float)
     # Languages are resampled, not pairs.
@@ -104,10 +113,12 @@ class Comparison(Base):
     # The interval over items with that error in it.
     fit_low: Mapped[float | None] = mapped_column(Float)
     fit_high: Mapped[float | None] = mapped_column(Float)
-    # Standard errors of the difference over languages (with degrees of freedom) and over items, and what both come to.
+    # Standard errors of the difference over languages and over what is drawn, with degrees of freedom, and what both
+    # come to.
     mean_error: Mapped[float | None] = mapped_column(Float)
     mean_degrees: Mapped[int | None]
     item_error: Mapped[float | None] = mapped_column(Float)
+    item_degrees: Mapped[int | None]
     population_low: Mapped[float | None] = mapped_column(Float)
     population_high: Mapped[float | None] = mapped_column(Float)
     population_p: Mapped[float | None] = mapped_column(Float)
@@ -129,6 +140,65 @@ class ControlComparison(Base):
     p: Mapped[float] = mapped_column(Float)
 
 
+class EvaluationDifference(Base):
+    """A number of a setting and of its baseline on the items that both read, where it is no comparison's business.
+
+    Of what models write, ABX tasks and probes beside one of the setting's evaluations (its key); of a registered
+    measure over all pairs, and so beside none.
+    """
+
+    __tablename__ = "evaluation_differences"
+    __table_args__ = (Index(None, "job_id"), Index(None, "evaluation_key"), Index(None, "setting_id"))
+
+    id: Mapped[Id]
+    job_id: Mapped[int] = mapped_column(reference("jobs.id"))
+    setting_id: Mapped[int] = mapped_column(reference("settings.id"))
+    baseline_id: Mapped[int] = mapped_column(reference("settings.id"))
+    evaluation_key: Mapped[str | None] = mapped_column(String(40))
+    measure: Mapped[str] = mapped_column(String(32))
+    corpus_id: Mapped[int | None] = mapped_column(reference("corpora.id"))
+    query_language: Mapped[str | None] = mapped_column(reference("languages.code"))
+    candidate_language: Mapped[str | None] = mapped_column(reference("languages.code"))
+    layer: Mapped[str | None] = mapped_column(String(8))
+    metric: Mapped[str] = mapped_column(reference("metric_names.name"))
+    value: Mapped[float] = mapped_column(Float)
+    baseline: Mapped[float] = mapped_column(Float)
+    # NULL where too little can be resampled.
+    delta_ci_low: Mapped[float | None] = mapped_column(Float)
+    delta_ci_high: Mapped[float | None] = mapped_column(Float)
+    p: Mapped[float | None] = mapped_column(Float)
+    n_items: Mapped[int]
+    n_groups: Mapped[int]
+    # Of what models write: both values in every draw, for costs that lie between two settings.
+    replicates_id: Mapped[int | None] = mapped_column(reference("artifacts.id"))
+    replicates_tensor: Mapped[str | None] = mapped_column(String(64))
+
+
+class ComparisonLanguage(Base):
+    """What one language gains in a comparison over all pairs: mean over partners of the pairs it is in, on a side.
+
+    SE² = partner_error² + item_error², Student's t with `degrees`. With one partner `partner_error` is NULL and the
+    interval is about that partner alone; NULL too with fewer than two items.
+    """
+
+    __tablename__ = "comparison_languages"
+    __table_args__ = (among("side", LANGUAGE_SIDES), {"sqlite_with_rowid": False})
+
+    comparison_id: Mapped[int] = mapped_column(reference("comparisons.id", cascade=True), primary_key=True)
+    language: Mapped[str] = mapped_column(reference("languages.code"), primary_key=True)
+    side: Mapped[str] = mapped_column(String(9), primary_key=True)
+    n_partners: Mapped[int]
+    n_items: Mapped[int]
+    n_groups: Mapped[int]
+    value: Mapped[float] = mapped_column(Float)
+    gain: Mapped[float] = mapped_column(Float)
+    low: Mapped[float | None] = mapped_column(Float)
+    high: Mapped[float | None] = mapped_column(Float)
+    partner_error: Mapped[float | None] = mapped_column(Float)
+    item_error: Mapped[float] = mapped_column(Float)
+    degrees: Mapped[int]
+
+
 class PairTest(Base):
     """McNemar's exact test of one pair's hits (top1) under a setting against the baseline's, item by item."""
 
@@ -143,20 +213,26 @@ class PairTest(Base):
 
 
 class Family(Base):
-    """Tests that one experiment asks together: all its compared settings and layers, on a role, metric and scope.
+    """Tests that one experiment asks together: its compared settings and layers of a kind, on a role, metric and scope.
 
     Of tests pair by pair, over pairs too, the scope is NULL.
     """
 
     __tablename__ = "families"
-    __table_args__ = (among("role", ROLES), Index(None, "job_id"))
+    __table_args__ = (among("role", ROLES), among("kind", FAMILY_KINDS), Index(None, "job_id"))
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(reference("jobs.id"))
     role: Mapped[str] = mapped_column(String(8))
     metric: Mapped[str] = mapped_column(reference("metric_names.name"))
     scope: Mapped[str | None] = mapped_column(String(32))
+    # Whose differences are made by edits, or by transforms alone.
+    kind: Mapped[str] = mapped_column(String(16))
     size: Mapped[int]
+    # A p up to here has q <= 1 - confidence, given what else the family has; NULL where draws are too few for any.
+    threshold: Mapped[float | None] = mapped_column(Float)
+    # The least q that so many swaps can give (max-T); NULL where q follows from p.
+    q_floor: Mapped[float | None] = mapped_column(Float)
 
 
 class AdjustedComparison(Base):

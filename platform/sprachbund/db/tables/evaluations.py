@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Float, Index, String, Text
+from sqlalchemy import BigInteger, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sprachbund.db.tables.base import Base, Id, Json, Key, among, reference
@@ -46,6 +46,8 @@ class Snapshot(Base):
     tokens: Mapped[str] = mapped_column(String(16))
     dtype: Mapped[str] = mapped_column(String(16))
     n_items: Mapped[int]
+    # Of all its sentences, without special tokens; NULL where some were cut, or embeddings were imported.
+    n_tokens: Mapped[int | None] = mapped_column(BigInteger)
     dimension: Mapped[int]
 
 

@@ -14,19 +14,37 @@ _READY = text("state = 'queued' AND open_needs = 0")
 
 
 class Experiment(Base):
-    """A spec under a name; submitting the name again replaces its plan and counts the revision up."""
+    """A name, and the revision of its spec that is planned now."""
 
     __tablename__ = "experiments"
 
     id: Mapped[Id]
     name: Mapped[str] = mapped_column(Text, unique=True)
     revision: Mapped[int]
+    # That revision's, for views that read a field of it.
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
-    spec_digest: Mapped[str] = mapped_column(String(40))
     submitted_ms: Mapped[Milliseconds]
     cancelled: Mapped[bool] = mapped_column(Boolean)
     # Findings of planning that an audit needs: texts shared between roles and so on.
     audit: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class ExperimentRevision(Base):
+    """What was submitted under a name: each spec, the plan it came to in short, who did, and with which program."""
+
+    __tablename__ = "experiment_revisions"
+
+    experiment_id: Mapped[int] = mapped_column(reference("experiments.id", cascade=True), primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    spec_digest: Mapped[str] = mapped_column(String(40))
+    plan: Mapped[dict[str, Any]] = mapped_column(Json)
+    plan_digest: Mapped[str] = mapped_column(String(40))
+    submitted_ms: Mapped[Milliseconds]
+    submitted_by: Mapped[str | None] = mapped_column(Text)
+    host: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(12))
 
 
 class ExperimentSetting(Base):

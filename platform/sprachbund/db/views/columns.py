@@ -15,6 +15,8 @@ _DIALECTS: dict[str, dict[str, str]] = {
         "JSON_ROWS(": "json_each(",
         "JSON_FIELDS(": "json_each(",
         "JSON_PARTS(": "json_each(",
+        "JSON_PLACES(l.branches) AS planned_branch(value, place)": "json_each(l.branches) AS planned_branch",
+        "JSON_PLACE(planned_branch)": "planned_branch.key + 1",
         "AS planned_layer(value)": "AS planned_layer",
         "AS planned_pair(value)": "AS planned_pair",
         "JOIN_TEXT(": "group_concat(",
@@ -23,6 +25,8 @@ _DIALECTS: dict[str, dict[str, str]] = {
         "JSON_ROWS(": "jsonb_array_elements_text(",
         "JSON_FIELDS(": "jsonb_each(",
         "JSON_PARTS(": "jsonb_array_elements(",
+        "JSON_PLACES(l.branches)": "jsonb_array_elements_text(l.branches) WITH ORDINALITY",
+        "JSON_PLACE(planned_branch)": "planned_branch.place",
         "JOIN_TEXT(": "string_agg(",
     },
 }

@@ -2,12 +2,13 @@
 
 from string import Template
 
-from sprachbund.db.views.adjusted import adjusted
+from sprachbund.db.views.adjusted import adjusted, family_kind
 from sprachbund.db.views.asked import current
 from sprachbund.db.views.columns import Column, View, changed, of
 from sprachbund.db.views.evaluated import EVALUATED, FAMILY_SIZE
 from sprachbund.db.views.setting import chosen
 from sprachbund.db.views.study import FIT_ERROR, GAINS
+from sprachbund.measures import RATIO_FLOOR, WITH_RATIO
 
 _FROM = Template(
     """
@@ -78,20 +79,35 @@ _COMPARED = (
             "collection": "the collection, if it is one",
             "value": "mean of the metric over the language pairs of the scope",
             "p": "p-value of the paired difference to the baseline",
-            "q": "that p-value adjusted for multiplicity within its family",
+            "q": "that p-value adjusted for multiplicity within its family; NULL where nothing can differ",
+            "n_groups": "groups (documents) of those items, drawn or not; NULL where the text has none",
         },
     ),
     Column("scope", "c.scope", "text", "pairs averaged: all, target_query, target_candidate, without_target"),
     Column("n_pairs", "c.n_pairs", "integer", "language pairs averaged"),
+    Column("unit", "c.unit", "text", "what intervals and tests draw: item or group"),
     Column("median", "c.median", "real", "median over the pairs"),
 )
 
-_FIT_INTERVAL = (
+_RATIO = (
     Column(
-        "fit_low", "c.fit_low", "real",
-        "lower end of the difference's interval over items and fit samples; NULL without fit_error",
+        "ratio",
+        f"CASE WHEN c.baseline >= {RATIO_FLOOR} AND c.metric IN ({', '.join(map(repr, WITH_RATIO))})\n"
+        "        THEN c.value / c.baseline END", "real",
+        f"value over baseline; NULL where that is below {RATIO_FLOOR}, or may be negative",
     ),
-    Column("fit_high", "c.fit_high", "real", "upper end of that interval"),
+    Column("ratio_ci_low", "c.ratio_ci_low", "real", "lower end of the ratio's interval, by the difference's draws"),
+    Column("ratio_ci_high", "c.ratio_ci_high", "real", "upper end of the ratio's interval"),
+)  # fmt: skip
+
+_FLOORS = (
+    Column("p_floor", "c.p_floor", "real", "the least p that so many draws can give"),
+    Column(
+        "q_at_floor",
+        _adjusted("CASE WHEN a.q <= f.q_floor OR (f.q_floor IS NULL AND c.p <= c.p_floor) THEN 1 ELSE 0 END"),
+        "flag",
+        "1 where more draws could give a smaller q: read it as at most",
+    ),
 )  # fmt: skip
 
 _CONTROL_P = (
@@ -117,9 +133,31 @@ SETTING_COMPARISON = View(
         *_COMPARED,
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
+        *_RATIO,
+        *_FLOORS,
         *FIT_ERROR,
-        *_FIT_INTERVAL,
+        Column(
+            "fit_low", "c.fit_low", "real",
+            "lower end of the difference's interval over items and fit samples; NULL without fit_error",
+        ),
+        Column("fit_high", "c.fit_high", "real", "upper end of that interval"),
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
+        Column(
+            "family_kind", f"CASE WHEN xs.control_of_id IS NULL THEN {family_kind('c.layer')} END", "text",
+            "the tests that the family is of: steered, of settings that edit; transforms, of those that edit nothing "
+            "up to this layer; NULL where nothing can differ (layers before the first edited block), and of controls",
+        ),
+        Column(
+            "threshold", _adjusted("f.threshold"), "real",
+            "a p up to here counts as found in the family, given what else is found there (of max_t: the critical |T| "
+            "as a normal deviate's p); NULL where draws are too few for any",
+        ),
+        Column("item_error", "c.item_error", "real", "standard error of delta over what is drawn"),
+        Column("item_degrees", "c.item_degrees", "integer", "its degrees of freedom"),
+        Column(
+            "n_differing", "c.n_differing", "integer",
+            "items (groups, where these are drawn) on which the setting and its baseline differ at all",
+        ),
         *_CONTROL_P,
     ),
 )  # fmt: skip
@@ -178,12 +216,13 @@ CONTRASTS = View(
         *of(_COMPARED, "corpus split role metric scope value ci_low ci_high baseline delta"),
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval, over items"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
-        *_FIT_INTERVAL,
+        *_RATIO,
         *of(_COMPARED, "p q"),
+        *_FLOORS,
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
         *GAINS,
         *_CONTROL_P,
-        *of(_COMPARED, "n_pairs n_items n_groups choice_key job"),
+        *of(_COMPARED, "n_pairs n_items n_groups unit choice_key job"),
     ),
 )
 

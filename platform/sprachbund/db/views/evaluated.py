@@ -13,7 +13,7 @@ from sprachbund.db.views.asked import asked, planned
 from sprachbund.db.views.columns import Column, View, changed
 from sprachbund.db.views.pairs import of_pairs
 from sprachbund.db.views.setting import chosen, setting_columns
-from sprachbund.measures import OF_PAIRS
+from sprachbund.measures import METRICS, OF_PAIRS
 
 _TARGET_SIDE = """CASE
         WHEN i.target IS NULL OR e.query_language IS NULL THEN NULL
@@ -53,7 +53,8 @@ EVALUATED = (
     ),
     Column(
         "q", "CAST(NULL AS DOUBLE PRECISION)", "real",
-        "that p-value adjusted within the family of all compared settings, layers and pairs",
+        "that p-value adjusted within its family: all compared settings that edit (or all that only transform), layers "
+        "from the first edited block on, and pairs",
     ),
     chosen("e.layer"),
     *setting_columns("numerics transform side"),
@@ -62,10 +63,26 @@ EVALUATED = (
     Column("split", "c.split", "text", "split of the corpus"),
     *setting_columns("layer_ordinal"),
     Column("n_items", "r.n_items", "integer", "items the value rests on"),
-    Column("n_groups", "r.n_groups", "integer", "groups (documents) of those items, where the corpus has them"),
+    Column(
+        "n_groups", "r.n_groups", "integer",
+        "groups (documents) of those items. Of a pair's own measures: of its text, NULL where that has none; their "
+        "intervals draw single items. Else what intervals draw: as many as items where these are drawn singly",
+    ),
 )  # fmt: skip
 
 FAMILY_SIZE = Column("family_size", adjusted("f.size"), "integer", "tests in the family that q is adjusted for")
+
+CHANCE = Column(
+    "chance",
+    "CAST(CASE r.name "
+    + " ".join(f"WHEN '{name}' THEN {each.chance}" for name, each in METRICS.items() if isinstance(each.chance, float))
+    + " END AS DOUBLE PRECISION)",
+    "real",
+    "level of a random ranking; NULL where the metric has none",
+)
+# Of sides in one language there are two texts.
+_CHANCE_OF_PAIR = """(SELECT avg(CAST(ct.chance ->> r.name AS DOUBLE PRECISION)) FROM corpus_texts ct
+        WHERE ct.corpus_id = c.id AND ct.language = e.candidate_language)"""
 
 _FROM = Template(
     """
@@ -88,6 +105,7 @@ LEFT JOIN evaluations b
     AND $same
     AND $planned
 LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
+$beside
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id
     AND xl.experiment_id = x.id AND xl.layer = e.layer
@@ -104,16 +122,16 @@ WHERE xj.experiment_id = x.id
 )
 
 
-def _from(same: str, measures: str) -> str:
-    return _FROM.substitute(same=same, measures=measures, asked=asked("e"), planned=planned("b"))
+def _from(same: str, measures: str, beside: str = "") -> str:
+    return _FROM.substitute(same=same, measures=measures, asked=asked("e"), planned=planned("b"), beside=beside)
 
 
-def of_scopes(measures: str) -> str:
-    """The FROM part over evaluations of which a language, or both, may be NULL."""
+def of_scopes(measures: str, beside: str = "") -> str:
+    """The FROM part over evaluations of which a language, or both, may be NULL; `beside`: what is joined to them."""
     same = """b.query_language IS NOT DISTINCT FROM e.query_language
     AND b.candidate_language IS NOT DISTINCT FROM e.candidate_language
     AND b.scope_digest IS NOT DISTINCT FROM e.scope_digest"""
-    return _from(same, measures)
+    return _from(same, measures, beside)
 
 
 def of_other_pairs(measures: str) -> str:
@@ -134,6 +152,7 @@ RETRIEVAL_RESULTS = View(
         ),
         Column("only_baseline", "pt.only_baseline", "integer", "items hit under the baseline alone"),
         FAMILY_SIZE,
+        *changed([CHANCE], sql={"chance": _CHANCE_OF_PAIR}),
     ),
 )  # fmt: skip
 
@@ -159,5 +178,6 @@ ALIGNMENT_RESULTS = View(
             "measure", "e.measure", "text",
             "measure that yields the metric: of a pair, of a language or of the whole space",
         ),
+        CHANCE,
     ),
 )  # fmt: skip

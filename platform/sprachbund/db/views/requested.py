@@ -1,15 +1,17 @@
 """Views of what is evaluated on request with a task of its own: ABX, probes, and how the two go together."""
 
 from sprachbund.db.views.columns import Column, View, changed, of
-from sprachbund.db.views.evaluated import EVALUATED, of_scopes
+from sprachbund.db.views.differences import BESIDE_EVALUATION, DELTA, INTERVAL, P
+from sprachbund.db.views.evaluated import CHANCE, EVALUATED, of_scopes
 from sprachbund.db.views.setting import setting_columns
 
 _SWEEP = setting_columns("family step")
 _ON_REQUEST = changed(
     EVALUATED,
+    sql={"delta": DELTA, "p": P.sql},
     says={
         "query_language": "language; NULL for all languages together",
-        "p": "always NULL: compare the stored draws, which are the same for every setting",
+        "p": P.says,
         "q": "always NULL",
     },
 )
@@ -23,7 +25,7 @@ ABX_RESULTS = View(
     "abx_results",
     "One number of one ABX task over label columns: of all languages together, of one, or of one language against "
     "another.",
-    (of_scopes("e.measure = 'abx'"),),
+    (of_scopes("e.measure = 'abx'", BESIDE_EVALUATION),),
     (
         *changed(
             _ON_REQUEST,
@@ -33,6 +35,7 @@ ABX_RESULTS = View(
                 "of x",
             },
         ),
+        *INTERVAL,
         *_SWEEP,
         Column(
             "task", _of_task("k.name"), "text",
@@ -43,13 +46,14 @@ ABX_RESULTS = View(
             "task_key", "e.scope_digest", "text",
             "the task over these languages with its distance, sampling and seed",
         ),
+        CHANCE,
     ),
 )  # fmt: skip
 
 PROBE_RESULTS = View(
     "probe_results",
     "One number of the logistic probes for one label: of all languages together, or of one.",
-    (of_scopes("e.measure = 'probe'"),),
+    (of_scopes("e.measure = 'probe'", BESIDE_EVALUATION),),
     (
         *changed(
             _ON_REQUEST,
@@ -59,6 +63,7 @@ PROBE_RESULTS = View(
                 "then is a row",
             },
         ),
+        *INTERVAL,
         *_SWEEP,
         Column(
             "task", _of_task("k.name"), "text", "the label that is probed, `of words` where a row is a word"

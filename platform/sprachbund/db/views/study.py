@@ -11,7 +11,7 @@ _FROM = Template(
     """
 FROM experiments x
 CROSS JOIN experiment_jobs xj
-CROSS JOIN $table c
+CROSS JOIN $table
 CROSS JOIN experiment_layers xl
 CROSS JOIN experiment_settings xs
 CROSS JOIN settings s
@@ -56,6 +56,7 @@ FIT_ERROR = (
         "standard error of the difference due to the sample that experts, values or directions are fitted on",
     ),
 )  # fmt: skip
+
 # What differences pair by pair come to.
 GAINS = (
     _N_LANGUAGES,
@@ -82,12 +83,12 @@ GAINS = (
     Column("mean_p", "c.mean_p", "real", "its two-sided p"),
     Column("mean_error", "c.mean_error", "real", "its standard error, over languages"),
     Column("mean_degrees", "c.mean_degrees", "integer", "degrees of freedom of that"),
-    Column("item_error", "c.item_error", "real", "standard error of the mean difference over items alone"),
-    *FIT_ERROR,
+    Column("item_error", "c.item_error", "real", "standard error of the mean difference over items (or groups) alone"),
+    Column("item_degrees", "c.item_degrees", "integer", "degrees of freedom of that"),
     Column(
         "population_low", "c.population_low", "real",
-        "lower end of the mean gain's interval over languages and items, and over fit samples where fit_error is "
-        "there: read it before mean_low, and before "
+        "lower end of the mean gain's interval over languages and items (and fit samples, where fit_error is there): "
+        "read it before mean_low, and before "
         "delta_ci_low of setting_comparison, which are of these items, or of these languages, alone",
     ),
     Column("population_high", "c.population_high", "real", "upper end of that interval"),
@@ -106,7 +107,7 @@ GAIN_SUMMARY = View(
     "intervals that know pairs share languages. There is no row where the metric is undefined for one of the pairs: "
     "nothing is compared there.",
     (
-        _FROM.substitute(table="comparisons", current=current("c"))
+        _FROM.substitute(table="comparisons c", current=current("c"))
         + "    AND c.contrast IS NULL AND c.median_gain IS NOT NULL",
     ),
     (
@@ -118,7 +119,51 @@ GAIN_SUMMARY = View(
         ),
         Column("scope", "c.scope", "text", "pairs summed up: all, target_query, target_candidate, without_target"),
         Column("n_pairs", "c.n_pairs", "integer", "language pairs"),
+        Column("n_items", "c.n_items", "integer", "items the gains rest on"),
+        Column(
+            "n_groups", "c.n_groups", "integer",
+            "groups (documents) of those items, drawn or not; NULL where the text has none",
+        ),
         *GAINS,
+        *FIT_ERROR,
+        _JOB,
+    ),
+)  # fmt: skip
+
+LANGUAGE_GAINS = View(
+    "language_gains",
+    "What one language gains by a setting: the difference to its baseline, averaged over the languages it is paired "
+    "with.",
+    (
+        _FROM.substitute(table="comparisons c\nCROSS JOIN comparison_languages g", current=current("c"))
+        + "    AND g.comparison_id = c.id",
+    ),
+    (
+        *_SETTING,
+        *_PLACE,
+        Column("metric", "c.metric", "text", "name of the metric; a gain is its value minus the baseline's"),
+        Column("language", "g.language", "text", "the language"),
+        Column(
+            "language_side", "g.side", "text",
+            "side of the pairs that it is on: query, candidate, either (both together; all there is of metrics without "
+            "direction)",
+        ),
+        Column("n_partners", "g.n_partners", "integer", "languages it is paired with"),
+        Column("n_items", "g.n_items", "integer", "items of these pairs"),
+        Column("n_groups", "g.n_groups", "integer", "what items are drawn by: groups, or items"),
+        Column("value", "g.value", "real", "mean of the metric over the partners"),
+        Column("gain", "g.gain", "real", "mean over the partners of the difference to the baseline"),
+        Column(
+            "gain_low", "g.low", "real",
+            "lower end of its interval, for partner languages and items like these, language by language (of many, "
+            "some miss); with one partner about that partner alone",
+        ),
+        Column("gain_high", "g.high", "real", "upper end of that interval"),
+        Column(
+            "partner_error", "g.partner_error", "real", "standard error over partners alone; NULL with a single partner"
+        ),
+        Column("item_error", "g.item_error", "real", "standard error over items alone"),
+        Column("degrees", "g.degrees", "integer", "degrees of freedom of the interval's t"),
         _JOB,
     ),
 )  # fmt: skip
@@ -127,7 +172,7 @@ DISTANCE_CORRELATIONS = View(
     "distance_correlations",
     "One correlation of retrieval accuracy and distance over language pairs, before and after steering (the steering "
     "study's Table 2).",
-    (_FROM.substitute(table="correlations", current=current("c")),),
+    (_FROM.substitute(table="correlations c", current=current("c")),),
     (
         *_SETTING,
         *_PLACE,

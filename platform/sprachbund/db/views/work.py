@@ -93,6 +93,41 @@ WHERE n.kind = 'pair_evaluation' AND NOT EXISTS (
 )
 
 
+EXPERIMENT_HISTORY = View(
+    "experiment_history",
+    "One revision of an experiment: what was submitted under its name, by whom, and with which program.",
+    (
+        """
+FROM experiments x
+JOIN experiment_revisions r ON r.experiment_id = x.id
+""",
+    ),
+    (
+        Column("experiment", "x.name", "text", "name of the experiment"),
+        Column("experiment_revision", "r.revision", "integer", "number of the revision, from 1"),
+        Column(
+            "current", "CASE WHEN r.revision = x.revision THEN 1 ELSE 0 END", "flag",
+            "1 if the experiment's plan is of this one",
+        ),
+        Column("submitted_ms", "r.submitted_ms", "integer", "when it was submitted first"),
+        Column("submitted_by", "r.submitted_by", "text", "who, as the system says; NULL if it does not"),
+        Column("host", "r.host", "text", "where; NULL if the system does not say"),
+        Column("version", "r.version", "text", "version of sprachbund"),
+        Column("source", "r.source", "text", "digest of its source (the package sprachbund)"),
+        Column("spec_digest", "r.spec_digest", "text", "content key of the spec"),
+        Column(
+            "plan_digest", "r.plan_digest", "text",
+            "content key of what is wanted: models, texts, layers, settings and work",
+        ),
+        Column("spec", "CAST(r.spec AS TEXT)", "json", "the spec with every default (JSON)"),
+        Column(
+            "plan", "CAST(r.plan AS TEXT)", "json",
+            "the plan in short: what it is of, with content keys, and a digest of all work of each kind (JSON)",
+        ),
+    ),
+)  # fmt: skip
+
+
 def _cells(name: str, which: str, says: str) -> Column:
     sql = f"(SELECT count(*) FROM planned_cells c WHERE c.experiment = x.name{which})"  # noqa: S608 - our own names
     return Column(name, sql, "integer", says)
@@ -131,7 +166,7 @@ GROUP BY x.id, x.name
     ),
     (
         Column("experiment", "x.name", "text", "name of the experiment"),
-        Column("experiment_revision", "x.revision", "integer", "how often the experiment was submitted"),
+        Column("experiment_revision", "x.revision", "integer", "its revision now: see experiment_history"),
         Column("submitted_ms", "x.submitted_ms", "integer", "when it was submitted last"),
         Column("cancelled", "CASE WHEN x.cancelled THEN 1 ELSE 0 END", "flag", "1 if it was cancelled"),
         _cells("expected_cells", "", "cells that the plan asks for"),

@@ -1,6 +1,9 @@
 """Views of what a model writes and predicts."""
 
+from string import Template
+
 from sprachbund.db.views.columns import Column, View, changed, of
+from sprachbund.db.views.differences import BESIDE_EVALUATION, DELTA, INTERVAL, P
 from sprachbund.db.views.evaluated import EVALUATED
 from sprachbund.db.views.setting import setting_columns
 
@@ -11,7 +14,8 @@ SIDE_EFFECTS = View(
     "One number on what a setting makes the model write or predict: free generation, perplexity, translation, beside "
     "the baseline's.",
     (
-        """
+        Template(
+            """
 FROM experiments x
 CROSS JOIN experiment_jobs xj
 CROSS JOIN evaluations e
@@ -31,6 +35,7 @@ LEFT JOIN evaluations b
     AND b.candidate_language IS NOT DISTINCT FROM e.candidate_language
     AND EXISTS (SELECT 1 FROM experiment_jobs bj WHERE bj.experiment_id = x.id AND bj.job_id = b.job_id)
 LEFT JOIN metrics br ON br.evaluation_id = b.id AND br.name = r.name
+$beside
 WHERE xj.experiment_id = x.id
     AND e.job_id = xj.job_id
     AND e.measure IN ('generation', 'generated_language', 'perplexity', 'translation')
@@ -39,7 +44,8 @@ WHERE xj.experiment_id = x.id
     AND i.id = s.intervention_id
     AND m.id = s.model_id
     AND r.evaluation_id = e.id
-""",
+"""
+        ).substitute(beside=BESIDE_EVALUATION),
     ),
     (
         *setting_columns(
@@ -62,10 +68,24 @@ WHERE xj.experiment_id = x.id
             "1 if that is the setting's target, 0 if not; NULL without target or language",
         ),
         *changed(
-            of(EVALUATED, "corpus split metric value ci_low ci_high baseline delta baseline_setting n_items n_groups"),
+            of(EVALUATED, "corpus split metric value ci_low ci_high baseline delta"),
+            sql={"delta": DELTA},
             says={
                 "corpus": "name of the corpus; NULL for free generation",
                 "value": "value of the metric, of free generations over all seeds",
+                "delta": "value minus baseline; where n_shared is not NULL, both on what both settings read",
+            },
+        ),
+        *INTERVAL,
+        P,
+        Column(
+            "n_shared", "d.n_items", "integer",
+            "documents, samples or sentences that both settings read, seeds for distinct_n; NULL before the difference "
+            "is computed, and for what has none",
+        ),
+        *changed(
+            of(EVALUATED, "baseline_setting n_items n_groups"),
+            says={
                 "n_items": "samples, documents or sentences the value rests on",
                 "n_groups": "what the interval resamples: samples, seeds, documents or their groups, sentences",
             },

@@ -11,12 +11,16 @@ from sprachbund.work.payloads.stored import NOT_STORED
 
 @dataclass(frozen=True, slots=True)
 class ComparedSetting(Part):
-    """A setting, its baseline, the language it steers towards, and its controls by variant."""
+    """A setting, its baseline, the language it steers towards, and its controls by variant.
+
+    refits: the same setting fitted on halves of the fit text.
+    """
 
     setting: str
     baseline: str | None
     target: str | None
     controls: Mapping[str, tuple[str, ...]]
+    refits: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -38,8 +42,7 @@ class OutcomesPayload(Layered):
     """What is asked of outcomes item by item on the corpora of one group.
 
     evaluations: subjects of the pair evaluations that are read, with digests of their pairs; the job's edges have them.
-    foreign: pairs of these jobs that are not to be read. refits: by setting, and by half of the fit text, the setting
-    that is it fitted on that half.
+    foreign: pairs of these jobs that are not to be read.
     """
 
     group: str
@@ -51,7 +54,6 @@ class OutcomesPayload(Layered):
     unit: str
     seed: int
     foreign: tuple[ForeignPair, ...] = ()
-    refits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     evaluations: Mapping[str, str] = field(default_factory=dict, metadata=NOT_STORED)
 
     @property
@@ -84,7 +86,7 @@ class ComparisonPayload(OutcomesPayload):
 
 
 COMPARISON = Kind(
-    "comparison", 4, 70, "one setting and its controls against its baseline, with intervals and tests",
+    "comparison", 5, 70, "one setting and its controls against its baseline, with intervals and tests",
     ComparisonPayload, run="sprachbund_runners.jobs.compare.comparison:run", lenient=True,
 )  # fmt: skip
 
@@ -94,7 +96,8 @@ class AdjustmentPayload(Payload):
     """The tests of comparisons of one model, group and role, adjusted for how many they are, at `layers`.
 
     settings: claims of their own, which the families are over. comparisons: subjects of all that are compared.
-    resamples, unit, seed: of max-T. evaluations: subjects of what that rule, and no other, reads again.
+    confidence: 1 less the share of false discoveries, or the chance of any. resamples: of the comparisons, and of
+    max-T. unit, seed: of max-T. evaluations: subjects of what that rule, and no other, reads again.
     """
 
     role: str
@@ -102,6 +105,7 @@ class AdjustmentPayload(Payload):
     layers: tuple[str, ...]
     comparisons: tuple[str, ...]
     multiplicity: str
+    confidence: float
     resamples: int
     unit: str
     seed: int
@@ -120,7 +124,7 @@ class AdjustmentPayload(Payload):
 
 
 ADJUSTMENT = Kind(
-    "adjustment", 1, 75, "p-values of all comparisons of a model, corpus and role adjusted within their families",
+    "adjustment", 2, 75, "p-values of all comparisons of a model, corpus and role adjusted within their families",
     AdjustmentPayload, run="sprachbund_runners.jobs.compare.adjustment:run", lenient=True,
 )  # fmt: skip
 
@@ -143,7 +147,7 @@ class ContrastPayload(OutcomesPayload):
 
 
 CONTRAST = Kind(
-    "contrast", 1, 72, "any two settings against each other, with intervals, tests and q",
+    "contrast", 2, 72, "any two settings against each other, with intervals, tests and q",
     ContrastPayload, run="sprachbund_runners.jobs.compare.contrast:run", lenient=True,
 )  # fmt: skip
 
@@ -216,6 +220,6 @@ class BestPayload(OutcomesPayload):
 
 
 BEST = Kind(
-    "best", 1, 85, "what was chosen against what was chosen of the baselines and of the controls",
+    "best", 2, 85, "what was chosen against what was chosen of the baselines and of the controls",
     BestPayload, run="sprachbund_runners.jobs.compare.best:run", lenient=True,
 )  # fmt: skip

@@ -174,6 +174,17 @@ class Incremental(Part):
     pooling: str
     tokens: str
 
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {
+            "fit": "incremental",
+            "texts": {language: text.identity for language, text in self.texts.items()},
+            "model_dtype": self.numerics.dtype,
+            "attention": self.numerics.attention,
+            "pooling": self.pooling,
+            "fit_tokens": self.tokens,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditedUnits(Part):
@@ -209,22 +220,16 @@ class EditedUnits(Part):
             "statistics": dict(self.statistics),
             "sources": self.sources,
             **({} if self.edit_sites is None else {"edit_sites": self.edit_sites}),
-            **self._fit,
+            **({"fit": "at_once"} if self.incremental is None else self.incremental.inputs),
         }
 
     @property
-    def _fit(self) -> dict[str, Any]:
-        if self.incremental is None:
-            return {"fit": "at_once"}
-        numerics = self.incremental.numerics
-        return {
-            "fit": "incremental",
-            "texts": {language: text.identity for language, text in self.incremental.texts.items()},
-            "model_dtype": numerics.dtype,
-            "attention": numerics.attention,
-            "pooling": self.incremental.pooling,
-            "fit_tokens": self.incremental.tokens,
-        }
+    def needs(self) -> tuple[str, ...]:
+        return (*self.experts.values(), *self.statistics.values())
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        return {"experts": dict(self.experts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +261,48 @@ class EditedDirections(Part):
         }
         return {"direction": self.method, "directions": places}
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(self.keys)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        return {"directions": self.keys}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectionsInOrder(Part):
+    """Directions fitted place by place, in the order of a pass, with the edits of earlier places on.
+
+    first: the language that is told from `others`, by input language. places: (block, site, width).
+    """
+
+    method: str
+    rank: int | None
+    first: str
+    others: Mapping[str, tuple[str, ...]]
+    places: tuple[tuple[int, str, int], ...]
+    incremental: Incremental
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {
+            "direction": self.method,
+            "rank": self.rank,
+            "first": self.first,
+            "others": dict(self.others),
+            "places": [[site, block] for block, site, _ in self.places],
+            **self.incremental.inputs,
+        }
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        return self.incremental.inputs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterventionPayload(Payload):
@@ -277,7 +324,7 @@ class InterventionPayload(Payload):
     tokens: str
     control: Control | None
     seed: tuple[int, int] | None
-    edited: EditedUnits | EditedDirections
+    edited: EditedUnits | EditedDirections | DirectionsInOrder
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -298,15 +345,11 @@ class InterventionPayload(Payload):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        if isinstance(self.edited, EditedDirections):
-            return tuple(self.edited.keys)
-        return (*self.edited.experts.values(), *self.edited.statistics.values())
+        return self.edited.needs
 
     @property
     def shared(self) -> dict[str, Any]:
-        if isinstance(self.edited, EditedDirections):
-            return {"directions": self.edited.keys}
-        return {"experts": dict(self.edited.experts)}
+        return self.edited.shared
 
     @property
     def runs(self) -> Numerics | None:

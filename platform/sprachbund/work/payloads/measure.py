@@ -198,7 +198,7 @@ class AbxEvaluationPayload(RequestedPayload):
 
 
 ABX_EVALUATION = Kind(
-    "abx_evaluation", 1, 57, "one ABX task over label columns under one setting",
+    "abx_evaluation", 2, 57, "one ABX task over label columns under one setting",
     AbxEvaluationPayload, run="sprachbund_runners.jobs.measure.abx_evaluation:run",
 )  # fmt: skip
 
@@ -233,6 +233,6 @@ class ProbePayload(RequestedPayload):
 
 
 PROBE = Kind(
-    "probe", 2, 58, "logistic probes for one label under one setting",
+    "probe", 3, 58, "logistic probes for one label under one setting",
     ProbePayload, run="sprachbund_runners.jobs.measure.probe:run",
 )  # fmt: skip

@@ -8,7 +8,6 @@ every corpus has items, and draws, of its own. Summaries over pairs and correlat
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert
@@ -17,13 +16,14 @@ from sprachbund.db import tables as t
 from sprachbund.db.rows import insert_many
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund_runners.jobs.compare.language_gains import gains_by_language
 from sprachbund_runners.jobs.compare.layer_outcomes import Baselines, LayerOutcomes, read_layers
 from sprachbund_runners.jobs.compare.left_out import check_ready, left_out, present
 from sprachbund_runners.jobs.compare.levels import levels_of, wanted_levels
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
 from sprachbund_runners.jobs.compare.pair_statistics import PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.compare.pair_tests import PairTests
-from sprachbund_runners.jobs.compare.refits import refit_differences, refits_of
+from sprachbund_runners.jobs.compare.refits import refit_levels, refit_values
 from sprachbund_runners.jobs.compare.rows import ComparedRows, beside, placed, row_of, setting_ids
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.jobs.context import Context, Outcome
@@ -38,6 +38,8 @@ class Found:
     """What a comparison has found so far, by the tables that have it."""
 
     rows: ComparedRows = field(default_factory=ComparedRows)
+    # By the number of the row that they belong to.
+    languages: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     tests: list[PairTests] = field(default_factory=list)
     correlations: list[dict[str, Any]] = field(default_factory=list)
 
@@ -93,9 +95,8 @@ def read_members(
 ) -> dict[str, dict[str, LayerOutcomes]]:
     """Outcomes of all settings that a comparison reads, by setting and layer; of claimed ones with hits."""
     scopes: dict[str, dict[TargetScope, None]] = {}
-    for setting, _, scope in wanted_levels(payload):
-        for key in (setting, *refits_of(payload.refits, [setting])):
-            scopes.setdefault(key, {})[scope] = None
+    for setting, _, scope in (*wanted_levels(payload), *refit_levels(payload)):
+        scopes.setdefault(setting, {})[scope] = None
     claimed = {each.setting for each in payload.claimed}
     found = {}
     for setting, of_setting in scopes.items():
@@ -116,18 +117,17 @@ def _add_layer(
     gains: Mapping[Place, Mapping[str, Any]],
 ) -> None:
     levels = levels_of(payload, outcomes)
+    claimed = {each.setting for each in payload.claimed}
     for metric in payload.metrics:
         for setting in payload.settings:
             for name in scopes_of(setting.target):
                 scope = scope_of(name, setting.target)
-                value = partial(_value, outcomes, metric, scope)
                 own, baseline = (levels.get((key, metric, scope)) for key in (setting.setting, setting.reference))
                 if own is not None and baseline is not None:
                     gained = gains.get((setting.setting, layer, metric, name))
-                    tested = setting.baseline is not None
-                    sides = setting.setting, setting.reference
-                    refitted = refit_differences(payload.refits, *sides, value, value) if tested else ()
-                    row = row_of(own, baseline, gained, payload, tested=tested, refitted=refitted)
+                    refits = [outcomes[refit].means.get((metric, scope)) for refit in setting.refits]
+                    fitted = refit_values(refits)
+                    row = row_of(metric, own, baseline, gained, payload, fitted, tested=setting.baseline is not None)
                     place = {
                         "setting": setting.setting, "baseline_setting": setting.reference, "layer": layer,
                         "baseline_layer": layer, "metric": metric, "scope": name, "contrast": None,
@@ -137,18 +137,30 @@ def _add_layer(
                         for variant, members in setting.controls.items()
                     }
                     found.rows.add({**place, **row}, beside(own.value, metric, controls))
+                    if name == "all" and setting.setting in claimed:
+                        _add_languages(found, payload, metric, outcomes[setting.setting], outcomes[setting.reference])
     for each in payload.claimed:
         found.tests.append(PairTests.of(outcomes[each.setting].hits, outcomes[each.reference].hits))
 
 
-def _value(outcomes: Mapping[str, LayerOutcomes], metric: str, scope: TargetScope, setting: str) -> float | None:
-    return outcomes[setting].mean(metric, scope)
+def _add_languages(
+    found: Found, payload: ComparisonPayload, metric: str, own: LayerOutcomes, baseline: LayerOutcomes
+) -> None:
+    """What each language gains, of the row that was added last."""
+    gains = gains_by_language(
+        own.languages, baseline.languages, metric, own.corpora, payload.unit == "group", payload.confidence
+    )
+    found.languages += [(len(found.rows.rows) - 1, each) for each in gains]
 
 
 def _write(connection: Connection, claim: Claim[ComparisonPayload], found: Found) -> None:
     for table in (t.PairTest, t.Correlation):
         connection.execute(delete(table).where(table.job_id == claim.job_id))
-    found.rows.write(connection, claim)
+    rows = found.rows.write(connection, claim)
+    # What it wrote before went with its comparisons.
+    insert_many(
+        connection, t.ComparisonLanguage, ({"comparison_id": rows[row], **each} for row, each in found.languages)
+    )
     for tests in found.tests:
         insert_many(connection, t.PairTest, ({"job_id": claim.job_id, **row} for row in tests.rows()))
     if found.correlations:

@@ -14,15 +14,16 @@ from sprachbund.work.payloads.compare import BestPayload, ContrastPayload
 from sprachbund_runners.jobs.compare import families
 from sprachbund_runners.jobs.compare.cells import Against, Cells, Contrasted, contrasted
 from sprachbund_runners.jobs.compare.comparison import blocks
-from sprachbund_runners.jobs.compare.families import Family, Items, adjusted_p, swapped_p
-from sprachbund_runners.jobs.compare.left_out import check_ready, left_out, present_refits
+from sprachbund_runners.jobs.compare.families import Family, FamilyName, Items, SwappedFamily, alpha_of
+from sprachbund_runners.jobs.compare.left_out import check_ready, left_out
 from sprachbund_runners.jobs.compare.levels import Corpora
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
 from sprachbund_runners.jobs.compare.pair_statistics import PairValues
-from sprachbund_runners.jobs.compare.refits import refits_of
 from sprachbund_runners.jobs.compare.rows import ComparedRows
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
+from sprachbund_runners.statistics.bootstrap import least_p
+from sprachbund_runners.statistics.comparisons import Swaps
 
 
 def run(claims: Sequence[Claim[ContrastPayload]], context: Context) -> Iterator[Outcome]:
@@ -35,7 +36,7 @@ def _contrast(claim: Claim[ContrastPayload], context: Context) -> Outcome:
         check_ready(connection, claim.job_id)
         missing = left_out(connection, claim.job_id)
     asked = [each for each in payload.contrasts if missing.isdisjoint((each.setting, each.reference))]
-    found = Contrasts(replace(payload, refits=present_refits(payload.refits, missing)), "asked")
+    found = Contrasts(payload, "asked")
     for layers in blocks(payload.layers):
         context.check_stop()
         cells = [
@@ -57,12 +58,11 @@ class Contrasts:
     def add(self, context: Context, job: int, contrasts: Sequence[Against]) -> None:
         """More of them, read together."""
         settings = {setting for each in contrasts for setting, _ in each.cells}
-        read = {*settings, *refits_of(self.payload.refits, sorted(settings))}
         layers = {layer for each in contrasts for _, layer in each.cells}
         outcomes, values = Outcomes(context), PairValues(frozenset(settings), self.payload.metrics)
         with (
             context.reading() as connection,
-            needed_results(connection, job, self.payload, layers, values.metrics, read) as rows,
+            needed_results(connection, job, self.payload, layers, values.metrics, settings) as rows,
         ):
             for row in rows:
                 outcomes.add(connection, row)
@@ -79,26 +79,29 @@ class Contrasts:
         ids = np.array(rows.write(connection, claim), np.int64)
         connection.execute(delete(t.Family).where(t.Family.job_id == claim.job_id))
         for family in adjusted(self.found, self.corpora, self.payload):
-            row = {
-                "job_id": claim.job_id, "role": self.payload.role, "metric": family.metric, "scope": family.scope,
-                "size": len(family.ids),
-            }  # fmt: skip
+            row = {"job_id": claim.job_id, "role": self.payload.role, **families.row_of(family)}
             number = connection.execute(insert(t.Family).values(**row).returning(t.Family.id)).scalar_one()
-            tests = Family(family.metric, family.scope, ids[family.ids], family.q)
+            tests = replace(family, ids=ids[family.ids])
             insert_many(connection, t.AdjustedComparison, families.rows(tests, number, "comparison_id"))
 
 
 def adjusted(found: Sequence[Contrasted], corpora: Corpora, payload: ContrastPayload | BestPayload) -> list[Family]:
     """Families of each metric and scope, whose ids are places in `found`."""
-    members: dict[tuple[str, str], list[int]] = {}
+    members: dict[FamilyName, list[int]] = {}
     for place, each in enumerate(found):
-        members.setdefault((each.row["metric"], each.row["scope"]), []).append(place)
+        if each.row["p"] is not None:
+            members.setdefault(FamilyName(each.row["metric"], each.row["scope"], "contrasts"), []).append(place)
+    alpha = alpha_of(payload.confidence)
     families_of = []
-    for (metric, scope), places in members.items():
+    for name, places in members.items():
         if payload.multiplicity == "max_t":
             items = Items.of(corpora, payload.unit)
-            q = swapped_p(items, [found[place].differences for place in places], payload.resamples, payload.seed)
+            family = SwappedFamily(name, items, Swaps(items.groups, payload.resamples, payload.seed), len(places))
+            for place in places:
+                family.add(place, found[place].differences)
+            families_of.append(family.adjusted(alpha))
         else:
-            q = adjusted_p([found[place].row["p"] for place in places], payload.multiplicity)
-        families_of.append(Family(metric, scope, np.array(places, np.int64), q))
+            p = [found[place].row["p"] for place in places]
+            floor = least_p(payload.resamples)
+            families_of.append(Family.by_p(name, places, p, payload.multiplicity, alpha, floor))
     return families_of

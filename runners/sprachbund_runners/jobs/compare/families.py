@@ -1,11 +1,13 @@
 """Families of tests: what p-values, or differences item by item, come to among all tests of a family."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from sprachbund_runners.statistics.comparisons import Swaps
 
@@ -13,16 +15,37 @@ Differences = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """Tests of one metric that are adjusted together [tests]: ids of what they are of, and q.
-
-    scope: of comparisons; None of tests pair by pair.
-    """
+class FamilyName:
+    """What tests of a family have alike. scope: of comparisons; None of tests pair by pair. kind: `steered`, …"""
 
     metric: str
     scope: str | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Tests that are adjusted together [tests]: ids of what they are of, and q.
+
+    threshold: a p up to here has q <= alpha, given the others; None where draws are too few for any such p.
+    q_floor: the least q that so many swaps can give; None where q follows from p.
+    """
+
+    name: FamilyName
     ids: NDArray[np.int64]
     q: NDArray[np.float64]
+    threshold: float | None
+    q_floor: float | None = None
+
+    @classmethod
+    def by_p(
+        cls, name: FamilyName, ids: Sequence[int] | NDArray[np.int64], p: ArrayLike, rule: str, alpha: float,
+        floor: float,
+    ) -> "Family":  # fmt: skip
+        """The family of tests with these p, of which none can be below `floor`."""
+        q = adjusted_p(p, rule)
+        reached = threshold(q, rule, alpha)
+        return cls(name, np.asarray(ids, np.int64), q, reached if reached >= floor else None)
 
 
 def adjusted_p(p: ArrayLike, rule: str) -> NDArray[np.float64]:
@@ -32,6 +55,13 @@ def adjusted_p(p: ArrayLike, rule: str) -> NDArray[np.float64]:
     from scipy.stats import false_discovery_control  # half a second that a runner's start need not take
 
     return np.asarray(false_discovery_control(p, method=rule))
+
+
+def threshold(q: ArrayLike, rule: str, alpha: float) -> float:
+    """The p up to which a test of the family counts as found: alpha · max(1, found) / tests, of `by` / Σ 1/rank too."""
+    found = np.asarray(q)
+    share = alpha * max(1, int((found <= alpha).sum())) / len(found)
+    return share if rule == "bh" else share / float((1 / np.arange(1, len(found) + 1)).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +99,7 @@ class Items:
 class SwappedFamily:
     """A family adjusted by max-T; `most`: tests whose differences are held at once."""
 
-    metric: str
-    scope: str | None
+    name: FamilyName
     items: Items
     swaps: Swaps
     most: int
@@ -84,10 +113,13 @@ class SwappedFamily:
         if len(self._waiting) >= self.most:
             self._swap()
 
-    def adjusted(self) -> Family:
-        """The family of all tests so far."""
+    def adjusted(self, alpha: float) -> Family:
+        """The family of all tests so far. Its threshold is that of |T|, as the p of a normal deviate."""
         self._swap()
-        return Family(self.metric, self.scope, np.array(self.ids, np.int64), self.swaps.adjusted())
+        critical = self.swaps.critical(alpha)
+        reached = None if math.isinf(critical) else float(2 * ndtr(-critical))
+        ids = np.array(self.ids, np.int64)
+        return Family(self.name, ids, self.swaps.adjusted(), reached, 1 / (1 + self.swaps.resamples))
 
     def _swap(self) -> None:
         if self._waiting:
@@ -95,14 +127,19 @@ class SwappedFamily:
             self._waiting.clear()
 
 
+def row_of(family: Family) -> dict[str, Any]:
+    """The row of a family, but for its job and role."""
+    return {
+        **asdict(family.name), "size": len(family.ids), "threshold": family.threshold, "q_floor": family.q_floor,
+    }  # fmt: skip
+
+
+def alpha_of(confidence: float) -> float:
+    """What q is held against, up to the rounding of 1 - .95."""
+    return round(1 - confidence, 12)
+
+
 def rows(family: Family, family_id: int, of: str) -> Iterator[dict[str, Any]]:
     """Rows of a table of adjusted tests; `of`: its column with what they are of."""
     for test, q in zip(family.ids.tolist(), family.q.tolist(), strict=True):
         yield {of: test, "family_id": family_id, "q": q}
-
-
-def swapped_p(items: Items, tests: Sequence[Differences], resamples: int, seed: int) -> NDArray[np.float64]:
-    """p [tests] by max-T, of differences that fit into memory together."""
-    swaps = Swaps(items.groups, resamples, seed)
-    swaps.add(items.columns(tests))
-    return swaps.adjusted()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sprachbund.measures.retrieval import TESTED
 from sprachbund_runners.jobs.compare.outcomes import Cell, Outcomes
+from sprachbund_runners.jobs.compare.partners import Own, PartnerMeans
 from sprachbund_runners.jobs.compare.scopes import TargetScope, inside
 
 _KEPT_BYTES = 256 * 2**20  # of baselines, for the next comparison with one
@@ -43,11 +44,6 @@ class PairMeans:
     def usable(self) -> bool:
         """Whether there are pairs, and the metric is defined for all of their items."""
         return bool(self.pairs) and not np.isnan(self.pairs).any()
-
-    @property
-    def mean(self) -> float | None:
-        """Over pairs; None where there is none or the metric is undefined."""
-        return float(np.mean(self.pairs)) if self.usable else None
 
     def items(self, corpus: str) -> NDArray[np.float64]:
         """An item's mean over the corpus's pairs, float64 [items]."""
@@ -93,9 +89,13 @@ class Hits:
 
 @dataclass(slots=True)
 class LayerOutcomes:
-    """One setting at one layer. corpora: the items of every corpus, and their groups where they have them."""
+    """One setting at one layer. corpora: the items of every corpus, and their groups where they have them.
+
+    languages, hits: of what is tested alone.
+    """
 
     means: dict[tuple[str, TargetScope], PairMeans] = field(default_factory=dict)
+    languages: dict[Own, PartnerMeans] = field(default_factory=dict)
     hits: Hits = field(default_factory=Hits)
     corpora: dict[str, tuple[int, Sequence[str] | None]] = field(default_factory=dict)
 
@@ -108,17 +108,16 @@ class LayerOutcomes:
                 mean = float(items.mean())
                 for scope in within:
                     self.means.setdefault((metric, scope), PairMeans()).add(cell.corpus, items, mean)
+                for language, partner, side in cell.sides if tested else ():
+                    of_language = self.languages.setdefault((metric, language, side), PartnerMeans())
+                    of_language.add(cell.corpus, partner, items, mean)
         if tested and TESTED in cell.items:
             self.hits.add(cell)
 
-    def mean(self, metric: str, scope: TargetScope) -> float | None:
-        """Over the pairs of a scope; None where there is none or the metric is undefined."""
-        means = self.means.get((metric, scope))
-        return None if means is None else means.mean
-
     @property
     def nbytes(self) -> int:
-        return self.hits.nbytes + sum(each.nbytes for means in self.means.values() for each in means.sums.values())
+        every: tuple[PairMeans | PartnerMeans, ...] = (*self.means.values(), *self.languages.values())
+        return self.hits.nbytes + sum(each.nbytes for means in every for each in means.sums.values())
 
 
 def read_layers(
@@ -130,7 +129,7 @@ def read_layers(
     *,
     tested: bool,
 ) -> dict[str, LayerOutcomes]:
-    """The setting's outcomes by layer; `tested`: with its hits."""
+    """The setting's outcomes by layer; `tested`: with its hits and languages."""
     found = {layer: LayerOutcomes() for layer in layers}
     wanted = dict.fromkeys([*metrics, TESTED] if tested else metrics)
     for layer, cell in outcomes.cells(setting, layers, wanted):

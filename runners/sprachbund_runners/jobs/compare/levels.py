@@ -12,8 +12,7 @@ from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload,
 from sprachbund_runners.jobs.compare.layer_outcomes import LayerOutcomes, PairMeans
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.statistics.bootstrap import bootstrap_replicates
-
-ROUNDING = 1e-6
+from sprachbund_runners.statistics.paired import ROUNDING as ROUNDING
 
 Key = tuple[str, str, TargetScope]  # setting, metric, scope
 K = TypeVar("K", bound=Hashable)
@@ -22,14 +21,27 @@ Corpora = Mapping[str, tuple[int, Sequence[str] | None]]
 
 @dataclass(frozen=True, slots=True)
 class ResampledLevel:
-    """A setting on one metric, layer and scope: its mean over pairs, the median pair, and bootstrap replicates."""
+    """A setting on one metric, layer and scope: its mean over pairs, the median pair, and bootstrap replicates.
+
+    n_drawn: items, or groups of them, that are drawn, in `strata` corpora, each by itself. n_groups: groups of the
+    items, drawn or not; None where no text has any. means, corpora: what the replicates are of.
+    """
 
     value: float
     median: float
     n_pairs: int
     n_items: int
-    n_groups: int
+    n_groups: int | None
+    n_drawn: int
+    strata: int
     replicates: NDArray[np.float64]
+    means: PairMeans
+    corpora: Corpora
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom of an error over what is drawn."""
+        return self.n_drawn - self.strata
 
 
 def levels_of(payload: ComparisonPayload, outcomes: Mapping[str, LayerOutcomes]) -> dict[Key, ResampledLevel]:
@@ -62,27 +74,52 @@ def resampled(payload: OutcomesPayload, wanted: Mapping[K, PairMeans], corpora: 
     """The levels that are defined of those wanted, all by the same draws."""
     usable = {key: means for key, means in wanted.items() if means.usable}
     replicates = {key: np.zeros(payload.resamples) for key in usable}
-    counts = {key: [0, 0] for key in usable}
+    drawn_of: dict[K, list[int]] = {key: [] for key in usable}
     for corpus in sorted(corpora):
         inside = {key: means for key, means in usable.items() if corpus in means.sums}
         if not inside:
             continue
         items = np.stack([means.items(corpus) for means in inside.values()], axis=1)
         groups = corpora[corpus][1] if payload.unit == "group" else None
-        n_groups = len(items) if groups is None else len(set(groups))
+        n_drawn = len(items) if groups is None else len(set(groups))
         # Corpora of a collection are independent: each has draws of its own.
-        seed = payload.seed if len(corpora) == 1 else _seed(payload.seed, corpus)
+        seed = payload.seed if len(corpora) == 1 else draws_seed(payload.seed, corpus)
         drawn = bootstrap_replicates(items, groups, payload.resamples, seed)
         for place, (key, means) in enumerate(inside.items()):
             replicates[key] += means.counts[corpus] / len(means.pairs) * drawn[:, place]
-            counts[key][0] += len(items)
-            counts[key][1] += n_groups
-    found = {}
-    for key, means in usable.items():
-        value, median = float(np.mean(means.pairs)), float(np.median(means.pairs))
-        n_items, n_groups = counts[key]
-        found[key] = ResampledLevel(value, median, len(means.pairs), n_items, n_groups, replicates[key])
-    return found
+            drawn_of[key].append(n_drawn)
+    return {
+        key: ResampledLevel(
+            value=float(np.mean(means.pairs)),
+            median=float(np.median(means.pairs)),
+            n_pairs=len(means.pairs),
+            n_items=sum(map(len, means.sums.values())),
+            n_groups=_n_groups([corpora[corpus] for corpus in means.sums]),
+            n_drawn=sum(drawn_of[key]),
+            strata=len(drawn_of[key]),
+            replicates=replicates[key],
+            means=means,
+            corpora=corpora,
+        )
+        for key, means in usable.items()
+    }
+
+
+def _n_groups(corpora: Sequence[tuple[int, Sequence[str] | None]]) -> int | None:
+    """Groups of all items; where a text has none, each item is its own."""
+    if all(groups is None for _, groups in corpora):
+        return None
+    return sum(n if groups is None else len(set(groups)) for n, groups in corpora)
+
+
+def n_differing(own: ResampledLevel, baseline: ResampledLevel, unit: str) -> int:
+    """Items on which two settings differ; of groups, where these are drawn, those with such an item."""
+    count = 0
+    for corpus, change in differences(own.means, baseline.means).items():
+        places = np.flatnonzero(change).tolist()
+        groups = own.corpora[corpus][1] if unit == "group" else None
+        count += len(places) if groups is None else len({groups[place] for place in places})
+    return count
 
 
 def differences(own: PairMeans, baseline: PairMeans) -> dict[str, NDArray[np.float64]]:
@@ -101,5 +138,6 @@ def _shares(means: PairMeans, corpus: str) -> NDArray[np.float64]:
     return means.counts[corpus] / (len(means.pairs) * len(items)) * items
 
 
-def _seed(seed: int, corpus: str) -> int:
+def draws_seed(seed: int, corpus: str) -> int:
+    """A seed of a corpus's own: what is independent is drawn so."""
     return int(content_key("draws", 1, seed=seed, corpus=corpus)[:12], 16)

@@ -15,6 +15,7 @@ from sprachbund.db import tables as t
 from sprachbund.errors import CorpusError
 from sprachbund.files.tensors import open_tensors
 from sprachbund.measures import MEASURES, OF_PAIRS
+from sprachbund.vocabulary import LanguageSide
 from sprachbund.work.payloads.compare import OutcomesPayload
 from sprachbund.work.payloads.pairs import PairEvaluationPayload
 from sprachbund.work.payloads.stored import from_json
@@ -37,6 +38,14 @@ class Cell:
     items: Mapping[str, NDArray[np.float64]]
     groups: Sequence[str] | None
     result_id: int
+
+    @property
+    def sides(self) -> Iterator[tuple[str, str, LanguageSide]]:
+        """(language, its partner, the side it is on); none where they are one, or there are no two."""
+        if self.query is None or self.candidate is None or self.query == self.candidate:
+            return
+        yield self.query, self.candidate, "query" if self.directed else "either"
+        yield self.candidate, self.query, "candidate" if self.directed else "either"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ CORRELATED = (
 
 # Below this the dyadic bootstrap's interval of a median covers too seldom: .57 of cases at 3 languages, .83 at 5.
 FEWEST_LANGUAGES = 8
+# Draws of languages, at most: an interval needs no more, and each draw looks at every pair.
+LANGUAGE_DRAWS = 2000
 
 Pair = tuple[str, str, str]  # corpus, query, candidate
 Place = tuple[str, str, str, str]  # setting, layer, metric, scope
@@ -166,7 +168,7 @@ def summed_up(
     }
     if n_languages >= FEWEST_LANGUAGES:
         median = dyadic_bootstrap_median(
-            gains, query, candidate, resamples=payload.resamples, seed=payload.seed,
+            gains, query, candidate, resamples=min(payload.resamples, LANGUAGE_DRAWS), seed=payload.seed,
             confidence=payload.confidence,
         )  # fmt: skip
         row |= {"median_low": float(median.low), "median_high": float(median.high)}
@@ -222,8 +224,8 @@ def _correlated(
         columns, query, candidate = {name: each[once] for name, each in columns.items()}, query[once], candidate[once]
     try:
         found = dyadic_bootstrap_correlation(
-            columns[x], columns[y], query, candidate, resamples=payload.resamples, seed=payload.seed,
-            confidence=payload.confidence,
+            columns[x], columns[y], query, candidate, resamples=min(payload.resamples, LANGUAGE_DRAWS),
+            seed=payload.seed, confidence=payload.confidence,
         )  # fmt: skip
     except ValueError:
         return None

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, delete, insert
 
 from sprachbund.db import tables as t
 from sprachbund.db.rows import ids_of
-from sprachbund.measures import METRICS
+from sprachbund.measures import METRICS, RATIO_FLOOR, WITH_RATIO
 from sprachbund.queue import Claim
 from sprachbund.work.keys import content_key
 from sprachbund.work.payloads.compare import OutcomesPayload
-from sprachbund_runners.jobs.compare.levels import ROUNDING, ResampledLevel
+from sprachbund_runners.jobs.compare.levels import ROUNDING, ResampledLevel, n_differing
 from sprachbund_runners.jobs.compare.pair_statistics import GAINS
 from sprachbund_runners.jobs.compare.refits import fit_sample
-from sprachbund_runners.statistics.bootstrap import Bootstrap, summarise_replicates
+from sprachbund_runners.statistics.bootstrap import least_p, summarise_mean
 from sprachbund_runners.statistics.comparisons import control_p
 from sprachbund_runners.statistics.population import item_error, population_mean
 
@@ -81,47 +81,69 @@ def _key(row: Mapping[str, Any], claim: Claim[Any]) -> str:
 
 
 def row_of(
+    metric: str,
     own: ResampledLevel,
     baseline: ResampledLevel,
     gains: Mapping[str, Any] | None,
     payload: OutcomesPayload,
+    refits: Sequence[float] = (),
     *,
     tested: bool,
-    refitted: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """The numbers of a row but for where it stands; `tested`: with the difference's interval and p.
+    """The numbers of a row but for where it stands; `tested`: with intervals of difference and ratio, and p.
 
-    refitted: the difference fitted on halves of the fit text.
+    refits: values of the setting fitted on halves of the fit text.
     """
-    itself = _summary(own.value, own.replicates, own, payload.confidence)
+    low, high = _summary(own.value, own.replicates, own, payload.confidence)[:2]
+    bounds = METRICS[metric]
     row: dict[str, Any] = {
         "n_pairs": own.n_pairs,
         "n_items": own.n_items,
         "n_groups": own.n_groups,
+        "unit": payload.unit,
+        "item_degrees": own.degrees,
         "value": own.value,
-        "ci_low": float(itself.low),
-        "ci_high": float(itself.high),
+        # A share of less than none: Student's t knows no bounds.
+        "ci_low": low if low is None or bounds.low is None else max(low, bounds.low),
+        "ci_high": high if high is None or bounds.high is None else min(high, bounds.high),
         "median": own.median,
         "baseline": baseline.value,
         "delta": own.value - baseline.value,
-        "delta_ci_low": None,
-        "delta_ci_high": None,
-        "p": None,
-        "item_error": None,
+        **(_tested(metric, own, baseline, payload) if tested else dict.fromkeys(_TESTED)),
     }
-    if tested:
-        differences = own.replicates - baseline.replicates
-        # Batches differ between runs: what rounding did to an embedding is no difference of settings.
-        differences[np.abs(differences) < ROUNDING] = 0.0
-        difference = _summary(row["delta"], differences, own, payload.confidence)
-        row |= {
-            "delta_ci_low": float(difference.low),
-            "delta_ci_high": float(difference.high),
-            "p": float(difference.p),
-            "item_error": item_error(differences, own.n_groups),
-        }
-    row |= fit_sample(row, refitted if tested else (), payload.confidence)
+    row |= fit_sample(row["delta"], row["delta_ci_low"], row["delta_ci_high"], refits, payload.confidence)
     return row | _gained(row, gains, payload.confidence)
+
+
+_RATIO = ("ratio_ci_low", "ratio_ci_high")
+_TESTED = ("delta_ci_low", "delta_ci_high", "p", "p_floor", "item_error", "n_differing", *_RATIO)
+
+
+def _tested(metric: str, own: ResampledLevel, baseline: ResampledLevel, payload: OutcomesPayload) -> dict[str, Any]:
+    """The columns `_TESTED`. Of one item, or group, there are no intervals and tests."""
+    # Batches differ between runs: what rounding did to an embedding is no difference of settings.
+    change, differences = own.value - baseline.value, own.replicates - baseline.replicates
+    differences[np.abs(differences) < ROUNDING] = 0.0
+    change = 0.0 if abs(change) < ROUNDING else change
+    low, high, p = _summary(change, differences, own, payload.confidence)
+    found = (
+        low, high, p, None if p is None else least_p(payload.resamples),
+        item_error(differences, own.n_drawn, own.degrees), n_differing(own, baseline, payload.unit),
+        *_ratio(metric, own, baseline, payload.confidence),
+    )  # fmt: skip
+    return dict(zip(_TESTED, found, strict=True))
+
+
+def _ratio(
+    metric: str, own: ResampledLevel, baseline: ResampledLevel, confidence: float
+) -> tuple[float | None, float | None]:
+    """The percentile interval of value / baseline, by the draws of both; none where a draw's baseline is 0, or one item
+    or group is all there is."""
+    usable = metric in WITH_RATIO and baseline.value >= RATIO_FLOOR and own.degrees >= 1
+    if not usable or (baseline.replicates <= 0).any():
+        return None, None
+    low, high = np.quantile(own.replicates / baseline.replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 def _gained(row: Mapping[str, Any], gains: Mapping[str, Any] | None, confidence: float) -> dict[str, Any]:
@@ -130,15 +152,23 @@ def _gained(row: Mapping[str, Any], gains: Mapping[str, Any] | None, confidence:
     both = dict.fromkeys(("population_low", "population_high", "population_p"))
     if row["item_error"] is None or found["mean_error"] is None:
         return {**found, **both}
-    errors = found["mean_error"], row["item_error"], found["mean_degrees"]
-    mean = population_mean(found["mean_gain"], *errors, confidence, fit_error=row["fit_error"] or 0.0)
+    degrees = min(found["mean_degrees"], row["item_degrees"])
+    mean = population_mean(
+        found["mean_gain"], found["mean_error"], row["item_error"], degrees, confidence,
+        fit_error=row["fit_error"] or 0.0,
+    )  # fmt: skip
     return {**found, "population_low": mean.low, "population_high": mean.high, "population_p": mean.p}
 
 
-def _summary(value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float) -> Bootstrap:
-    return summarise_replicates(
-        value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_groups
+def _summary(
+    value: float, replicates: NDArray[np.float64], level: ResampledLevel, confidence: float
+) -> tuple[float | None, float | None, float | None]:
+    """Interval and p; None where so few are drawn that there is none."""
+    found = summarise_mean(
+        value, replicates, confidence=confidence, n_items=level.n_items, n_groups=level.n_drawn, strata=level.strata
     )
+    low, high, p = (None if np.isnan(each) else float(each) for each in (found.low, found.high, found.p))
+    return low, high, p
 
 
 def beside(

@@ -19,13 +19,13 @@ from sprachbund.work.payloads.compare import COMPARISON, ComparisonPayload, Cont
 from sprachbund.work.payloads.stored import from_json
 from sprachbund_runners.jobs.compare.cells import Against, Cell, Cells, Contrasted, contrasted
 from sprachbund_runners.jobs.compare.contrast import adjusted
-from sprachbund_runners.jobs.compare.levels import ROUNDING
+from sprachbund_runners.jobs.compare.levels import ROUNDING, ResampledLevel
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, results_of
-from sprachbund_runners.jobs.compare.pair_statistics import PairValues, gains_of
+from sprachbund_runners.jobs.compare.pair_statistics import Pair, PairValues, gains_of
 from sprachbund_runners.jobs.compare.scopes import scope_of
 from sprachbund_runners.jobs.context import Context
 from sprachbund_runners.statistics.arms import arms
-from sprachbund_runners.statistics.bootstrap import summarise_replicates
+from sprachbund_runners.statistics.bootstrap import summarise_mean
 from sprachbund_runners.statistics.population import item_error, population_mean
 
 # Outcomes of so many settings are read together.
@@ -80,6 +80,21 @@ class Unplanned:
                 found[place].row["q"] = q
         return [each.row for each in found]
 
+    @property
+    def confidence(self) -> float:
+        """Of intervals, as the first experiment asks."""
+        return self._payload.confidence
+
+    def levels(
+        self, asked: Sequence[tuple[Cell, Cell, str | None]], scope: str
+    ) -> dict[tuple[Cell, str | None], ResampledLevel]:
+        """Levels of cells and of those beside them, by cell and target, over a scope's pairs and by the same draws."""
+        contrasts = [Against(own, reference, target) for own, reference, target in asked]
+        cells, _ = self._read(contrasts)
+        wanted = {(cell, each.target) for each in contrasts for cell in each.cells}
+        places = {(cell, target): (cell, self.metric, scope_of(scope, target)) for cell, target in wanted}
+        return {key: cells.levels[place] for key, place in places.items() if place in cells.levels}
+
     def over_models(self, asked: Sequence[tuple[Cell, Cell, str | None]], scope: str) -> dict[str, Any] | None:
         """What the same contrast comes to over several models; None where the metric is undefined for one of them."""
         members = [Against(own, reference, target) for own, reference, target in asked]
@@ -98,10 +113,13 @@ class Unplanned:
             pairs.append({pair: after[pair] - before[pair] for pair in after if pair in before})
         draws = np.stack(replicates, axis=1)
         draws[np.abs(draws) < ROUNDING] = 0.0
-        n, confidence = levels[0].n_groups, self._payload.confidence
+        level, confidence = levels[0], self._payload.confidence
+        n, degrees = level.n_drawn, level.degrees
         summary = arms(gains, draws, n, confidence)
         pooled = draws.mean(axis=1)
-        items = summarise_replicates(summary.mean, pooled, confidence=confidence, n_items=levels[0].n_items, n_groups=n)
+        items = summarise_mean(
+            summary.mean, pooled, confidence=confidence, n_items=level.n_items, n_groups=n, strata=level.strata
+        )
         mean_gain = {pair: float(np.mean([each[pair] for each in pairs])) for pair in pairs[0]}
         zero = dict.fromkeys(mean_gain, 0.0)
         # The scope's target is the same in all.
@@ -110,13 +128,13 @@ class Unplanned:
             "n_models": len(members), "delta": summary.mean, "delta_ci_low": float(items.low),
             "delta_ci_high": float(items.high), "p": float(items.p), "differ_p": summary.differ_p,
             "models_low": summary.low, "models_high": summary.high, "models_p": summary.p, "gains": gains,
-            "n_pairs": levels[0].n_pairs, "n_items": levels[0].n_items, "n_groups": n,
+            "n_pairs": level.n_pairs, "n_items": level.n_items, "n_groups": level.n_groups,
             "population_low": None, "population_high": None, "population_p": None,
         }  # fmt: skip
-        if over is not None and over["mean_error"] is not None:
-            both = population_mean(
-                over["mean_gain"], over["mean_error"], item_error(pooled, n), over["mean_degrees"], confidence
-            )
+        error = item_error(pooled, n, degrees)
+        if over is not None and over["mean_error"] is not None and error is not None:
+            freedom = min(over["mean_degrees"], degrees)
+            both = population_mean(over["mean_gain"], over["mean_error"], error, freedom, confidence)
             row |= {"population_low": both.low, "population_high": both.high, "population_p": both.p}
         return row
 
@@ -133,8 +151,9 @@ class Unplanned:
         return Cells.read(outcomes, self._payload, contrasts), values
 
     def _results(self, connection: Connection, wanted: Collection[Cell]) -> list[Row[Any]]:
-        """Results of the cells in any of the experiments, each once."""
+        """Results of the cells in any of the experiments, each once, of the pairs that all of these ask for."""
         found: dict[int, Row[Any]] = {}
+        asked: list[set[Pair]] = []
         corpora = set(connection.execute(_corpora(self.group, self._payload.split)).scalars())
         settings, layers = {setting for setting, _ in wanted}, {layer for _, layer in wanted}
         for name in self.experiments:
@@ -147,8 +166,11 @@ class Unplanned:
                 for pair in pairs
             }
             with results_of(connection, jobs, foreign, layers, self._payload.metrics, settings) as rows:
-                found |= {row.id: row for row in rows if row.corpus in corpora and (row.setting, row.layer) in wanted}
-        return list(found.values())
+                own = [row for row in rows if row.corpus in corpora and (row.setting, row.layer) in wanted]
+            found |= {row.id: row for row in own}
+            asked.append({_pair(row) for row in own})
+        everywhere = set.intersection(*asked)
+        return [row for row in found.values() if _pair(row) in everywhere]
 
     def _asked(self, connection: Connection) -> ContrastPayload:
         """As the first experiment compares on this role and group, of the one metric."""
@@ -179,8 +201,12 @@ def _corpora(group: str, split: str) -> Select[str]:
 
 def _common(rows: Sequence[Row[Any]], wanted: Collection[Cell]) -> list[Row[Any]]:
     """Rows of the pairs that every cell has: experiments may have other languages."""
-    pairs: dict[Cell, set[tuple[str, str, str]]] = {cell: set() for cell in wanted}
+    pairs: dict[Cell, set[Pair]] = {cell: set() for cell in wanted}
     for row in rows:
-        pairs[row.setting, row.layer].add((row.corpus, row.query_language, row.candidate_language))
+        pairs[row.setting, row.layer].add(_pair(row))
     common = set.intersection(*pairs.values()) if pairs else set()
-    return [row for row in rows if (row.corpus, row.query_language, row.candidate_language) in common]
+    return [row for row in rows if _pair(row) in common]
+
+
+def _pair(row: Row[Any]) -> Pair:
+    return row.corpus, row.query_language, row.candidate_language

@@ -79,7 +79,7 @@ class Pass:
             text = self.texts[claim.payload.text.key]
             try:
                 layers = found[variant].of(slice(start, start + len(text)))
-                yield store_snapshot(claim, context, layers, found[variant].report.digest, text.n_truncated)
+                yield store_snapshot(claim, context, layers, found[variant].report.digest, text)
             except ModelError as error:
                 problems.append(error)
 

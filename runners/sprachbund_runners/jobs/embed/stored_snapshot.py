@@ -13,6 +13,7 @@ from sprachbund.files.artifacts import Stored
 from sprachbund.queue import Claim
 from sprachbund.work.payloads.embed import SnapshotPayload
 from sprachbund_runners.jobs.context import Context, Outcome
+from sprachbund_runners.models.batches import TokenisedTexts
 
 
 def tensor_name(layer: str) -> str:
@@ -25,9 +26,12 @@ def store_snapshot(
     context: Context,
     layers: Mapping[str, NDArray[np.float32]],
     batch_plan: str | None = None,
-    n_truncated: int = 0,
+    texts: TokenisedTexts | None = None,
 ) -> Outcome:
-    """The claim's outcome from its vectors, float32 [items, dimension] by layer; ModelError where they overflow."""
+    """The claim's outcome from its vectors, float32 [items, dimension] by layer; ModelError where they overflow.
+
+    texts: what the model read; None of vectors that were imported.
+    """
     dtype = np.dtype(claim.payload.stored_dtype)
     with np.errstate(over="ignore"):  # told below
         tensors = {tensor_name(layer): values.astype(dtype) for layer, values in layers.items()}
@@ -36,7 +40,7 @@ def store_snapshot(
             raise ModelError(f"{claim.label}: {name} overflows {dtype}; use embeddings.dtype: float32")
     shape = next(iter(tensors.values())).shape
     return snapshot_outcome(
-        claim, context, context.save(tensors, {"key": claim.subject}), (shape[0], shape[1]), batch_plan, n_truncated
+        claim, context, context.save(tensors, {"key": claim.subject}), (shape[0], shape[1]), batch_plan, texts
     )
 
 
@@ -46,11 +50,13 @@ def snapshot_outcome(
     stored: Stored,
     shape: tuple[int, int],
     batch_plan: str | None,
-    n_truncated: int,
+    texts: TokenisedTexts | None,
 ) -> Outcome:
     """The claim's outcome from a stored file with its layers (`tensor_name`), each of that shape."""
     payload = claim.payload
     text_id = context.text(payload.text.key).id
+    n_truncated = 0 if texts is None else texts.n_truncated
+    n_tokens = None if texts is None or n_truncated else int(texts.counts("content").sum())
 
     def write(connection: Connection) -> None:
         row = {
@@ -61,6 +67,7 @@ def snapshot_outcome(
             "tokens": payload.tokens,
             "dtype": payload.stored_dtype,
             "n_items": shape[0],
+            "n_tokens": n_tokens,
             "dimension": shape[1],
         }
         upsert(connection, t.Snapshot, row, ["key"], [])

@@ -94,7 +94,7 @@ def _pass(
         for claim in claims:
             if claim.job_id not in failed:
                 stored = spools[claim.job_id].store()
-                yield snapshot_outcome(claim, context, stored, shape, digest.hexdigest()[:40], texts.n_truncated)
+                yield snapshot_outcome(claim, context, stored, shape, digest.hexdigest()[:40], texts)
 
 
 def chunks(n_words: NDArray[np.int64], most: int) -> list[tuple[int, int]]:

@@ -9,13 +9,15 @@ from sqlalchemy import Connection, select
 from sprachbund.db import tables as t
 from sprachbund.db.rows import upsert
 from sprachbund.files.tensors import load_tensors, read_metadata
+from sprachbund.models.architectures import UnitBlock
 from sprachbund.queue import Claim
 from sprachbund.vocabulary import SITES
-from sprachbund.work.payloads.fit import DirectionPayload, EditedDirections, InterventionPayload
+from sprachbund.work.payloads.fit import DirectionPayload, DirectionsInOrder, EditedDirections, InterventionPayload
 from sprachbund_runners.directions import Subspace, edit_of, find, random_like
 from sprachbund_runners.interventions.low_rank import Edit
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.fit.expert_set import find_statistics
+from sprachbund_runners.jobs.fit.steered_responses import steered_responses
 from sprachbund_runners.jobs.fit.unit_statistics import place_name
 from sprachbund_runners.jobs.serving import one_by_one
 
@@ -74,18 +76,40 @@ def find_direction(context: Context, key: str) -> Subspace:
     )
 
 
-def direction_edits(context: Context, payload: InterventionPayload, edited: EditedDirections) -> dict[str, list[Edit]]:
+def direction_edits(
+    context: Context, payload: InterventionPayload, edited: EditedDirections | DirectionsInOrder
+) -> dict[str, list[Edit]]:
     """The edits of an intervention along directions, by input language; a control's directions are random."""
-    assert payload.edit is not None and payload.strength is not None
     made: dict[str, list[Edit]] = {}
-    for number, (language, places) in enumerate(edited.places.items()):
-        made[language] = []
-        for place in places:
-            found = find_direction(context, place.direction)
-            if payload.seed is not None:
-                # Every place draws for itself.
-                found = random_like(found, [*payload.seed, number, place.block, SITES.index(place.site)])
-            made[language].append(
-                edit_of(found, payload.edit, payload.strength, place.site, place.block, payload.tokens)
-            )
+    for number, language in enumerate(payload.maps):
+        edits: list[Edit] = []
+        if isinstance(edited, EditedDirections):
+            for place in edited.places[language]:
+                found = find_direction(context, place.direction)
+                edits.append(_edit(payload, found, number, place.block, place.site))
+        else:
+            for block, site, width in edited.places:
+                part = UnitBlock(block, site, width, 0)
+                found = _find_in_order(context, edited, part, edited.others[language], edits)
+                edits.append(_edit(payload, found, number, block, site))
+        made[language] = edits
     return made
+
+
+def _find_in_order(
+    context: Context, edited: DirectionsInOrder, part: UnitBlock, others: Sequence[str], before: Sequence[Edit]
+) -> Subspace:
+    """The direction at a part with the edits of earlier places on (a control's own, for a control)."""
+
+    def pooled(language: str) -> NDArray[np.float32]:
+        return steered_responses(context, edited.incremental, part, [language], before)[0]
+
+    return find(edited.method, pooled(edited.first), {each: pooled(each) for each in others}, edited.rank)
+
+
+def _edit(payload: InterventionPayload, found: Subspace, number: int, block: int, site: str) -> Edit:
+    """The edit of the map with this number at a place; every place of a control draws for itself."""
+    assert payload.strength is not None
+    if payload.seed is not None:
+        found = random_like(found, [*payload.seed, number, block, SITES.index(site)])
+    return edit_of(found, payload.edit, payload.strength, site, block, payload.tokens)

@@ -13,7 +13,7 @@ from sprachbund.catalogue.edits import EDITS
 from sprachbund.db import tables as t
 from sprachbund.models.architectures import UnitBlock
 from sprachbund.queue import Claim
-from sprachbund.work.payloads.fit import Control, EditedDirections, EditedUnits, InterventionPayload
+from sprachbund.work.payloads.fit import Control, EditedUnits, InterventionPayload
 from sprachbund_runners.interventions import affine
 from sprachbund_runners.interventions.affine import Affine
 from sprachbund_runners.interventions.controls import (
@@ -54,10 +54,10 @@ def run(claims: Sequence[Claim[InterventionPayload]], context: Context) -> Itera
 
     def make(claim: Claim[InterventionPayload]) -> Outcome:
         payload = claim.payload
-        if isinstance(payload.edited, EditedDirections):
-            made = FittedEdits(direction_edits(context, payload, payload.edited), None)
-        else:
+        if isinstance(payload.edited, EditedUnits):
             made = _UnitEdits.of(payload, payload.edited, context, rankings, flat).make()
+        else:
+            made = FittedEdits(direction_edits(context, payload, payload.edited), None)
         return _finish(claim, context, made)
 
     return one_by_one(claims, context, make, "making edits")

@@ -115,13 +115,7 @@ class _Exact:
         even = float(np.mean([score.value for score in scores]))
         triples = sum(score.triples for score in scores)
         weighted = sum(score.weighted * score.triples for score in scores) / triples
-        draws = np.stack([score.draws for score in scores])
-        counted = ~np.isnan(draws)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # A draw may leave a group without triples: it then rests on the others.
-            even_draws = np.where(counted, draws, 0.0).sum(axis=0) / counted.sum(axis=0)
-            wins = np.sum([score.weighted_wins for score in scores], axis=0)
-            weighted_draws = wins / np.sum([score.weighted_triples for score in scores], axis=0)
+        even_draws, weighted_draws = _draws(scores)
         return {
             "abx": Level(even, *self._interval(even_draws), *sizes),
             "abx_weighted": Level(weighted, *self._interval(weighted_draws), *sizes),
@@ -156,7 +150,7 @@ class _Exact:
         return float(low), float(high)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Per row of the table the mean of its scores as x, and the draws, for comparing settings pair by pair."""
+        """Per row of the table the mean of its scores as x; both scores in each draw, the same for every setting."""
         found: dict[str, NDArray[Any]] = {}
         for sides, parts in self.parts.items():
             total, count = np.zeros(self.table.n), np.zeros(self.table.n)
@@ -169,11 +163,19 @@ class _Exact:
             prefix = _named(sides)
             found[f"{prefix}/items"] = items.astype(np.float32)
             if len(parts[0].score.draws):
-                draws = np.stack([part.score.draws for part in parts])
-                counted = (~np.isnan(draws)).sum(axis=0)
-                with np.errstate(invalid="ignore"):
-                    found[f"{prefix}/draws"] = np.where(np.isnan(draws), 0.0, draws).sum(axis=0) / counted
+                found[f"{prefix}/abx"], found[f"{prefix}/abx_weighted"] = _draws([part.score for part in parts])
         return found
+
+
+def _draws(scores: Sequence[AbxScore]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The score of several groups in each draw, unweighted and weighted; NaN where a draw leaves no triples."""
+    draws = np.stack([score.draws for score in scores])
+    counted = ~np.isnan(draws)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A draw may leave a group without triples: it then rests on the others.
+        even = np.where(counted, draws, 0.0).sum(axis=0) / counted.sum(axis=0)
+        wins = np.sum([score.weighted_wins for score in scores], axis=0)
+        return even, wins / np.sum([score.weighted_triples for score in scores], axis=0)
 
 
 def _named(sides: Sides) -> str:

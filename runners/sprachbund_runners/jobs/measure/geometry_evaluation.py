@@ -27,6 +27,7 @@ from sprachbund_runners.evaluation.geometry import (
     spectrum,
 )
 from sprachbund_runners.evaluation.hubness import K, mutual_neighbours, nearest_items, occurrence_skewness
+from sprachbund_runners.evaluation.precision import resolved
 from sprachbund_runners.evaluation.probing import probe
 from sprachbund_runners.evaluation.scores import Items, Level, PairScores, levels
 from sprachbund_runners.evaluation.similarity import unit_vectors
@@ -176,7 +177,7 @@ def _hubness(space: _Space) -> Iterator[EvaluationRow]:
 def _silhouette(space: _Space) -> Iterator[EvaluationRow]:
     unit = unit_vectors(space.stacked, f"all languages at layer {space.layer}")
     labels = np.unique(space.table.language, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    values = silhouettes(unit.rows, labels)
+    values = silhouettes(unit.resolved().rows, labels)
     yield space.row("silhouette", None, None, {"language_silhouette": float(values.mean())})
     for language in space.table.languages:
         mean = float(values[space.table.language == language].mean())
@@ -195,7 +196,7 @@ def _language_probe(space: _Space) -> Iterator[EvaluationRow]:
 
 def _distance_quantiles(space: _Space) -> Iterator[EvaluationRow]:
     centroids = [centroid_distance(space.vectors[x], space.vectors[y]) for x, y in space.payload.pairs]
-    paired = [item_distances(space.vectors[x], space.vectors[y]).paired for x, y in space.payload.pairs]
+    paired = [item_distances(*resolved(space.vectors[x], space.vectors[y])[:2]).paired for x, y in space.payload.pairs]
     values = {
         f"{name}_{level}": value
         for name, of in (("centroid_distance", np.array(centroids)), ("paired_distance", np.concatenate(paired)))

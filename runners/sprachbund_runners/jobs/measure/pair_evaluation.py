@@ -79,7 +79,7 @@ class _Found:
                 for name, value in scores.values.items()
             }
             metrics = {**_levels(scores.both), **values}
-            self.rows.append(EvaluationRow(measure, query, candidate, layer, metrics))
+            self.rows.append(EvaluationRow(measure, query, candidate, layer, metrics, notes=scores.notes))
         self.tensors.update(kept_outcomes(prefix, scores))
 
 

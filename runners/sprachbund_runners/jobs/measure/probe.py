@@ -44,6 +44,7 @@ def run(claims: Sequence[Claim[ProbePayload]], context: Context) -> Iterator[Out
                 log.warning("%s: %d fits at layer %s stopped early", claim.label, found.unconverged, layer)
             rows += _rows(found, table, layer, payload)
             tensors[f"{layer}/correct"] = found.correct.astype(np.float32)
+            tensors[f"{layer}/predicted"] = found.predicted.astype(np.min_scalar_type(len(found.classes)))
             step(1)
         yield _outcome(claim, context, rows, tensors)
 
