@@ -1,6 +1,6 @@
 """Comparisons of settings over language pairs, their families of tests, and choices made by them, as wants."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -23,6 +23,9 @@ from sprachbund.work.payloads.compare import (
     ContrastPayload,
 )
 from sprachbund.work.plan import NONE, ChoiceGroup, PlanCorpus, PlannedSetting, Want
+
+Refits = Mapping[str, Mapping[str, str]]
+"""Keys by setting, and by half of the fit text: of the setting that is it but for being fitted on that half."""
 
 
 def language_pairs(spec: Spec, corpus: PlanCorpus) -> list[tuple[str, str]]:
@@ -50,12 +53,11 @@ def comparison_wants(
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
     unit: str,
-    refits: Mapping[str, tuple[str, ...]],
+    refits: Refits,
 ) -> list[Want]:
     """A want for each setting of a role but controls, on one group of corpora, `corpus` among them.
 
     unit: what is drawn of it. evaluated: by setting, the subjects of its pair evaluations with digests of their pairs.
-    refits: by setting, the keys of those that are it but for the half of the fit text that they are fitted on.
     """
     controls: dict[str, dict[str, list[PlannedSetting]]] = {}
     for setting in settings:
@@ -80,27 +82,30 @@ def _comparison(
     controls: Mapping[str, Sequence[PlannedSetting]],
     evaluated: Mapping[str, Mapping[str, str]],
     unit: str,
-    refits: Mapping[str, tuple[str, ...]],
+    refits: Refits,
 ) -> ComparisonPayload:
-    """One setting with its controls, by variant, and its refits."""
+    """One setting with its controls, by variant."""
     variants = {variant: tuple(each.key for each in members) for variant, members in controls.items()}
     settings = (
-        _compared(setting, variants, refits.get(setting.key, ())),
+        _compared(setting, variants),
         *(_compared(each, {}) for members in controls.values() for each in members),
     )
-    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference, *each.refits))
-    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated, unit))
+    read = dict.fromkeys(key for each in settings for key in (each.setting, each.reference))
+    return ComparisonPayload(settings=settings, **_resampled(spec, role, corpus, read, evaluated, unit, refits))
 
 
 def _resampled(
     spec: Spec,
     role: str,
     corpus: PlanCorpus,
-    read: Iterable[str],
+    read: Collection[str],
     evaluated: Mapping[str, Mapping[str, str]],
     unit: str,
+    refits: Refits,
 ) -> dict[str, Any]:
     """What is asked of outcomes whichever settings, those of the keys `read`, are compared."""
+    fitted = {key: refits[key] for key in read if key in refits}
+    outcomes = [*read, *(each for halves in fitted.values() for each in halves.values())]
     statistics = spec.statistics
     assert statistics.resamples is not None  # settled before
     metrics = list(statistics.metrics)
@@ -115,14 +120,13 @@ def _resampled(
         "confidence": statistics.confidence,
         "unit": unit,
         "seed": spec.seed,
-        "evaluations": {subject: pairs for key in read for subject, pairs in evaluated[key].items()},
+        "refits": fitted,
+        "evaluations": {subject: pairs for key in outcomes for subject, pairs in evaluated[key].items()},
     }
 
 
-def _compared(
-    setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]], refits: tuple[str, ...] = ()
-) -> ComparedSetting:
-    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls, refits)
+def _compared(setting: PlannedSetting, controls: Mapping[str, tuple[str, ...]]) -> ComparedSetting:
+    return ComparedSetting(setting.key, setting.baseline, setting.intervention.target, controls)
 
 
 def adjustment_want(
@@ -208,6 +212,7 @@ def best_want(
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
     unit: str,
+    refits: Refits,
     choice: Want,
 ) -> Want | None:
     """Whatever was chosen against what was chosen of the settings that edit nothing; None with nothing to compare."""
@@ -231,7 +236,7 @@ def best_want(
         candidates=candidates,
         multiplicity=spec.statistics.multiplicity,
         layers=layers,
-        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated, unit),
+        **_resampled(spec, role, corpus, [each.key for each in settings], evaluated, unit, refits),
     )
     return Want.of(
         BEST, payload, f"best against best on {corpus.group} for {settings[0].model.name} ({role})", needs_layers=layers
@@ -246,6 +251,7 @@ def contrast_want(
     layers: tuple[str, ...],
     evaluated: Mapping[str, Mapping[str, str]],
     unit: str,
+    refits: Refits,
 ) -> Want | None:
     """The comparisons that the spec names; None where it names none of this model's settings."""
     by_name = {name: each for each in settings for name in (each.name, each.label)}
@@ -260,7 +266,7 @@ def contrast_want(
     payload = ContrastPayload(
         contrasts=contrasts,
         multiplicity=spec.statistics.multiplicity,
-        **_resampled(spec, role, corpus, read, evaluated, unit),
+        **_resampled(spec, role, corpus, read, evaluated, unit, refits),
     )
     return Want.of(CONTRAST, payload, label, layers)
 

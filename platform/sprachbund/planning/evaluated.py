@@ -9,6 +9,7 @@ from sprachbund.errors import SpecError
 from sprachbund.measures import MEASURES, REQUESTS
 from sprachbund.measures.requested import WORD_FIELDS, Requested
 from sprachbund.planning.compared import (
+    Refits,
     adjustment_want,
     best_want,
     choice_want,
@@ -75,22 +76,20 @@ class RoleWants:
                     evaluated.setdefault(corpus.group, {}).setdefault(setting.key, {})[subject] = pairs
         return evaluated
 
-    def _refitted(self, evaluated: dict[str, dict[str, dict[str, str]]]) -> dict[str, tuple[str, ...]]:
-        """Keys of each setting's refits; their evaluations are put beside the others."""
-        found: dict[str, tuple[str, ...]] = {}
-        for refit in self.refits:
+    def _refitted(self, evaluated: dict[str, dict[str, dict[str, str]]]) -> Refits:
+        """Every setting's refits; their evaluations are put beside the others."""
+        found: dict[str, dict[str, str]] = {}
+        for number, refit in enumerate(self.refits):
             anew = self.planner.fitted_anew(refit)
             wants = RoleWants(self.spec, self.model, HALF, self.corpora, refit, refit.fit, self.layers)
             for group, evaluations in wants._evaluated(anew.values()).items():
                 evaluated[group] |= evaluations
             self.refit_wants += wants.wants
             for key, setting in anew.items():
-                found[key] = (*found.get(key, ()), setting.key)
+                found.setdefault(key, {})[str(number)] = setting.key
         return found
 
-    def _compare(
-        self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]], refits: Mapping[str, tuple[str, ...]]
-    ) -> None:
+    def _compare(self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]], refits: Refits) -> None:
         """Wants of what all settings' evaluations on the group of a corpus come to."""
         spec, role, settings, layers = self.spec, self.role, self.settings, self.layers
         unit = drawn_unit(spec, [each for each in self.corpora if each.group == corpus.group])
@@ -102,10 +101,11 @@ class RoleWants:
             self.choices.append(choice_want(spec, settings, layers, adjustment, corpus.group))
             self.wants.append(self.choices[-1])
         if role == "test":
-            asked = contrast_want(spec, role, corpus, settings, layers, evaluated, unit)
+            asked = contrast_want(spec, role, corpus, settings, layers, evaluated, unit, refits)
             self.wants += [] if asked is None else [asked]
-            best = (best_want(spec, role, corpus, settings, layers, evaluated, unit, choice) for choice in self.choices)
-            self.wants += [each for each in best if each is not None]
+            for choice in self.choices:
+                best = best_want(spec, role, corpus, settings, layers, evaluated, unit, refits, choice)
+                self.wants += [] if best is None else [best]
 
     def _evaluate(
         self, setting: PlannedSetting, corpus: PlanCorpus, pairs: Sequence[tuple[str, str]]

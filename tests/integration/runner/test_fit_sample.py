@@ -59,7 +59,7 @@ def compared(space: Workspace, setting: str, metric: str = "top1", scope: str = 
 
 
 def refits(space: Workspace, setting: str) -> list[str]:
-    """Keys of a setting's refits, from its comparison's job."""
+    """Keys of a setting's refits, half by half, from its comparison's job."""
     with reading(space.engine) as connection:
         key = connection.execute(
             select(t.Setting.key)
@@ -67,8 +67,9 @@ def refits(space: Workspace, setting: str) -> list[str]:
             .where(t.ExperimentSetting.label == setting)
         ).scalar_one()
         payloads = connection.execute(select(t.Job.payload).where(t.Job.kind == "comparison")).scalars()
-        (found,) = [each for payload in payloads for each in payload["settings"] if each["setting"] == key]
-    return list(found["refits"])
+        (found,) = [each["refits"] for each in payloads if each["settings"][0]["setting"] == key]
+    assert list(found) == [key]
+    return [found[key][str(number)] for number in range(len(found[key]))]
 
 
 def means(space: Workspace, keys: list[str], query: str | None = None) -> list[float]:
@@ -107,6 +108,45 @@ def test_the_error_is_the_spread_over_refits(done: Workspace) -> None:
     # What is fitted on nothing has none, nor have controls.
     for other in ("none", f"random:profile seed=0 of {STEERED}"):
         assert compared(done, other)["fit_error"] is None
+
+
+def test_two_fitted_settings_are_compared_half_by_half(space: Workspace, experiment: Make) -> None:
+    content = asked(experiment)
+    corpora = {**content["corpora"], "select": experiment()["corpora"]["select"]}
+    content |= {"compare": [[STEERED, "centring"]], "choose": {"metric": "top1"}, "corpora": corpora}
+    space.submit(content)
+    assert space.run().failed == 0
+    values = {}
+    with reading(space.engine) as connection:
+        payloads = connection.execute(select(t.Job.payload).where(t.Job.kind == "contrast")).scalars()
+        (halves,) = [each["refits"] for each in payloads]
+        keys = dict(
+            connection.execute(
+                select(t.ExperimentSetting.label, t.Setting.key).join(
+                    t.Setting, t.Setting.id == t.ExperimentSetting.setting_id
+                )
+            )
+            .tuples()
+            .all()
+        )
+    for setting in (STEERED, "centring"):
+        refitted = [halves[keys[setting]][str(number)] for number in range(N)]
+        values[setting] = np.array(means(space, refitted))
+    expected = {
+        "none": {setting: values[setting] for setting in values},
+        "centring": {STEERED: values[STEERED] - values["centring"]},
+    }
+    rows = space.query(
+        "SELECT * FROM contrasts WHERE experiment = 'tiny' AND metric = 'top1' AND scope = 'all'"
+    ).to_dicts()  # fmt: skip
+    # The pair asked for; and best against best: experts against none and centring, centring against none.
+    assert len(rows) == 4
+    for row in rows:
+        differences = expected[row["against"]][row["setting"]]
+        assert row["n_fit_resamples"] == N
+        assert row["fit_error"] == pytest.approx(np.std(differences, ddof=1), abs=1e-9)
+        assert row["fit_low"] <= row["delta_ci_low"]
+        assert row["fit_high"] >= row["delta_ci_high"]
 
 
 def test_the_rest_is_what_it_is_without_them(done: Workspace, experiment: Make) -> None:

@@ -118,9 +118,9 @@ def test_what_is_fitted_is_fitted_anew_and_evaluated_on_pairs_alone(table, row, 
     # They are no settings of the experiment.
     assert again.settings == plain.settings
     compared = [want.payload for want in again.wants if want.kind.name == "comparison"]
-    refits = {payload.settings[0].setting: payload.settings[0].refits for payload in compared}
-    assert sorted(map(len, refits.values())) == [0] * (len(refits) - n_fitted - 1) + [3] * (n_fitted + 1)
-    named = {key for keys in refits.values() for key in keys}
+    refits = {setting: halves for payload in compared for setting, halves in payload.refits.items()}
+    assert [list(halves) for halves in refits.values()] == [["0", "1", "2"]] * (n_fitted + 1)
+    named = {key for halves in refits.values() for key in halves.values()}
     assert len(named) == n
     assert not named & {each.key for each in again.settings}
     assert named <= {each.key for each in again.underlying}

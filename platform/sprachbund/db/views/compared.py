@@ -110,6 +110,14 @@ _FLOORS = (
     ),
 )  # fmt: skip
 
+_FIT_INTERVAL = (
+    Column(
+        "fit_low", "c.fit_low", "real",
+        "lower end of the difference's interval over items and fit samples; NULL without fit_error",
+    ),
+    Column("fit_high", "c.fit_high", "real", "upper end of that interval"),
+)  # fmt: skip
+
 _CONTROL_P = (
     Column(
         "control_p", "(SELECT max(cc.p) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "real",
@@ -136,11 +144,7 @@ SETTING_COMPARISON = View(
         *_RATIO,
         *_FLOORS,
         *FIT_ERROR,
-        Column(
-            "fit_low", "c.fit_low", "real",
-            "lower end of the difference's interval over items and fit samples; NULL without fit_error",
-        ),
-        Column("fit_high", "c.fit_high", "real", "upper end of that interval"),
+        *_FIT_INTERVAL,
         *changed([FAMILY_SIZE], sql={"family_size": _adjusted("f.size")}),
         Column(
             "family_kind", f"CASE WHEN xs.control_of_id IS NULL THEN {family_kind('c.layer')} END", "text",
@@ -216,6 +220,8 @@ CONTRASTS = View(
         *of(_COMPARED, "corpus split role metric scope value ci_low ci_high baseline delta"),
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval, over items"),
         Column("delta_ci_high", "c.delta_ci_high", "real", "upper end of the difference's interval"),
+        *FIT_ERROR,
+        *_FIT_INTERVAL,
         *_RATIO,
         *of(_COMPARED, "p q"),
         *_FLOORS,

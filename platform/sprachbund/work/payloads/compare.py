@@ -11,16 +11,12 @@ from sprachbund.work.payloads.stored import NOT_STORED
 
 @dataclass(frozen=True, slots=True)
 class ComparedSetting(Part):
-    """A setting, its baseline, the language it steers towards, and its controls by variant.
-
-    refits: the same setting fitted on halves of the fit text.
-    """
+    """A setting, its baseline, the language it steers towards, and its controls by variant."""
 
     setting: str
     baseline: str | None
     target: str | None
     controls: Mapping[str, tuple[str, ...]]
-    refits: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -42,7 +38,8 @@ class OutcomesPayload(Layered):
     """What is asked of outcomes item by item on the corpora of one group.
 
     evaluations: subjects of the pair evaluations that are read, with digests of their pairs; the job's edges have them.
-    foreign: pairs of these jobs that are not to be read.
+    foreign: pairs of these jobs that are not to be read. refits: by setting, and by half of the fit text, the setting
+    that is it fitted on that half.
     """
 
     group: str
@@ -54,6 +51,7 @@ class OutcomesPayload(Layered):
     unit: str
     seed: int
     foreign: tuple[ForeignPair, ...] = ()
+    refits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     evaluations: Mapping[str, str] = field(default_factory=dict, metadata=NOT_STORED)
 
     @property

@@ -4,6 +4,7 @@ Beside it stand the controls, every member at the setting and layer that it chos
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
@@ -12,7 +13,7 @@ from sprachbund.queue import Claim
 from sprachbund.work.payloads.compare import BestPayload
 from sprachbund_runners.jobs.compare.cells import Against, Cell
 from sprachbund_runners.jobs.compare.contrast import Contrasts
-from sprachbund_runners.jobs.compare.left_out import check_ready, left_out
+from sprachbund_runners.jobs.compare.left_out import check_ready, left_out, present_refits
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
 
@@ -31,7 +32,8 @@ def _best(claim: Claim[BestPayload], context: Context) -> Outcome:
         missing = left_out(connection, claim.job_id)
         choices = _choices(connection, claim.payload.choice)
     contrasts = list(contrasts_of(claim.payload, choices, missing))
-    found = Contrasts(claim.payload, "best")
+    refits = present_refits(claim.payload.refits, missing)
+    found = Contrasts(replace(claim.payload, refits=refits), "best")
     if contrasts:
         found.add(context, claim.job_id, contrasts)
     return Outcome(claim, lambda connection: found.write(connection, claim))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sprachbund.work.payloads.compare import OutcomesPayload
@@ -10,6 +11,7 @@ from sprachbund_runners.jobs.compare.layer_outcomes import LayerOutcomes, PairMe
 from sprachbund_runners.jobs.compare.levels import Corpora, ResampledLevel, differences, resampled
 from sprachbund_runners.jobs.compare.outcomes import Outcomes
 from sprachbund_runners.jobs.compare.pair_statistics import PairValues, gains_of
+from sprachbund_runners.jobs.compare.refits import refit_differences, refits_of
 from sprachbund_runners.jobs.compare.rows import beside, row_of
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 
@@ -63,6 +65,10 @@ class Cells:
                     layers.setdefault(cell[0], {})[cell[1]] = None
                     scopes.setdefault(cell[0], {})[scope] = None
                     wanted |= {(cell, metric, scope): None for metric in payload.metrics}
+                    # Of refits only means are read.
+                    for refit in refits_of(payload.refits, [cell[0]]):
+                        layers.setdefault(refit, {})[cell[1]] = None
+                        scopes.setdefault(refit, {})[scope] = None
         found: dict[Cell, LayerOutcomes] = {}
         for setting, of_setting in layers.items():
             read = read_layers(outcomes, setting, list(of_setting), payload.metrics, scopes[setting], tested=False)
@@ -80,6 +86,11 @@ class Cells:
     def means(self, cell: Cell, metric: str, scope: TargetScope) -> PairMeans:
         """A cell's means over the pairs of a scope; it has some where it has a level."""
         return self.outcomes[cell].means[metric, scope]
+
+    def value(self, layer: str, metric: str, scope: TargetScope, setting: str) -> float | None:
+        """The mean over pairs of a setting that is read at a layer; None where the metric is undefined."""
+        means = self.outcomes[setting, layer].means.get((metric, scope))
+        return None if means is None else means.mean
 
 
 def contrasted(
@@ -99,12 +110,14 @@ def contrasted(
                     "baseline_layer": each.reference[1], "metric": metric, "scope": name, "contrast": contrast,
                 }  # fmt: skip
                 gains = gains_of(after, before, metric, scope, payload)
+                sides = (partial(cells.value, layer, metric, scope) for _, layer in (each.own, each.reference))
+                refitted = refit_differences(payload.refits, each.own[0], each.reference[0], *sides)
                 controls = {
                     variant: [cells.levels.get((cell, metric, scope)) for cell in members]
                     for variant, members in each.controls.items()
                 }
                 yield Contrasted(
-                    {**place, **row_of(metric, own, reference, gains, payload, tested=True)},
+                    {**place, **row_of(metric, own, reference, gains, payload, refitted, tested=True)},
                     beside(own.value, metric, controls),
                     differences(cells.means(each.own, metric, scope), cells.means(each.reference, metric, scope)),
                 )

@@ -8,6 +8,7 @@ every corpus has items, and draws, of its own. Summaries over pairs and correlat
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert
@@ -23,7 +24,7 @@ from sprachbund_runners.jobs.compare.levels import levels_of, wanted_levels
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
 from sprachbund_runners.jobs.compare.pair_statistics import PairValues, Place, correlation_rows, gains_by_place
 from sprachbund_runners.jobs.compare.pair_tests import PairTests
-from sprachbund_runners.jobs.compare.refits import refit_levels, refit_values
+from sprachbund_runners.jobs.compare.refits import refit_differences, refits_of
 from sprachbund_runners.jobs.compare.rows import ComparedRows, beside, placed, row_of, setting_ids
 from sprachbund_runners.jobs.compare.scopes import TargetScope, scope_of, scopes_of
 from sprachbund_runners.jobs.context import Context, Outcome
@@ -95,8 +96,9 @@ def read_members(
 ) -> dict[str, dict[str, LayerOutcomes]]:
     """Outcomes of all settings that a comparison reads, by setting and layer; of claimed ones with hits."""
     scopes: dict[str, dict[TargetScope, None]] = {}
-    for setting, _, scope in (*wanted_levels(payload), *refit_levels(payload)):
-        scopes.setdefault(setting, {})[scope] = None
+    for setting, _, scope in wanted_levels(payload):
+        for key in (setting, *refits_of(payload.refits, [setting])):
+            scopes.setdefault(key, {})[scope] = None
     claimed = {each.setting for each in payload.claimed}
     found = {}
     for setting, of_setting in scopes.items():
@@ -122,12 +124,14 @@ def _add_layer(
         for setting in payload.settings:
             for name in scopes_of(setting.target):
                 scope = scope_of(name, setting.target)
+                value = partial(_value, outcomes, metric, scope)
                 own, baseline = (levels.get((key, metric, scope)) for key in (setting.setting, setting.reference))
                 if own is not None and baseline is not None:
                     gained = gains.get((setting.setting, layer, metric, name))
-                    refits = [outcomes[refit].means.get((metric, scope)) for refit in setting.refits]
-                    fitted = refit_values(refits)
-                    row = row_of(metric, own, baseline, gained, payload, fitted, tested=setting.baseline is not None)
+                    tested = setting.baseline is not None
+                    sides = setting.setting, setting.reference
+                    refitted = refit_differences(payload.refits, *sides, value, value) if tested else ()
+                    row = row_of(metric, own, baseline, gained, payload, refitted, tested=tested)
                     place = {
                         "setting": setting.setting, "baseline_setting": setting.reference, "layer": layer,
                         "baseline_layer": layer, "metric": metric, "scope": name, "contrast": None,
@@ -141,6 +145,11 @@ def _add_layer(
                         _add_languages(found, payload, metric, outcomes[setting.setting], outcomes[setting.reference])
     for each in payload.claimed:
         found.tests.append(PairTests.of(outcomes[each.setting].hits, outcomes[each.reference].hits))
+
+
+def _value(outcomes: Mapping[str, LayerOutcomes], metric: str, scope: TargetScope, setting: str) -> float | None:
+    means = outcomes[setting].means.get((metric, scope))
+    return None if means is None else means.mean
 
 
 def _add_languages(

@@ -15,10 +15,11 @@ from sprachbund_runners.jobs.compare import families
 from sprachbund_runners.jobs.compare.cells import Against, Cells, Contrasted, contrasted
 from sprachbund_runners.jobs.compare.comparison import blocks
 from sprachbund_runners.jobs.compare.families import Family, FamilyName, Items, SwappedFamily, alpha_of
-from sprachbund_runners.jobs.compare.left_out import check_ready, left_out
+from sprachbund_runners.jobs.compare.left_out import check_ready, left_out, present_refits
 from sprachbund_runners.jobs.compare.levels import Corpora
 from sprachbund_runners.jobs.compare.outcomes import Outcomes, needed_results
 from sprachbund_runners.jobs.compare.pair_statistics import PairValues
+from sprachbund_runners.jobs.compare.refits import refits_of
 from sprachbund_runners.jobs.compare.rows import ComparedRows
 from sprachbund_runners.jobs.context import Context, Outcome
 from sprachbund_runners.jobs.serving import one_by_one
@@ -36,7 +37,7 @@ def _contrast(claim: Claim[ContrastPayload], context: Context) -> Outcome:
         check_ready(connection, claim.job_id)
         missing = left_out(connection, claim.job_id)
     asked = [each for each in payload.contrasts if missing.isdisjoint((each.setting, each.reference))]
-    found = Contrasts(payload, "asked")
+    found = Contrasts(replace(payload, refits=present_refits(payload.refits, missing)), "asked")
     for layers in blocks(payload.layers):
         context.check_stop()
         cells = [
@@ -58,11 +59,12 @@ class Contrasts:
     def add(self, context: Context, job: int, contrasts: Sequence[Against]) -> None:
         """More of them, read together."""
         settings = {setting for each in contrasts for setting, _ in each.cells}
+        read = {*settings, *refits_of(self.payload.refits, sorted(settings))}
         layers = {layer for each in contrasts for _, layer in each.cells}
         outcomes, values = Outcomes(context), PairValues(frozenset(settings), self.payload.metrics)
         with (
             context.reading() as connection,
-            needed_results(connection, job, self.payload, layers, values.metrics, settings) as rows,
+            needed_results(connection, job, self.payload, layers, values.metrics, read) as rows,
         ):
             for row in rows:
                 outcomes.add(connection, row)

@@ -45,6 +45,11 @@ class PairMeans:
         """Whether there are pairs, and the metric is defined for all of their items."""
         return bool(self.pairs) and not np.isnan(self.pairs).any()
 
+    @property
+    def mean(self) -> float | None:
+        """Over pairs; None where there is none or the metric is undefined."""
+        return float(np.mean(self.pairs)) if self.usable else None
+
     def items(self, corpus: str) -> NDArray[np.float64]:
         """An item's mean over the corpus's pairs, float64 [items]."""
         return self.sums[corpus] / self.counts[corpus]

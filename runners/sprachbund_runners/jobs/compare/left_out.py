@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from sprachbund.queue import statements
 from sprachbund.work.kinds import read_payload
 from sprachbund.work.payloads.compare import ComparisonPayload
+from sprachbund_runners.jobs.compare.refits import Refits
 from sprachbund_runners.jobs.context import NotReady
 
 
@@ -41,15 +42,16 @@ def present(payload: ComparisonPayload, missing: Collection[str]) -> ComparisonP
         if each.setting in missing or each.baseline in missing:
             gone |= {each.setting, *(key for members in each.controls.values() for key in members)}
     kept = (each for each in payload.settings if each.setting not in gone)
-    settings = (
-        replace(
-            each,
-            controls=_drawn(each.controls, missing),
-            refits=tuple(refit for refit in each.refits if refit not in missing),
-        )
-        for each in kept
-    )
-    return replace(payload, settings=tuple(settings))
+    settings = tuple(replace(each, controls=_drawn(each.controls, missing)) for each in kept)
+    return replace(payload, settings=settings, refits=present_refits(payload.refits, missing))
+
+
+def present_refits(refits: Refits, missing: Collection[str]) -> Refits:
+    """The refits that are there; a setting of which none is stays, since it is fitted all the same."""
+    return {
+        setting: {half: refit for half, refit in halves.items() if refit not in missing}
+        for setting, halves in refits.items()
+    }
 
 
 def _drawn(controls: Mapping[str, Sequence[str]], missing: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -86,13 +86,13 @@ def row_of(
     baseline: ResampledLevel,
     gains: Mapping[str, Any] | None,
     payload: OutcomesPayload,
-    refits: Sequence[float] = (),
+    refitted: Sequence[float] = (),
     *,
     tested: bool,
 ) -> dict[str, Any]:
     """The numbers of a row but for where it stands; `tested`: with intervals of difference and ratio, and p.
 
-    refits: values of the setting fitted on halves of the fit text.
+    refitted: the difference, fitted on halves of the fit text.
     """
     low, high = _summary(own.value, own.replicates, own, payload.confidence)[:2]
     bounds = METRICS[metric]
@@ -111,7 +111,7 @@ def row_of(
         "delta": own.value - baseline.value,
         **(_tested(metric, own, baseline, payload) if tested else dict.fromkeys(_TESTED)),
     }
-    row |= fit_sample(row["delta"], row["delta_ci_low"], row["delta_ci_high"], refits, payload.confidence)
+    row |= fit_sample(row["delta"], row["delta_ci_low"], row["delta_ci_high"], refitted, payload.confidence)
     return row | _gained(row, gains, payload.confidence)
 
 
