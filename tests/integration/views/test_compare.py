@@ -313,11 +313,12 @@ def test_console_markdown_and_latex_show_the_numbers(database, comparison):
             each = database.made.macro("test", "none", "top1", layer)
             mark = "*" if database.made.chosen("none", layer) else " "
             assert f" {each:.3f}{mark}".replace(" 0.", " .") in page
-    assert shown["latex"].count(r"\toprule") == shown["latex"].count(r"\bottomrule") == 3
+    assert shown["latex"].count(r"\toprule") == shown["latex"].count(r"\bottomrule") == 4
     assert r"paired\_distance" in shown["latex"]
     assert "Δ" not in shown["latex"]
-    rows = [line for line in shown["markdown"].splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in rows[:3]} == {6}
+    tables = [part.splitlines() for part in shown["markdown"].split("\n\n") if part.startswith("|")]
+    assert len(tables) == 4
+    assert all(len({line.count("|") for line in table}) == 1 for table in tables)
 
 
 def test_the_range_of_controls_is_no_interval(comparison):

@@ -148,9 +148,9 @@ def test_a_missing_parameter_is_one_line(database):
 
 def test_a_missing_view_names_the_upgrade(engine):
     with engine.begin() as connection:
-        connection.execute(text("DROP VIEW retrieval_results"))
+        connection.execute(text("DROP VIEW generated_samples"))
     with pytest.raises(QueryError, match="sprachbund db upgrade"):
-        query.run(engine, "SELECT * FROM retrieval_results")
+        query.run(engine, "SELECT * FROM generated_samples")
 
 
 def test_a_column_named_twice_is_refused(database):
