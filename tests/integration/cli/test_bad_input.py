@@ -318,7 +318,6 @@ def test_options(sprachbund: Command, spec_file: SpecFile, rows: Rows) -> None:
         (("run", "--threads", "many"), "--threads"),
         (("run", "--max-jobs", "0"), "--max-jobs"),
         (("jobs", "--limit", "-1"), "--limit"),
-        (("query",), "sql"),
         (("query", "select 1", "--limit-s", "nan"), "--limit-s"),
         (("db", "downgrade"), "downgrade"),
     ],

@@ -30,7 +30,7 @@ def test_a_run_says_what_it_gives_up(root: Path, sprachbund: Command, spec_file:
     explained = ("explain", "eng:deu", "--item", "3", "--experiment", "tiny", "--setting", "experts eng_Latn k=4")
     lost = sprachbund(*explained)
     assert (lost.code, lost.err.count("\n")) == (2, 1)
-    assert "4 of 4 files of embeddings at layer final were not kept" in lost.err
+    assert "4 of 4 files of embeddings at layer 1 were not kept" in lost.err
     assert "given up" not in sprachbund("run", "--device", "cpu", "--keep", "all").out
     assert sprachbund(*explained).code == 0
     wrong = sprachbund("run", "--keep", "result")

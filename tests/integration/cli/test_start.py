@@ -23,7 +23,9 @@ except SystemExit as end:
 print(json.dumps(list(sys.modules)))
 """
 RUNNERS = {"torch", "transformers", "tokenizers", "datasets", "numba", "scipy", "sklearn", "sprachbund_runners"}
-READERS = {"matplotlib", "jinja2", "pyarrow", "mlflow", "alembic", "sprachbund.report", "sprachbund.results.comparison"}
+READERS = {
+    "matplotlib", "jinja2", "pyarrow", "mlflow", "alembic", "sprachbund.report.tables", "sprachbund.results.comparison",
+}  # fmt: skip
 PLANNERS = {"sqlalchemy", "polars", "numpy", "fsspec", "sprachbund.workspace", "sprachbund.measures"}
 
 
