@@ -8,11 +8,13 @@ import polars as pl
 from sprachbund.report.tables import TextTable, gaining
 from sprachbund.results.comparison import Comparison
 from sprachbund.results.wording import EMPTY, number, probability, ranged, signed
+from sprachbund.vocabulary import CONTRASTS
 
 
 def contrast_tables(comparison: Comparison, corpus: str) -> Iterator[TextTable]:
     """Those of a corpus that have rows."""
-    for contrast in ("best", "asked"):
+    # What was chosen first.
+    for contrast in reversed(CONTRASTS):
         rows = comparison.contrasts.of(contrast).filter(pl.col("corpus") == corpus)
         if rows.height:
             yield _table(comparison, corpus, contrast, rows)

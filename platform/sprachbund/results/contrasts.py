@@ -38,7 +38,7 @@ def stored(engine: Engine, experiment: str, role: str, metric: str, scope: str) 
     """The experiment's contrasts, in the order of its settings and layers."""
     where = "experiment = :experiment AND role = :role AND metric = :metric AND scope = :scope"
     params = {"experiment": experiment, "role": role, "metric": metric, "scope": scope}
-    order = " ORDER BY corpus, contrast, setting_key, layer_ordinal, against_key"
+    order = " ORDER BY corpus, contrast, setting_ordinal, layer_ordinal, against_key"
     rows, controls = (read_view(engine, view, where + order, params) for view in ("contrasts", "contrast_controls"))
     return Contrasts(rows, controls)
 

@@ -117,7 +117,7 @@ def test_the_error_of_a_mean_is_that_of_the_bootstrap():
         found, drawn = mean_error(items, names)
         replicates = bootstrap_replicates(items[:, None], names, 20_000, 1)[:, 0]
         assert drawn == n
-        assert found == pytest.approx(item_error(replicates, n), rel=0.06)
+        assert found == pytest.approx(item_error(replicates, n, n - 1), rel=0.06)
     assert mean_error(items)[0] == pytest.approx(stats.sem(items))
     assert mean_error(items[:1]) == (0.0, 1)
     assert mean_error(items, ["same"] * 60) == (0.0, 1)

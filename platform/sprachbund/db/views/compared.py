@@ -121,7 +121,7 @@ _FIT_INTERVAL = (
 _CONTROL_P = (
     Column(
         "control_p", "(SELECT max(cc.p) FROM control_comparisons cc WHERE cc.comparison_id = c.id)", "real",
-        "largest p over the setting's control variants; NULL without controls",
+        "largest p over the setting's control variants; too small in setting_comparison where results picked the layer",
     ),
     Column(
         "n_control_variants",
@@ -215,7 +215,7 @@ CONTRASTS = View(
     "in setting_comparison and gain_summary; baseline and delta are of the setting it is held against.",
     (_from(_OTHER, contrast="NOT NULL"),),
     (
-        *of(_COMPARED, "experiment model setting setting_key target layer layer_ordinal"),
+        *of(_COMPARED, "experiment model setting setting_key setting_ordinal target layer layer_ordinal"),
         *_AGAINST,
         *of(_COMPARED, "corpus split role metric scope value ci_low ci_high baseline delta"),
         Column("delta_ci_low", "c.delta_ci_low", "real", "lower end of the difference's interval, over items"),
@@ -238,7 +238,10 @@ CONTRAST_CONTROLS = View(
     "member chose its setting and layer by the same rule; baseline, delta and p are those of the controls.",
     (_from(_CONTROLS, _OTHER, contrast="NOT NULL"),),
     (
-        *of(CONTROL_COMPARISON.columns, "experiment model setting setting_key target layer layer_ordinal"),
+        *of(
+            CONTROL_COMPARISON.columns,
+            "experiment model setting setting_key setting_ordinal target layer layer_ordinal",
+        ),
         *_AGAINST,
         *of(CONTROL_COMPARISON.columns, "corpus split role metric scope control value baseline delta p"),
         *of(CONTROL_COMPARISON.columns, "n_controls control_low control_high"),
