@@ -337,7 +337,8 @@ def test_own_measures_are_wanted_one_by_one_and_draw_what_the_spec_says(
     file = tmp_path / "own.py"
     file.write_text(MEASURE + MEASURE.replace("step", "step_squared").replace("(np.float64)", "(float) ** 2"))
     first, second = plugins.load(file)
-    spec = small(interventions=["none"], targets=[], evaluations={"measures": ["step"]})
+    singly = {"resamples": 200, "unit": "item"}
+    spec = small(interventions=["none"], targets=[], evaluations={"measures": ["step"]}, statistics=singly)
     del spec["corpora"]["fit"]
     assert space.submit(spec).new["own_measures"] == 1
     more = {**spec, "evaluations": {"measures": ["step", "step_squared"]}}

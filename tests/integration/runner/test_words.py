@@ -137,9 +137,9 @@ def test_words_are_probed_split_by_sentence_across_languages(
     by_metric = {(row["metric"], row["query_language"]): row for row in here.iter_rows(named=True)}
     accuracy = by_metric["probe_accuracy", None]
     assert accuracy["value"] == pytest.approx(expected.correct.mean())
-    # Intervals draw sentences, not words.
+    # Intervals draw documents, not words.
     assert accuracy["ci_low"] <= accuracy["value"] <= accuracy["ci_high"]
-    assert accuracy["n_groups"] == 16
+    assert accuracy["n_groups"] == 8
     assert by_metric["probe_majority", None]["value"] == pytest.approx(expected.majority())
     assert accuracy["value"] > by_metric["probe_majority", None]["value"]
     german = np.flatnonzero(np.array(languages) == "deu_Latn")

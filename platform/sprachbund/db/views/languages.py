@@ -75,6 +75,8 @@ JOIN experiment_corpora xc ON xc.experiment_id = x.id
 JOIN corpora c ON c.id = xc.corpus_id
 JOIN corpus_texts w ON w.corpus_id = c.id
 JOIN snapshots n ON n.setting_id = s.id AND n.corpus_text_id = w.id AND n.n_tokens IS NOT NULL
+JOIN snapshot_parts g ON g.snapshot_id = n.id
+JOIN experiment_jobs xj ON xj.experiment_id = x.id AND xj.job_id = g.job_id
 LEFT JOIN model_languages f ON f.model_id = m.id AND f.language = w.language
 GROUP BY x.name, xs.model, m.id, m.revision, c.name, c.split, xc.role, w.id, w.language, w.n_items, w.n_words,
     w.n_characters, w.n_bytes
