@@ -18,6 +18,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ[
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# Processes that share the tests are told the width of their parent's terminal.
+os.environ.pop("COLUMNS", None)
 # What more of something costs is counted where everything stays; tests of room say so where it does not.
 os.environ["SPRACHBUND_ARTIFACTS_KEEP"] = "all"
 

@@ -174,9 +174,8 @@ def _query(root: Path, sprachbund: Command) -> None:
     assert {row["outcome"] for row in answered} == {"done"}
 
 
-def test_tables_show_what_is_there(root: Path, sprachbund: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_show_what_is_there(root: Path, sprachbund: Command) -> None:
     """Brackets and colons are text; lines are 120 wide where nobody looks at a terminal, and --wide lets them be."""
-    monkeypatch.delenv("COLUMNS", raising=False)
     value = "[red] [/] :smile: " + "word " * 30
     sql = f"select '{value}' as a, 'end' as b"
     for command in ("query", sql, "--wide"), ("query", sql, "--csv"):
