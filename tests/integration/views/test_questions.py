@@ -306,13 +306,17 @@ def test_tokens(copy):
     n_tokens = dict(zip(LANGUAGES, (60, 30, 45, 90), strict=True))
     with writing(copy.engine) as connection:
         texts = connection.execute(select(t.CorpusText.id, t.CorpusText.language, t.CorpusText.key)).all()
+        job, artifact = (connection.execute(select(each).order_by(each)).scalars().first()
+                         for each in (t.ExperimentJob.job_id, t.Artifact.id))  # fmt: skip
         for number, language, key in texts:
             row = {
                 "key": key, "setting_id": copy.made.ids["none"], "corpus_text_id": number, "pooling": "mean",
                 "tokens": "content", "dtype": "float32", "n_items": N_ITEMS, "dimension": 8,
                 "n_tokens": n_tokens[language],
             }  # fmt: skip
-            connection.execute(insert(t.Snapshot).values(**row))
+            snapshot = connection.execute(insert(t.Snapshot).values(**row).returning(t.Snapshot.id)).scalar_one()
+            part = {"snapshot_id": snapshot, "layer": "1", "job_id": job, "artifact_id": artifact, "tensor": "1"}
+            connection.execute(insert(t.SnapshotPart).values(**part))
         model = connection.execute(select(t.Model.id)).scalar_one()
         trained = {"model_id": model, "language": "deu_Latn", "family": "made", "share": 0.25}
         connection.execute(insert(t.ModelLanguage).values(**trained))
