@@ -8,15 +8,7 @@ from sprachbund.corpora.corpus import code_of
 from sprachbund.errors import SpecError
 from sprachbund.measures import MEASURES, REQUESTS
 from sprachbund.measures.requested import WORD_FIELDS, Requested
-from sprachbund.planning.compared import (
-    Refits,
-    adjustment_want,
-    best_want,
-    choice_want,
-    comparison_wants,
-    contrast_want,
-    language_pairs,
-)
+from sprachbund.planning.compared import Comparing, Refits, language_pairs
 from sprachbund.planning.drawn import drawn_unit
 from sprachbund.planning.halves import HALF
 from sprachbund.planning.settings import SettingPlanner
@@ -91,21 +83,16 @@ class RoleWants:
 
     def _compare(self, corpus: PlanCorpus, evaluated: Mapping[str, Mapping[str, str]], refits: Refits) -> None:
         """Wants of what all settings' evaluations on the group of a corpus come to."""
-        spec, role, settings, layers = self.spec, self.role, self.settings, self.layers
-        unit = drawn_unit(spec, [each for each in self.corpora if each.group == corpus.group])
-        comparisons = comparison_wants(spec, role, corpus, settings, layers, evaluated, unit, refits)
-        on = f"{corpus.group} for {self.model.name}"
-        adjustment = adjustment_want(spec, role, on, settings, layers, comparisons, unit)
+        unit = drawn_unit(self.spec, [each for each in self.corpora if each.group == corpus.group])
+        comparing = Comparing(self.spec, self.role, corpus, unit, self.settings, self.layers, evaluated, refits)
+        comparisons = comparing.comparisons()
+        adjustment = comparing.adjustment(comparisons)
         self.wants += [*comparisons, adjustment]
-        if role == "select" and spec.choose is not None:
-            self.choices.append(choice_want(spec, settings, layers, adjustment, corpus.group))
+        if self.role == "select" and self.spec.choose is not None:
+            self.choices.append(comparing.choice(adjustment))
             self.wants.append(self.choices[-1])
-        if role == "test":
-            asked = contrast_want(spec, role, corpus, settings, layers, evaluated, unit, refits)
-            self.wants += [] if asked is None else [asked]
-            for choice in self.choices:
-                best = best_want(spec, role, corpus, settings, layers, evaluated, unit, refits, choice)
-                self.wants += [] if best is None else [best]
+        if self.role == "test":
+            self.wants += [*comparing.asked(), *(want for choice in self.choices for want in comparing.best(choice))]
 
     def _evaluate(
         self, setting: PlannedSetting, corpus: PlanCorpus, pairs: Sequence[tuple[str, str]]
