@@ -12,8 +12,8 @@ from sprachbund.files.tensors import load_tensors
 from sprachbund_runners.jobs.evaluation_rows import whole
 
 
-def hits(space: Any, setting: str, layer: str, role: str = "test", n: int = 30) -> dict[Any, NDArray[np.float64]]:
-    """top1 of every ordered pair of a setting, by its label, on the corpus of a role of `n` items."""
+def ranks(space: Any, setting: str, layer: str, role: str = "test", n: int = 30) -> dict[Any, Any]:
+    """How many candidates are (more, as) similar as the translation, [n] each, of every ordered pair of a setting."""
     statement = (
         select(t.Job.payload, t.Artifact.uri, t.Artifact.digest)
         .join(t.PairEvaluation, t.PairEvaluation.job_id == t.Job.id)
@@ -22,7 +22,7 @@ def hits(space: Any, setting: str, layer: str, role: str = "test", n: int = 30) 
         .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
         .where(t.ExperimentSetting.label == setting, t.Job.payload["split"].as_string() == role)
     )
-    found: dict[Any, NDArray[np.float64]] = {}
+    found: dict[Any, Any] = {}
     with reading(space.engine) as connection:
         rows = connection.execute(statement).all()
     for payload, uri, digest in rows:
@@ -30,6 +30,12 @@ def hits(space: Any, setting: str, layer: str, role: str = "test", n: int = 30) 
         for number, pair in enumerate(payload["pairs"]):
             for way, sides in (("forward", ("first", "second")), ("backward", ("second", "first"))):
                 prefix = f"{number}/{layer}/retrieval/{way}"
-                greater, ties = (whole(tensors[f"{prefix}/{name}"], n) for name in ("greater", "ties"))
-                found[pair[sides[0]], pair[sides[1]]] = np.where(greater == 0, 1 / (1 + ties), 0.0)
+                counts = tuple(whole(tensors[f"{prefix}/{name}"], n) for name in ("greater", "ties"))
+                found[pair[sides[0]], pair[sides[1]]] = counts
     return found
+
+
+def hits(space: Any, setting: str, layer: str, role: str = "test") -> dict[Any, NDArray[np.float64]]:
+    """top1 item by item of every ordered pair of a setting, by its label: a tie among m credits 1 / m."""
+    counts = ranks(space, setting, layer, role)
+    return {pair: np.where(greater == 0, 1 / (1 + ties), 0.0) for pair, (greater, ties) in counts.items()}

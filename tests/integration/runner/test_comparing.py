@@ -10,19 +10,18 @@ from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.views import VIEWS
 from sprachbund.errors import QueryError, SpecError
-from sprachbund.files.tensors import load_tensors
 from sprachbund.report import document
 from sprachbund.results import comparison as results
 from sprachbund.results import item as results_item
 from sprachbund.work.payloads.compare import ComparedSetting, ComparisonPayload
 from sprachbund_runners.jobs.compare import levels, pair_statistics
-from sprachbund_runners.jobs.evaluation_rows import whole
 from sprachbund_runners.jobs.registry import JOBS
 from sprachbund_runners.statistics.bootstrap import dyadic_bootstrap_correlation
 from sprachbund_runners.statistics.comparisons import max_t
 from sprachbund_runners.statistics.crossed import crossed_effects
 from sprachbund_runners.statistics.dyadic import dyadic_bootstrap_median
 from sprachbund_runners.statistics.population import population_mean
+from support.hits import hits, ranks
 
 STEERED = "experts eng_Latn k=4"
 # Of the items of a split.
@@ -61,29 +60,6 @@ def cells(space, setting, metric, layer="final"):
     return {(row["query_language"], row["candidate_language"]): row["value"] for row in found.to_dicts()}
 
 
-def items(space, setting, layer="final"):
-    """top1 of every ordered pair, and the stored counts it follows from, item by item."""
-    statement = (
-        select(t.Job.payload, t.Artifact.uri, t.Artifact.digest)
-        .join(t.PairEvaluation, t.PairEvaluation.job_id == t.Job.id)
-        .join(t.Artifact, t.Artifact.id == t.PairEvaluation.outcomes_id)
-        .join(t.Setting, t.Setting.key == t.Job.payload["setting"].as_string())
-        .join(t.ExperimentSetting, t.ExperimentSetting.setting_id == t.Setting.id)
-        .where(t.ExperimentSetting.label == setting)
-    )
-    found = {}
-    with reading(space.engine) as connection:
-        rows = connection.execute(statement).all()
-    for payload, uri, digest in rows:
-        tensors = load_tensors(space.store.fetch(uri, digest))
-        for number, pair in enumerate(payload["pairs"]):
-            for way, sides in (("forward", ("first", "second")), ("backward", ("second", "first"))):
-                prefix = f"{number}/{layer}/retrieval/{way}"
-                greater, ties = (whole(tensors[f"{prefix}/{name}"], 30) for name in ("greater", "ties"))
-                found[pair[sides[0]], pair[sides[1]]] = (np.where(greater == 0, 1 / (1 + ties), 0.0), greater, ties)
-    return found
-
-
 def test_every_view_has_the_types_it_declares(done):
     """SQLite types values, not columns: here most views have rows."""
     stored = {"integer": int, "flag": int, "real": float, "text": str, "json": str}
@@ -112,8 +88,8 @@ def test_statistics_over_pairs_are_those_of_their_values(done):
     assert (row["population_low"], row["population_high"]) == pytest.approx((both.low, both.high))
     assert row["population_p"] == pytest.approx(both.p)
     # Over items: the mean over pairs of each item's difference, drawn in their groups of three.
-    hits = [items(done, setting) for setting in (STEERED, "none")]
-    change = np.mean([hits[0][pair][0] - hits[1][pair][0] for pair in pairs], axis=0)
+    own, none = (hits(done, setting, "final") for setting in (STEERED, "none"))
+    change = np.mean([own[pair] - none[pair] for pair in pairs], axis=0)
     means = change.reshape(10, 3).mean(axis=1)
     assert row["item_error"] == pytest.approx(means.std(ddof=1) / np.sqrt(10), rel=0.2)
     assert (row["n_items"], row["n_groups"], row["item_degrees"]) == (30, 10, 9)
@@ -144,8 +120,8 @@ def test_max_t_swaps_items_of_the_whole_family(done):
         for layer, setting in product(("1", "final"), family):
             # Before the first edited block nothing can differ.
             if layer == "final" or int(layer) >= (first[setting] or 0):
-                own, none = items(done, setting, layer), items(done, "none", layer)
-                columns[setting, layer] = np.mean([own[pair][0] - none[pair][0] for pair in none], axis=0)
+                own, none = hits(done, setting, layer), hits(done, "none", layer)
+                columns[setting, layer] = np.mean([own[pair] - none[pair] for pair in none], axis=0)
         expected |= dict(zip(columns, max_t(np.stack(list(columns.values()), axis=1), GROUPS, 100, 0), strict=True))
         sizes |= dict.fromkeys(columns, len(columns))
     assert {(row["setting"], row["layer"]): row["q"] for row in stored} == pytest.approx(expected)
@@ -159,7 +135,7 @@ def test_max_t_swaps_items_of_the_whole_family(done):
 
 
 def test_an_item_is_explained_as_it_was_evaluated(done):
-    ranks = {setting: items(done, setting) for setting in ("none", STEERED, "centring")}
+    counts = {setting: ranks(done, setting, "final") for setting in ("none", STEERED, "centring")}
     for setting in (STEERED, "centring"):
         for number in (0, 7):
             found = results_item.explain_item(
@@ -167,7 +143,7 @@ def test_an_item_is_explained_as_it_was_evaluated(done):
             )
             assert [side.setting for side in found.sides] == ["none", setting]
             for side in found.sides:
-                _, greater, ties = ranks[side.setting]["eng_Latn", "deu_Latn"]
+                greater, ties = counts[side.setting]["eng_Latn", "deu_Latn"]
                 assert side.rank == pytest.approx(1 + greater[number] + ties[number] / 2)
                 assert len(side.top) == 5
                 similar = [each.similarity for each in side.top]
