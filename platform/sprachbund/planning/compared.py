@@ -232,16 +232,21 @@ def _competing_controls(settings: Sequence[PlannedSetting]) -> dict[str, dict[st
 
 
 def check_named(compare: Sequence[tuple[str, str]], settings: Sequence[PlannedSetting]) -> None:
-    """Raise SpecError for a comparison of settings that no model has, or of one with itself."""
-    by_model: dict[str, set[str]] = {}
+    """Raise SpecError for a comparison of settings that no model has, of one with itself, or listed twice."""
+    by_model: dict[str, dict[str, str]] = {}
     for each in settings:
-        by_model.setdefault(each.model.name, set()).update((each.name, each.label))
+        by_model.setdefault(each.model.name, {}).update({each.name: each.key, each.label: each.key})
     names = sorted(set().union(*by_model.values()))
-    for place, pair in enumerate(compare):
-        for name in pair:
+    seen: set[tuple[str, str]] = set()
+    for place, (first, second) in enumerate(compare):
+        for name in (first, second):
             if name not in names:
                 raise SpecError(f"compare.{place}: no setting is called '{name}'{nearest(name, names)}")
-        if pair[0] == pair[1]:
-            raise SpecError(f"compare.{place}: '{pair[0]}' is compared with itself; expected two settings")
-        if not any(set(pair) <= of_model for of_model in by_model.values()):
-            raise SpecError(f"compare.{place}: '{pair[0]}' and '{pair[1]}' are of two models; see `sprachbund compare`")
+        pairs = {(keys[first], keys[second]) for keys in by_model.values() if {first, second} <= keys.keys()}
+        if not pairs:
+            raise SpecError(f"compare.{place}: '{first}' and '{second}' are of two models; see `sprachbund compare`")
+        if any(one == other for one, other in pairs):
+            raise SpecError(f"compare.{place}: '{first}' is compared with itself; expected two settings")
+        if not pairs.isdisjoint(seen):
+            raise SpecError(f"compare.{place}: '{first}' and '{second}' are listed twice")
+        seen |= pairs

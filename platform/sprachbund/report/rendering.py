@@ -11,7 +11,7 @@ from sprachbund.errors import QueryError
 from sprachbund.report.contrasts import contrast_tables
 from sprachbund.report.fitting import FittedTable, Paragraph
 from sprachbund.report.tables import TextTable, layout
-from sprachbund.results.comparison import Comparison
+from sprachbund.results.comparison import BY, Comparison
 from sprachbund.results.verdict import verdicts
 
 _LATEX = {
@@ -35,8 +35,9 @@ def console(comparison: Comparison) -> Group:
 
 
 def tables_of(comparison: Comparison) -> list[TextTable]:
-    """All tables of a comparison: after a choice, what was chosen comes first."""
-    corpora = comparison.rows["corpus"].unique(maintain_order=True)
+    """All tables of a comparison: after a choice, what was chosen comes first. Contrasts have no row per language."""
+    by_language = any(BY[each] for each in comparison.by)
+    corpora = [] if by_language else comparison.rows["corpus"].unique(maintain_order=True)
     return [*(table for corpus in corpora for table in contrast_tables(comparison, corpus)), *layout(comparison)]
 
 

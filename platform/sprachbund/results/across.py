@@ -79,8 +79,10 @@ def across(
     """
     known("metric", metric, METRICS)
     known("scope", scope, SCOPES)
-    if not models and len(experiments) != 2:
-        raise QueryError(f"expected two experiments, found {len(experiments)}; more than two with --models")
+    if not models and len(set(experiments)) != 2:
+        raise QueryError(
+            f"expected two different experiments, found {', '.join(experiments)}; one, or more than two, with --models"
+        )
     readers = [Reader(engine, each, role, scope) for each in dict.fromkeys(experiments)]
     arms: list[_Arm] = []
     for read in readers:

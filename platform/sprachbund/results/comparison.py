@@ -184,7 +184,7 @@ def compare(
         vs=None if named is None else named.label,
         rows=both.drop("kind_order", "control_of"),
         controls=_controls(plain, condensed, read.control_tests(), extra),
-        contrasts=contrasts.stored(engine, experiment, role, metric, scope),
+        contrasts=contrasts.stored(engine, experiment, role, metric, scope, read.layer),
         side_effects=side_effects(engine, experiment),
         probes=probes(engine, experiment, role, read.layer),
         chosen=tuple(chosen.select("setting", "layer").iter_rows()),

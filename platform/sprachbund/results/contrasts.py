@@ -34,10 +34,13 @@ class Contrasts:
         return self.rows.filter(pl.col("contrast") == contrast)
 
 
-def stored(engine: Engine, experiment: str, role: str, metric: str, scope: str) -> Contrasts:
-    """The experiment's contrasts, in the order of its settings and layers."""
+def stored(engine: Engine, experiment: str, role: str, metric: str, scope: str, layer: str | None = None) -> Contrasts:
+    """The experiment's contrasts in the order of its settings and layers; at one layer those asked for there alone."""
     where = "experiment = :experiment AND role = :role AND metric = :metric AND scope = :scope"
     params = {"experiment": experiment, "role": role, "metric": metric, "scope": scope}
+    if layer is not None:
+        where += " AND (contrast = 'best' OR layer = :layer)"
+        params["layer"] = layer
     order = " ORDER BY corpus, contrast, setting_ordinal, layer_ordinal, against_key"
     rows, controls = (read_view(engine, view, where + order, params) for view in ("contrasts", "contrast_controls"))
     return Contrasts(rows, controls)

@@ -10,6 +10,7 @@ from scipy.stats import false_discovery_control
 
 from sprachbund.errors import ArtifactError, QueryError, SpecError
 from sprachbund.progress import Silent
+from sprachbund.report import rendering
 from sprachbund.results.across import across
 from sprachbund_runners.statistics.bootstrap import bootstrap_mean
 from sprachbund_runners.statistics.crossed import crossed_effects
@@ -170,6 +171,15 @@ def test_a_setting_asked_for_now_has_what_a_plan_would_have_given(done):
     assert [rows[setting]["q"] for setting in ("none", SMALL, LARGE)] == pytest.approx(q)
 
 
+def test_tables_have_what_was_asked_for_at_their_layer(done):
+    titles = [table.title for table in rendering.tables_of(done.compare("tiny", layer="final"))]
+    assert titles[:2] == ["tiny: top1, best against best on words", "tiny: top1, as the spec asks on words"]
+    asked = done.compare("tiny", layer="final").contrasts.of("asked")
+    assert asked["layer"].to_list() == ["final", "final"]
+    # By language there are other rows.
+    assert "best" not in "".join(table.title for table in rendering.tables_of(done.compare("tiny", by=("pair",))))
+
+
 def test_outcomes_that_are_gone_are_said_and_nothing_changes(done):
     before = done.query("SELECT count(*) AS n FROM jobs WHERE state = 'done'").item()
     for file in (done.root / "artifacts").rglob("*.safetensors"):
@@ -215,6 +225,7 @@ def test_gains_over_models_and_whether_they_differ(space, content):
         ([["union eng_Latn k=4", "none"]], r"compare.0: no setting is called 'union eng_Latn k=4'"),
         ([[SMALL, "none"], ["centrin", "none"]], "compare.1: no setting is called 'centrin'; did you mean 'centring'"),
         ([["none", "none"]], "compare.0: 'none' is compared with itself"),
+        ([[SMALL, "none"], [LARGE, "none"], [SMALL, "none"]], "compare.2: '.*' and 'none' are listed twice"),
     ],
 )
 def test_a_comparison_of_what_is_not_there_is_refused(space, content, compare, message):
@@ -223,8 +234,9 @@ def test_a_comparison_of_what_is_not_there_is_refused(space, content, compare, m
 
 
 def test_what_cannot_be_held_against_each_other_is_refused(done, content):
-    with pytest.raises(QueryError, match="expected two experiments, found 1"):
-        across(done.engine, done.store, ["tiny"], progress=Silent())
+    for several in (["tiny"], ["tiny", "tiny"], ["tiny", "a", "b"]):
+        with pytest.raises(QueryError, match=f"expected two different experiments, found {', '.join(several)};"):
+            across(done.engine, done.store, several, progress=Silent())
     with pytest.raises(QueryError, match="no setting has the same label in two models; there are: "):
         across(done.engine, done.store, ["tiny"], models=True, progress=Silent())
     with pytest.raises(QueryError, match="unknown experiment 'tinny'; did you mean 'tiny'"):
