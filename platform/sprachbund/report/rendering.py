@@ -36,8 +36,9 @@ def console(comparison: Comparison) -> Group:
 
 def tables_of(comparison: Comparison) -> list[TextTable]:
     """All tables of a comparison: after a choice, what was chosen comes first. Contrasts have no row per language."""
-    by_language = any(BY[each] for each in comparison.by)
-    corpora = [] if by_language else comparison.rows["corpus"].unique(maintain_order=True)
+    if any(BY[each] for each in comparison.by):
+        return layout(comparison)
+    corpora = comparison.rows["corpus"].unique(maintain_order=True)
     return [*(table for corpus in corpora for table in contrast_tables(comparison, corpus)), *layout(comparison)]
 
 
