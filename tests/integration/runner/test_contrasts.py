@@ -12,6 +12,7 @@ from sprachbund.errors import ArtifactError, QueryError, SpecError
 from sprachbund.progress import Silent
 from sprachbund.report import rendering
 from sprachbund.results.across import across
+from sprachbund_runners.jobs.registry import JOBS
 from sprachbund_runners.statistics.bootstrap import bootstrap_mean
 from sprachbund_runners.statistics.crossed import crossed_effects
 from support.hits import hits
@@ -145,6 +146,32 @@ def test_one_choice_at_every_layer_is_compared_layer_by_layer(space, content):
     ).to_dicts()
     assert sorted(row["layer"] for row in rows) == ["1"] * 3 + ["final"] * 3
     assert all(row["layer"] == row["against_layer"] for row in rows)
+
+
+def test_what_failed_has_no_contrast_until_it_is_there(space, content, monkeypatch):
+    """A side without its evaluation is left out of best against best; tried again, all is as if it had never failed."""
+    make, broken = JOBS["pair_evaluation"], []
+
+    def fails(claims, context):
+        for claim in claims:
+            if claim.payload.split == "test" and claim.label.startswith("centring on"):
+                broken.append(claim.label)
+                raise SpecError("it broke")
+            yield from make([claim], context)
+
+    monkeypatch.setitem(JOBS, "pair_evaluation", fails)
+    space.submit(content)
+    assert space.run().failed == len(set(broken)) > 0
+    rows = "SELECT contrast, setting, against FROM contrasts WHERE metric = 'top1' AND scope = 'all'"
+    found = space.query(rows).unique().rows()
+    assert {against for contrast, _, against in found if contrast == "best"} == {"none"}
+    assert [pair for contrast, *pair in found if contrast == "asked"] == [[LARGE, SMALL]]
+    monkeypatch.undo()
+    space.queue.retry("tiny")
+    assert space.run().failed == 0
+    found = space.query(rows).unique().rows()
+    assert {against for contrast, _, against in found if contrast == "best"} == {"none", "centring"}
+    assert ("asked", SMALL, "centring") in found
 
 
 def test_named_settings_are_compared_at_every_layer(done):

@@ -1,101 +1,25 @@
-"""Side effects from spec to view: what is stored, computed once, stopped early, and refused."""
+"""Side effects from spec to view: what is stored, computed once, and stopped early."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from sqlalchemy import func, select
-from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+from sqlalchemy import select
 
 from sprachbund import workspace
 from sprachbund.cli import samples as command
-from sprachbund.cli.equal_cost import print_equal_cost
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
-from sprachbund.errors import CorpusError, QueryError, SpecError
+from sprachbund.errors import QueryError
 from sprachbund.files.tensors import load_tensors
 from sprachbund.results.side_effects import COLUMNS, PARTS, samples, side_effects
 from sprachbund.workspace import Workspace
-from sprachbund_runners.jobs.compare.levels import draws_seed
-from sprachbund_runners.jobs.write import generation, perplexity
-from sprachbund_runners.statistics.bootstrap import bootstrap_draws, summarise_mean
+from sprachbund_runners.jobs.write import generation
 from sprachbund_runners.statistics.intervals import wilson
-
-
-def text_of(word_corpus: Path, split: str = "test") -> dict[str, Any]:
-    return {"name": "words", "path": str(word_corpus), "layout": "wide", "split": split}
-
-
-@pytest.fixture(scope="module")
-def asked(word_corpus: Path) -> dict[str, Any]:
-    text = text_of(word_corpus)
-    return {
-        "generation": {"samples": 12, "seeds": 3, "max_new_tokens": 8, "identify": ["eng", "deu", "fra"]},
-        "perplexity": {"corpus": text, "languages": ["eng_Latn", "deu_Latn"], "window": 6, "stride": 2},
-        "translation": {
-            "corpus": text,
-            "pairs": [["deu_Latn", "eng_Latn"], ["eng_Latn", "fra_Latn"]],
-            "shots": 2,
-            "limit": 5,
-            "max_new_tokens": 4,
-        },
-    }
-
-
-@pytest.fixture(scope="module")
-def spec(tiny_model: Path, word_corpus: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """The unsteered setting, a transform of it, experts and one control; little of anything else."""
-    return {
-        "name": "tiny",
-        "models": {"path": str(tiny_model), "name": "tiny-bloom"},
-        "corpora": {role: text_of(word_corpus, role) for role in ("fit", "test")},
-        "languages": ["eng_Latn", "deu_Latn"],
-        "targets": "eng_Latn",
-        "interventions": ["none", "centring", {"method": "experts", "k": 12, "controls": ["profile x1"]}],
-        "embeddings": {"layers": ["final"]},
-        "statistics": {"resamples": 100},
-        "side_effects": asked,
-    }
-
-
-@pytest.fixture(scope="module")
-def plain(spec: dict[str, Any], word_corpus: Path) -> dict[str, Any]:
-    """Without steering, and so without text to fit on."""
-    return {**spec, "corpora": {"test": text_of(word_corpus)}, "targets": [], "interventions": ["none"]}
-
-
-@pytest.fixture(scope="module")
-def measured(spec: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """Everything measured once, for tests that only look."""
-    with workspace.init(tmp_path_factory.mktemp("measured")) as space:
-        space.submit(spec)
-        work(space)
-        yield space
-
-
-def values(space: Workspace) -> dict[tuple[Any, ...], float]:
-    found = space.query("select setting, metric, language, into_language, value from side_effects")
-    return {tuple(row[:4]): row[4] for row in found.iter_rows()}
-
-
-KINDS = ("generation", "generation_evaluation", "perplexity", "translation", "difference")
-
-
-def work(space: Workspace, **options: Any) -> None:
-    """Run everything; none of the jobs of side effects may fail."""
-    space.run(**options)
-    found = space.query("select kind, error from job_status where status <> 'done'")
-    failed = found.filter(pl.col("kind").is_in(KINDS))
-    assert failed.is_empty(), failed.rows()
-
-
-def count(space: Workspace, table: Any) -> int:
-    with reading(space.engine) as connection:
-        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+from support.written import KINDS, count, text_of, values, work
 
 
 def test_every_side_effect_stands_in_the_view_beside_its_baseline(space: Workspace, spec: dict[str, Any]) -> None:
@@ -289,97 +213,6 @@ def test_reading_stops_once_the_interval_is_narrow_and_says_what_it_saved(
     assert abs(whole["bits_per_byte"]["value"] - early["bits_per_byte"]["value"]) < 0.6
 
 
-def test_settings_that_stopped_elsewhere_are_compared_on_what_both_read(
-    space: Workspace, spec: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The tiny model's settings are too much alike to stop at different places by themselves.
-    first, whole = iter((60, 100)), perplexity.read_until
-
-    def until(n: int, seed: int, read: Any, narrow: Any) -> Any:
-        least = next(first)
-        return whole(n, seed, read, lambda done: len(done) > least)
-
-    monkeypatch.setattr(perplexity, "read_until", until)
-    drawn = np.random.default_rng(0)
-    lines = [" ".join(f"eng{number}" for number in drawn.integers(0, 30, size=12)) for _ in range(300)]
-    (tmp_path / "eng.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    corpus = {"name": "long", "files": {"eng_Latn": str(tmp_path / "eng.txt")}}
-    part = {"corpus": corpus, "languages": "eng_Latn", "window": 40, "stride": 20, "stop": {"half_width": 1}}
-    space.submit({**spec, "side_effects": {"perplexity": part}})
-    work(space)
-    frame = space.query("select * from side_effects where metric = 'bits_per_byte'")
-    steered, plain = (frame.filter(pl.col("method") == method).row(0, named=True) for method in ("experts", "none"))
-    assert steered["n_items"] != plain["n_items"], "both read the same: nothing was shared"
-    assert steered["n_shared"] == min(steered["n_items"], plain["n_items"])
-    tables = documents(space)
-    both = set(tables["none"]["row"]) & set(tables[steered["setting"]]["row"])
-    means = {
-        setting: sum(table["nats"][place] for place, row in enumerate(table["row"]) if row in both)
-        / sum(table["bytes"][place] for place, row in enumerate(table["row"]) if row in both) / np.log(2)
-        for setting, table in tables.items()
-    }  # fmt: skip
-    assert steered["delta"] == pytest.approx(means[steered["setting"]] - means["none"])
-    assert steered["delta"] != pytest.approx(steered["value"] - steered["baseline"], abs=1e-9)
-    assert steered["delta_ci_low"] < steered["delta"] < steered["delta_ci_high"]
-
-
-def documents(space: Workspace) -> dict[str, dict[str, np.ndarray]]:
-    """What was kept of the documents of the one text, by setting."""
-    with reading(space.engine) as connection:
-        rows = connection.execute(
-            select(t.Setting.label, t.Artifact.uri, t.Artifact.digest)
-            .join(t.Evaluation, t.Evaluation.setting_id == t.Setting.id)
-            .join(t.Artifact, t.Artifact.id == t.Evaluation.outcomes_id)
-            .where(t.Evaluation.measure == "perplexity")
-        ).all()
-    kept = {label: load_tensors(space.store.fetch(uri, digest)) for label, uri, digest in rows}
-    return {label: {name.partition("/")[2]: values for name, values in each.items()} for label, each in kept.items()}
-
-
-def test_differences_are_those_of_the_stored_samples_and_translations(measured: Workspace) -> None:
-    """Values and differences again from the texts in the view, with sacrebleu's own corpus scores."""
-    space = measured
-    steered = "experts eng_Latn k=12"
-    found = {
-        (row["metric"], row["language"], row["other_language"]): row
-        for row in space.query("select * from paired_differences").iter_rows(named=True)
-    }
-    shown = space.query("select * from side_effects where baseline is not null").iter_rows(named=True)
-    for row in shown:
-        other = found.pop((row["metric"], row["language"], row["into_language"]), None)
-        if other is None:
-            assert row["metric"] in ("scored_share", "looks", "stopped_early") and row["n_shared"] is None
-            continue
-        for name in ("value", "baseline", "delta", "delta_ci_low", "delta_ci_high", "p"):
-            assert row[name] == pytest.approx(other[name]), (row["metric"], name)
-        assert row["n_shared"] == other["n_items"] and row["p"] is not None
-        assert row["delta_ci_low"] <= row["delta"] <= row["delta_ci_high"]
-    assert not found
-    texts = space.query("select * from generated_samples where seed is not null order by seed, sample")
-    share = {
-        setting: (texts.filter(pl.col("setting") == setting)["label"] == "de").fill_null(False).to_numpy().astype(float)
-        for setting in ("none", steered)
-    }
-    row = one_difference(space, "language_share", "deu_Latn")
-    assert (row["n_items"], row["n_groups"]) == (36, 36)
-    draws = np.concatenate(list(bootstrap_draws(36, 100, draws_seed(0, "generation"))))
-    replicates = (draws @ share[steered] - draws @ share["none"]) / 36
-    change = float(share[steered].mean() - share["none"].mean())
-    expected = summarise_mean(change, replicates, n_items=36, n_groups=36, strata=1)
-    assert (row["delta_ci_low"], row["delta_ci_high"]) == pytest.approx((float(expected.low), float(expected.high)))
-    assert one_difference(space, "distinct_1", None)["n_groups"] == 3
-    row = one_difference(space, "chrf", "eng_Latn")
-    # Sentences 63 to 67, counted from 1 in groups of three: of three documents, which are drawn.
-    assert (row["n_items"], row["n_groups"]) == (5, 3)
-
-
-def one_difference(space: Workspace, metric: str, language: str | None) -> dict[str, Any]:
-    frame = space.query("select * from paired_differences where metric = :metric", params={"metric": metric})
-    chosen = pl.col("language").is_null() if language is None else pl.col("language") == language
-    (row,) = frame.filter(chosen).iter_rows(named=True)
-    return row
-
-
 def test_documents_may_be_groups_and_long_enough_ones_only(
     space: Workspace, plain: dict[str, Any], word_corpus: Path
 ) -> None:
@@ -420,46 +253,6 @@ def test_one_row_per_setting_for_comparisons(measured: Workspace) -> None:
     assert {f"{column}{part}" for column in COLUMNS for part in PARTS} <= set(frame.columns)
     with pytest.raises(QueryError, match="unknown experiment 'tinny'; did you mean 'tiny'"):
         side_effects(space.engine, "tinny")
-
-
-def test_gains_at_equal_cost_lie_between_neighbours_of_the_sweep(
-    space: Workspace, spec: dict[str, Any], asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = {"perplexity": {**asked["perplexity"], "languages": ["eng_Latn"]}}
-    swept = {**spec, "interventions": ["none", {"method": "experts", "k": [12, 4, 30]}], "side_effects": text}
-    space.submit(swept)
-    work(space)
-    frame = side_effects(space.engine, "tiny").sort("k", nulls_last=False)
-    costs = frame["bits_per_byte"].to_list()
-    gains = [0.0, *space.compare("tiny").rows.filter(
-        pl.col("metric") == "mrr", pl.col("layer") == "final", pl.col("method") == "experts"
-    ).sort("k")["delta"]]  # fmt: skip
-    # Half way between the unsteered model and the first setting.
-    found = space.equal_cost("tiny", f"bits_per_byte={(costs[0] + costs[1]) / 2}", metric="mrr")
-    (row,) = found.rows.iter_rows(named=True)
-    assert (found.over, row["after"], row["before"], row["target"]) == ("k", "none", frame["setting"][1], "eng_Latn")
-    assert (row["place"], row["gain"]) == pytest.approx((2.0, gains[1] / 2))
-    assert row["ci_low"] is None or row["ci_low"] <= row["gain"] <= row["ci_high"]
-    assert (row["least_cost"], row["greatest_cost"]) == pytest.approx((min(costs), max(costs)))
-    (beyond,) = space.equal_cost("tiny", f"bits_per_byte={max(costs) + 1}").rows.iter_rows(named=True)
-    assert beyond["gain"] is None and beyond["note"].startswith("not reached: bits_per_byte goes from")
-    print_equal_cost(found, "")
-    assert "never beyond its ends" in capsys.readouterr().out
-    print_equal_cost(found, "json")
-    assert json.loads(capsys.readouterr().out)["rows"][0]["place"] == pytest.approx(2.0)
-    print_equal_cost(found, "csv")
-    assert capsys.readouterr().out.startswith("model,method,target")
-    for wrong, message in (
-        ("bits_per_bite=1", "did you mean 'bits_per_byte'"),
-        ("bits_per_byte", "found no level"),
-        ("bits_per_byte=much", "found 'much'"),
-        ("target_share=0.5", "has no target_share of its sweeps"),
-    ):
-        with pytest.raises(QueryError, match=message):
-            space.equal_cost("tiny", wrong)
-    space.submit({**swept, "interventions": ["none", {"method": "experts", "k": 4}]}, replace=True)
-    with pytest.raises(QueryError, match="sweeps nothing"):
-        space.equal_cost("tiny", "bits_per_byte=1")
 
 
 def test_samples_are_shown(
@@ -510,61 +303,6 @@ def test_translations_keep_their_items_and_signatures(measured: Workspace) -> No
     for parameters in kept:
         assert parameters["shots"] == 2
         assert "version:" in parameters["signatures"]["chrf"] and "tok:13a" in parameters["signatures"]["bleu"]
-
-
-@pytest.mark.parametrize(
-    ("part", "message"),
-    [
-        ({"perplexity": {"languages": ["tur_Latn"]}}, "side_effects.perplexity.corpus: .* has no language 'tur_Latn'"),
-        (
-            {"perplexity": {"min_characters": 5000}},
-            r"min_characters: found 5000, but the longest text of words eng_Latn",
-        ),
-        ({"translation": {"pairs": [["eng_Latn", "ron_Latn"]]}}, "translation.corpus: .* has no language 'ron_Latn'"),
-        ({"translation": {"shots": 30}}, "shots: found 30, but words has only 30 items"),
-        ({"generation": {"identify": ["fra_Latn", "deu_Latn"]}}, "the target 'eng_Latn' is not listed"),
-        ({"perplexity": {"window": 4, "stride": 8}}, "stride is 8, but must be smaller than window"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused_at_submission(
-    space: Workspace, spec: dict[str, Any], asked: dict[str, Any], part: dict[str, Any], message: str
-) -> None:
-    ((name, fields),) = part.items()
-    with pytest.raises((SpecError, CorpusError), match=message):
-        space.submit({**spec, "side_effects": {name: {**asked[name], **fields}}})
-
-
-def test_text_that_experts_were_fitted_on_is_refused(
-    space: Workspace, spec: dict[str, Any], word_corpus: Path, asked: dict[str, Any]
-) -> None:
-    fitted = {"perplexity": {**asked["perplexity"], "corpus": text_of(word_corpus, "fit")}}
-    with pytest.raises(SpecError, match="roles 'fit' and 'perplexity' share"):
-        space.submit({**spec, "side_effects": fitted})
-
-
-def test_an_encoder_is_refused_at_submission(
-    space: Workspace, spec: dict[str, Any], tiny_model: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "encoder"
-    config = XLMRobertaConfig(
-        vocab_size=124, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16
-    )
-    XLMRobertaForMaskedLM(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (folder / name).write_bytes((tiny_model / name).read_bytes())
-    with pytest.raises(SpecError, match=r"side_effects: encoder is an encoder \(xlm-roberta\)"):
-        space.submit({**spec, "models": str(folder)})
-
-
-def test_perplexity_of_edits_at_the_last_token_is_refused(space: Workspace, spec: dict[str, Any]) -> None:
-    steered = {"method": "experts", "k": 12, "tokens": "last"}
-    with pytest.raises(
-        SpecError, match=r"interventions\[1\].tokens: found 'last', but nothing in side_effects.perplexity"
-    ) as found:
-        space.submit({**spec, "interventions": ["none", steered]}, dry_run=True)
-    assert "\n" not in str(found.value)
-    less = {name: part for name, part in spec["side_effects"].items() if name != "perplexity"}
-    space.submit({**spec, "interventions": ["none", steered], "side_effects": less}, dry_run=True)
 
 
 def test_intervals_of_side_effects_have_the_confidence_asked_for(
