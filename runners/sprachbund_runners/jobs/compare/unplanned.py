@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, Select, func, select
 from sprachbund.db import tables as t
 from sprachbund.db.engine import reading
 from sprachbund.db.names import find_experiment
-from sprachbund.db.rows import foreign_pairs
+from sprachbund.db.rows import foreign_pairs, one_of
 from sprachbund.errors import ArtifactError, QueryError
 from sprachbund.files.artifacts import ArtifactStore
 from sprachbund.progress import Silent
@@ -159,12 +159,10 @@ class Unplanned:
         for name in self.experiments:
             experiment = find_experiment(connection, name)
             jobs = select(t.ExperimentJob.job_id).where(t.ExperimentJob.experiment_id == experiment)
-            keys = dict(connection.execute(select(t.Job.id, t.Job.key).where(t.Job.id.in_(jobs))).all())
-            foreign = {
-                (keys[job], frozenset(pair))
-                for job, pairs in foreign_pairs(connection, experiment).items()
-                for pair in pairs
-            }
+            shared = foreign_pairs(connection, experiment)
+            of_shared = select(t.Job.id, t.Job.key).where(one_of(connection, t.Job.id, list(shared)))
+            keys = dict(connection.execute(of_shared).all())
+            foreign = {(keys[job], frozenset(pair)) for job, pairs in shared.items() for pair in pairs}
             with results_of(connection, jobs, foreign, layers, self._payload.metrics, settings) as rows:
                 own = [row for row in rows if row.corpus in corpora and (row.setting, row.layer) in wanted]
             found |= {row.id: row for row in own}
